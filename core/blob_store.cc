@@ -1,0 +1,154 @@
+#include "core/blob_store.h"
+
+#include <fcntl.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <ctime>
+#include <vector>
+
+namespace tributary {
+namespace {
+
+constexpr std::size_t kReadBytes = std::size_t{1} << 20;
+
+// Feeds what an earlier connection left behind into the hash.
+Status HashExisting(int fd, std::uint64_t size, Sha256* hash) {
+  std::vector<char> buffer(kReadBytes);
+  for (std::uint64_t at = 0; at < size;) {
+    const ssize_t got = pread(fd, buffer.data(), buffer.size(), static_cast<off_t>(at));
+    if (got < 0 && errno == EINTR) continue;
+    if (got <= 0) return ErrnoError("read partial blob", got < 0 ? errno : EIO);
+    hash->Update(buffer.data(), static_cast<std::size_t>(got));
+    at += static_cast<std::uint64_t>(got);
+  }
+  return OkStatus();
+}
+
+}  // namespace
+
+BlobReceiver::~BlobReceiver() = default;
+
+Status BlobReceiver::Append(std::span<const std::byte> bytes) {
+  if (bytes.size() > size_ - offset_) {
+    return InvalidArgumentError("blob " + digest_.ToHex() + " grows past its declared " +
+                                std::to_string(size_) + " bytes");
+  }
+  TRIBUTARY_RETURN_IF_ERROR(
+      WriteAll(file_.get(), bytes.data(), bytes.size(), static_cast<std::int64_t>(offset_))
+          .Annotate(part_path_));
+  hash_.Update(bytes.data(), bytes.size());
+  offset_ += bytes.size();
+  return OkStatus();
+}
+
+Status BlobReceiver::Finish() {
+  if (offset_ != size_) {
+    return DataLossError("blob " + digest_.ToHex() + " ended at byte " + std::to_string(offset_) +
+                         " of " + std::to_string(size_));
+  }
+  const Digest actual = hash_.Finish();
+  if (actual != digest_) {
+    unlink(part_path_.c_str());
+    return DataLossError("blob " + digest_.ToHex() + " arrived with digest " + actual.ToHex() +
+                         "; it is discarded, send it again");
+  }
+  if (fdatasync(file_.get()) != 0) return ErrnoError("fdatasync " + part_path_, errno);
+  TRIBUTARY_RETURN_IF_ERROR(MakeDirectories(DirectoryOf(final_path_)));
+  return RenameDurably(part_path_, final_path_);
+}
+
+Result<BlobStore> BlobStore::Open(const std::string& root) {
+  TRIBUTARY_RETURN_IF_ERROR(MakeDirectories(JoinPath(root, "blobs")));
+  TRIBUTARY_RETURN_IF_ERROR(MakeDirectories(JoinPath(root, "incoming")));
+  return BlobStore(root);
+}
+
+std::string BlobStore::PathOf(const Digest& digest) const {
+  const std::string hex = digest.ToHex();
+  return root_ + "/blobs/" + hex.substr(0, 2) + "/" + hex;
+}
+
+std::string BlobStore::PartPath(std::string_view owner, const Digest& digest) const {
+  return root_ + "/incoming/" + std::string(owner) + "-" + digest.ToHex() + ".part";
+}
+
+bool BlobStore::Has(const Digest& digest) const { return PathExists(PathOf(digest)); }
+
+Result<std::uint64_t> BlobStore::SizeOf(const Digest& digest) const {
+  auto size = FileSize(PathOf(digest));
+  if (!size.ok()) return NotFoundError("blob " + digest.ToHex() + " is not here");
+  return size;
+}
+
+std::uint64_t BlobStore::ResumeOffset(std::string_view owner, const Digest& digest) const {
+  if (const auto whole = SizeOf(digest); whole.ok()) return *whole;
+  const auto part = FileSize(PartPath(owner, digest));
+  return part.ok() ? *part : 0;
+}
+
+Result<std::unique_ptr<BlobReceiver>> BlobStore::Receive(std::string_view owner,
+                                                         const Digest& digest, std::uint64_t size) {
+  std::unique_ptr<BlobReceiver> receiver(new BlobReceiver());
+  receiver->part_path_ = PartPath(owner, digest);
+  receiver->final_path_ = PathOf(digest);
+  receiver->digest_ = digest;
+  receiver->size_ = size;
+  TRIBUTARY_ASSIGN_OR_RETURN(receiver->file_, OpenFile(receiver->part_path_, O_RDWR | O_CREAT));
+  const int fd = receiver->file_.get();
+  if (flock(fd, LOCK_EX | LOCK_NB) != 0) {
+    return AbortedError("blob " + digest.ToHex() + " is already being received; try again");
+  }
+  struct stat info {};
+  if (fstat(fd, &info) != 0) return ErrnoError("stat " + receiver->part_path_, errno);
+  std::uint64_t held = static_cast<std::uint64_t>(info.st_size);
+  if (held > size) {  // left by a sender that declared another size
+    if (ftruncate(fd, 0) != 0) return ErrnoError("truncate " + receiver->part_path_, errno);
+    held = 0;
+  }
+  TRIBUTARY_RETURN_IF_ERROR(HashExisting(fd, held, &receiver->hash_));
+  receiver->offset_ = held;
+  return receiver;
+}
+
+Status BlobStore::Adopt(const std::string& path, const Digest& digest) {
+  const std::string target = PathOf(digest);
+  TRIBUTARY_RETURN_IF_ERROR(MakeDirectories(DirectoryOf(target)));
+  return RenameDurably(path, target);
+}
+
+Status BlobStore::Remove(const Digest& digest) { return RemoveFile(PathOf(digest)); }
+
+Result<std::size_t> BlobStore::RemoveUnreferenced(const std::set<Digest>& referenced) {
+  std::size_t removed = 0;
+  const std::string blobs = JoinPath(root_, "blobs");
+  TRIBUTARY_ASSIGN_OR_RETURN(const auto folders, ListDirectory(blobs));
+  for (const std::string& folder : folders) {
+    TRIBUTARY_ASSIGN_OR_RETURN(const auto names, ListDirectory(JoinPath(blobs, folder)));
+    for (const std::string& name : names) {
+      const auto digest = Digest::FromHex(name);
+      if (!digest.ok() || referenced.contains(*digest)) continue;
+      TRIBUTARY_RETURN_IF_ERROR(Remove(*digest));
+      ++removed;
+    }
+  }
+  return removed;
+}
+
+Status BlobStore::RemoveStaleParts(std::int64_t max_age_seconds) {
+  const std::string incoming = JoinPath(root_, "incoming");
+  TRIBUTARY_ASSIGN_OR_RETURN(const auto names, ListDirectory(incoming));
+  const std::time_t now = std::time(nullptr);
+  for (const std::string& name : names) {
+    struct stat info {};
+    const std::string path = JoinPath(incoming, name);
+    if (stat(path.c_str(), &info) == 0 && now - info.st_mtime > max_age_seconds) {
+      TRIBUTARY_RETURN_IF_ERROR(RemoveFile(path));
+    }
+  }
+  return OkStatus();
+}
+
+}  // namespace tributary

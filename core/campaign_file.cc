@@ -1,0 +1,140 @@
+#include "core/campaign_file.h"
+
+#include <algorithm>
+#include <set>
+
+namespace tributary {
+
+void ModelSection::Describe(ConfigVisitor& v) {
+  v.Field(
+      "name", &name,
+      {.doc = "what the sites' files call the base model", .required = true, .non_empty = true});
+  v.Field("config", &config,
+          {.doc = "config.json of the model, or its directory, on the lead's machine; only shapes "
+                  "are read"});
+}
+
+void AdapterSection::Describe(ConfigVisitor& v) {
+  v.Field("kind", &kind, {.doc = "lora, or full: all weights", .one_of = {"lora", "full"}});
+  v.Field("rank", &rank, {.min = 1, .max = 4096});
+  v.Field("alpha", &alpha, {.doc = "update scale is alpha / rank", .min = 1e-6, .max = 1e6});
+  v.Field("dropout", &dropout, {.min = 0, .max = 0.95});
+  v.Field("target_modules", &target_modules, {.doc = "linear modules that get factors"});
+  v.Field("initial", &initial,
+          {.doc = "PEFT adapter directory to start from; empty: A random, B zero"});
+}
+
+void DataSection::Describe(ConfigVisitor& v) {
+  v.Field(
+      "train", &train,
+      {.doc = "data name; each site maps it to its own path", .required = true, .non_empty = true});
+  v.Field("evaluate", &evaluate, {.doc = "data names for held-out loss"});
+}
+
+void AggregatorSection::Describe(ConfigVisitor& v) {
+  v.Field("kind", &kind);
+  v.Field("weights", &weights,
+          {.doc = "what an update counts by", .one_of = {"equal", "samples", "tokens", "steps"}});
+  v.Field("server_learning_rate", &server_learning_rate, {.min = 1e-9, .max = 1e3});
+}
+
+void PacingSection::Describe(ConfigVisitor& v) {
+  v.Field("kind", &kind);
+  v.Field("rounds", &rounds, {.min = 1, .max = 1000000});
+  v.Field("sites_per_round", &sites_per_round,
+          {.doc = "0: every site that accepted", .min = 0, .max = 10000});
+  v.Field("quorum", &quorum,
+          {.doc = "updates that make a version; 0: all selected sites", .min = 0, .max = 10000});
+  v.Field("deadline", &deadline,
+          {.doc = "a round with a quorum closes then; 0s: waits for every site", .min = 0});
+  v.Field("attempts", &attempts,
+          {.doc = "of a failed task, and of a round without a quorum", .min = 1, .max = 100});
+}
+
+void EvaluationSection::Describe(ConfigVisitor& v) {
+  v.Field("every", &every, {.doc = "rounds between evaluations; 0: never", .min = 0});
+  v.Field("batch_size", &batch_size, {.min = 1, .max = 65536});
+  v.Field("max_examples", &max_examples, {.doc = "per data name; 0: all", .min = 0});
+}
+
+void TrainingSection::Describe(ConfigVisitor& v) {
+  v.Field("steps", &steps, {.doc = "optimizer steps per round", .min = 1, .max = 1e9});
+  v.Field("batch_size", &batch_size, {.min = 1, .max = 65536});
+  v.Field("gradient_accumulation", &gradient_accumulation, {.min = 1, .max = 65536});
+  v.Field("sequence_length", &sequence_length, {.doc = "tokens", .min = 8, .max = 1048576});
+  v.Field("learning_rate", &learning_rate, {.min = 0, .max = 100});
+  v.Field("schedule", &schedule, {.one_of = {"constant", "cosine"}});
+  v.Field("warmup_steps", &warmup_steps, {.min = 0, .max = 1e9});
+  v.Field("weight_decay", &weight_decay, {.min = 0, .max = 10});
+  v.Field("beta1", &beta1, {.min = 0, .max = 0.999999});
+  v.Field("beta2", &beta2, {.min = 0, .max = 0.999999});
+  v.Field("epsilon", &epsilon, {.min = 1e-16, .max = 1});
+  v.Field("max_grad_norm", &max_grad_norm, {.doc = "0: no clipping", .min = 0, .max = 1e6});
+}
+
+void CampaignFile::Describe(ConfigVisitor& v) {
+  v.Field("name", &name, {.required = true});
+  v.Field("model", &model, {.required = true});
+  v.Field("adapter", &adapter);
+  v.Field("data", &data, {.required = true});
+  v.Field("sites", &sites, {.required = true, .non_empty = true});
+  v.Field("aggregator", &aggregator);
+  v.Field("pacing", &pacing);
+  v.Field("training", &training);
+  v.Field("evaluation", &evaluation);
+  v.Field("walltime", &walltime, {.doc = "of one task's job", .min = 1, .max = 30 * 86400});
+  v.Field("seed", &seed, {.min = 0, .max = 9007199254740992.0});
+}
+
+void CampaignFile::Check(ConfigProblems& problems) const {
+  const auto site_count = static_cast<std::int64_t>(sites.size());
+  if (!IsPlainName(name)) {
+    problems.Add("name", "\"" + name +
+                             "\" is not a name; must be 1 to 63 of a-z, 0-9 and -, not "
+                             "starting with -");
+  }
+  std::set<std::string> seen;
+  for (const std::string& site : sites) {
+    if (!IsPlainName(site)) problems.Add("sites", "\"" + Excerpt(site) + "\" is not a site name");
+    if (!seen.insert(site).second) problems.Add("sites", "\"" + site + "\" appears twice");
+  }
+  const auto selected = pacing.sites_per_round == 0 ? site_count : pacing.sites_per_round;
+  if (selected > site_count) {
+    problems.Add("pacing", "sites_per_round is " + std::to_string(selected) +
+                               "; must be at most the number of sites (" +
+                               std::to_string(site_count) + ")");
+  }
+  if (pacing.quorum > selected) {
+    problems.Add("pacing", "quorum is " + std::to_string(pacing.quorum) +
+                               "; must be at most the sites of a round (" +
+                               std::to_string(selected) + ")");
+  }
+  if (adapter.kind == "lora" && adapter.target_modules.empty()) {
+    problems.Add("adapter",
+                 "target_modules is empty; name at least one linear module, "
+                 "for example q_proj");
+  }
+  if (evaluation.every > 0 && data.evaluate.empty() && evaluation.every != 1) {
+    problems.Add("evaluation", "every is set but data.evaluate names no data");
+  }
+}
+
+AdapterConfig CampaignFile::ToAdapterConfig() const {
+  AdapterConfig config;
+  config.kind = adapter.kind == "full" ? AdapterKind::kFull : AdapterKind::kLora;
+  config.rank = adapter.rank;
+  config.alpha = adapter.alpha;
+  config.dropout = adapter.dropout;
+  config.target_modules = adapter.target_modules;
+  config.base_model = model.name;
+  return config;
+}
+
+bool IsPlainName(std::string_view name) {
+  if (name.empty() || name.size() > 63 || name.front() == '-') return false;
+  return std::all_of(name.begin(), name.end(), [](char c) {
+    return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-';
+  });
+}
+
+}  // namespace tributary

@@ -1,0 +1,91 @@
+// The campaign file: what a lead writes and submits. Loaded by core/config.h; see
+// configs/campaigns/ for commented examples.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "core/config.h"
+#include "core/peft_adapter.h"
+#include "core/task_contract.h"
+
+namespace tributary {
+
+struct ModelSection {
+  std::string name;    // what the sites' files call the base model
+  std::string config;  // the lead's copy of the model's config.json (or its directory): gives the
+                       // adapter its shapes
+  void Describe(ConfigVisitor& v);
+};
+
+struct AdapterSection {
+  std::string kind = "lora";
+  std::int64_t rank = 8;
+  double alpha = 16;
+  double dropout = 0;
+  std::vector<std::string> target_modules = {"q_proj", "v_proj"};
+  std::string initial;  // directory of an adapter to start from; empty: PEFT's initialisation
+  void Describe(ConfigVisitor& v);
+};
+
+struct DataSection {
+  std::string train;  // data names, mapped to paths by each site
+  std::vector<std::string> evaluate;
+  void Describe(ConfigVisitor& v);
+};
+
+// Which mathematics turns updates into the next version; read by aggregators::MakeAggregator.
+struct AggregatorSection {
+  std::string kind = "fedavg";
+  std::string weights = "samples";  // equal | samples | tokens | steps
+  double server_learning_rate = 1;
+  void Describe(ConfigVisitor& v);
+};
+
+// Who trains when, and when a round closes; read by server::MakePacing.
+struct PacingSection {
+  std::string kind = "synchronous";
+  std::int64_t rounds = 10;
+  std::int64_t sites_per_round = 0;  // 0: all that accepted
+  std::int64_t quorum = 0;           // updates that make a version; 0: one from every selected site
+  std::chrono::seconds deadline{0};  // a round with a quorum closes then; 0: waits for every site
+  std::int64_t attempts = 3;         // of a failed task, and of a round that missed its quorum
+  void Describe(ConfigVisitor& v);
+};
+
+struct EvaluationSection {
+  std::int64_t every = 1;  // rounds; 0: never
+  std::int64_t batch_size = 16;
+  std::int64_t max_examples = 0;  // per data name; 0: all
+  void Describe(ConfigVisitor& v);
+};
+
+struct TrainingSection : TrainingSettings {
+  void Describe(ConfigVisitor& v);
+};
+
+struct CampaignFile {
+  std::string name;
+  ModelSection model;
+  AdapterSection adapter;
+  DataSection data;
+  std::vector<std::string> sites;
+  AggregatorSection aggregator;
+  PacingSection pacing;
+  TrainingSection training;
+  EvaluationSection evaluation;
+  std::chrono::seconds walltime{3600};  // of one task's job
+  std::int64_t seed = 1;
+
+  void Describe(ConfigVisitor& v);
+  void Check(ConfigProblems& problems) const;
+
+  AdapterConfig ToAdapterConfig() const;
+};
+
+// Site, campaign and user names: [a-z0-9][a-z0-9-]{0,62}.
+bool IsPlainName(std::string_view name);
+
+}  // namespace tributary

@@ -1,0 +1,271 @@
+#include "core/task_contract.h"
+
+#include <limits>
+#include <nlohmann/json.hpp>
+#include <utility>
+
+#include "core/json.h"
+
+namespace tributary {
+namespace {
+
+using nlohmann::json;
+
+constexpr std::int64_t kMaxCount = std::int64_t{1} << 40;  // counters that only grow
+
+std::string Dump(const json& value, int indent) {
+  return value.dump(indent, ' ', false, json::error_handler_t::replace);
+}
+
+json TrainingToJson(const TrainingSettings& settings) {
+  return {{"steps", settings.steps},
+          {"batch_size", settings.batch_size},
+          {"gradient_accumulation", settings.gradient_accumulation},
+          {"sequence_length", settings.sequence_length},
+          {"learning_rate", settings.learning_rate},
+          {"learning_rate_scale", settings.learning_rate_scale},
+          {"schedule", settings.schedule},
+          {"warmup_steps", settings.warmup_steps},
+          {"weight_decay", settings.weight_decay},
+          {"beta1", settings.beta1},
+          {"beta2", settings.beta2},
+          {"epsilon", settings.epsilon},
+          {"max_grad_norm", settings.max_grad_norm}};
+}
+
+// A number in [min, max), or in (min, max) when `open`.
+double NumberIn(JsonObjectReader& reader, std::string_view key, double fallback, double min,
+                double max, bool open) {
+  const double value = reader.Number(key, fallback);
+  if (!(open ? value > min : value >= min) || !(value < max)) {
+    reader.Problem(key, json(value).dump() + " is out of range; must be " +
+                            (open ? "above " : "at least ") + json(min).dump() + " and below " +
+                            json(max).dump());
+  }
+  return value;
+}
+
+std::vector<DataSource> ReadData(JsonObjectReader& reader, std::vector<std::string>* problems) {
+  std::vector<DataSource> sources;
+  const json& list = reader.Raw("data");
+  if (!list.is_array() || list.empty()) {
+    if (reader.Has("data")) reader.Problem("data", "must be a list of at least one {name, path}");
+    return sources;
+  }
+  std::set<std::string> names;
+  for (std::size_t i = 0; i < list.size(); ++i) {
+    JsonObjectReader item(list[i], std::string(kTaskFile) + ".data[" + std::to_string(i) + "]",
+                          problems);
+    DataSource source{item.String("name"), item.String("path")};
+    item.RejectUnknown();
+    if (!names.insert(source.name).second)
+      item.Problem("name", "\"" + source.name + "\" is used twice");
+    sources.push_back(std::move(source));
+  }
+  return sources;
+}
+
+std::uint64_t ReadSeed(JsonObjectReader& reader) {
+  const json& seed = reader.Raw("seed");
+  if (seed.is_number_unsigned()) return seed.get<std::uint64_t>();
+  if (reader.Has("seed")) reader.Problem("seed", "must be a whole number, at least 0");
+  return 0;
+}
+
+void CheckSchema(JsonObjectReader& reader) {
+  const std::int64_t schema = reader.Int("schema", 0, std::numeric_limits<std::int32_t>::max());
+  if (reader.Has("schema") && schema != kTaskSchema) {
+    reader.Problem("schema", std::to_string(schema) + " is not supported; this program reads " +
+                                 std::to_string(kTaskSchema));
+  }
+}
+
+// Parses `text` as an object, or says why it is none.
+Result<json> ParseObject(std::string_view text, std::string_view what) {
+  TRIBUTARY_ASSIGN_OR_RETURN(json object, ParseJson(text, what));
+  if (!object.is_object()) return InvalidArgumentError(std::string(what) + ": must be an object");
+  return object;
+}
+
+}  // namespace
+
+std::string_view TaskKindName(TaskKind kind) {
+  return kind == TaskKind::kTrain ? "train" : "evaluate";
+}
+
+std::string_view CompletionName(Completion completion) {
+  switch (completion) {
+    case Completion::kComplete:
+      return "complete";
+    case Completion::kPartial:
+      return "partial";
+    case Completion::kFailed:
+      break;
+  }
+  return "failed";
+}
+
+TrainingSettings TrainingSettings::Read(JsonObjectReader& reader) {
+  constexpr double kHuge = 1e6;
+  TrainingSettings settings;
+  const TrainingSettings defaults;
+  settings.steps = reader.Int("steps", 1, 100'000'000);
+  settings.batch_size = reader.Int("batch_size", 1, 65'536, defaults.batch_size);
+  settings.gradient_accumulation =
+      reader.Int("gradient_accumulation", 1, 65'536, defaults.gradient_accumulation);
+  settings.sequence_length = reader.Int("sequence_length", 2, 1 << 20, defaults.sequence_length);
+  settings.learning_rate =
+      NumberIn(reader, "learning_rate", defaults.learning_rate, 0, kHuge, true);
+  settings.learning_rate_scale =
+      NumberIn(reader, "learning_rate_scale", defaults.learning_rate_scale, 0, kHuge, true);
+  settings.schedule = reader.String("schedule", defaults.schedule);
+  if (settings.schedule != "constant" && settings.schedule != "cosine") {
+    reader.Problem("schedule", "\"" + settings.schedule + "\" is unknown; known: constant, cosine");
+  }
+  settings.warmup_steps = reader.Int("warmup_steps", 0, 100'000'000, defaults.warmup_steps);
+  settings.weight_decay = NumberIn(reader, "weight_decay", defaults.weight_decay, 0, kHuge, false);
+  settings.beta1 = NumberIn(reader, "beta1", defaults.beta1, 0, 1, false);
+  settings.beta2 = NumberIn(reader, "beta2", defaults.beta2, 0, 1, false);
+  settings.epsilon = NumberIn(reader, "epsilon", defaults.epsilon, 0, 1, true);
+  settings.max_grad_norm =
+      NumberIn(reader, "max_grad_norm", defaults.max_grad_norm, 0, kHuge, false);
+  reader.RejectUnknown();
+  return settings;
+}
+
+std::string TaskFile::ToJson() const {
+  json object = {{"schema", kTaskSchema},
+                 {"kind", TaskKindName(kind)},
+                 {"task", task},
+                 {"campaign", campaign},
+                 {"site", site},
+                 {"round", round},
+                 {"global_version", global_version},
+                 {"seed", seed},
+                 {"model_path", model_path},
+                 {"threads", threads},
+                 {"walltime_seconds", walltime_seconds}};
+  json sources = json::array();
+  for (const DataSource& source : data) {
+    sources.push_back({{"name", source.name}, {"path", source.path}});
+  }
+  object["data"] = std::move(sources);
+  if (kind == TaskKind::kTrain) {
+    object["training"] = TrainingToJson(training);
+  } else {
+    object["evaluation"] = {{"batch_size", evaluation_batch_size},
+                            {"max_examples", evaluation_max_examples}};
+  }
+  return Dump(object, 2) + "\n";
+}
+
+Result<TaskFile> TaskFile::FromJson(std::string_view text) {
+  TRIBUTARY_ASSIGN_OR_RETURN(const json object, ParseObject(text, kTaskFile));
+  std::vector<std::string> problems;
+  JsonObjectReader reader(object, std::string(kTaskFile), &problems);
+  CheckSchema(reader);
+
+  TaskFile task;
+  const std::string kind = reader.String("kind");
+  if (kind == "evaluate") task.kind = TaskKind::kEvaluate;
+  if (reader.Has("kind") && kind != "train" && kind != "evaluate") {
+    reader.Problem("kind", "\"" + kind + "\" is unknown; known: train, evaluate");
+  }
+  task.task = reader.String("task");
+  task.campaign = reader.String("campaign");
+  task.site = reader.String("site");
+  task.round = reader.Int("round", 0, kMaxCount);
+  task.global_version = reader.Int("global_version", 0, kMaxCount);
+  task.seed = ReadSeed(reader);
+  task.model_path = reader.String("model_path");
+  task.data = ReadData(reader, &problems);
+  task.threads = reader.Int("threads", 0, 4096, 0);
+  task.walltime_seconds = reader.Int("walltime_seconds", 0, kMaxCount, 0);
+  if (kind == "train") {
+    JsonObjectReader training = reader.Object("training");
+    task.training = TrainingSettings::Read(training);
+  } else if (kind == "evaluate" && reader.Has("evaluation")) {
+    JsonObjectReader evaluation = reader.Object("evaluation");
+    task.evaluation_batch_size =
+        evaluation.Int("batch_size", 1, 65'536, task.evaluation_batch_size);
+    task.evaluation_max_examples = evaluation.Int("max_examples", 0, kMaxCount, 0);
+    evaluation.RejectUnknown();
+  }
+  reader.RejectUnknown();
+  TRIBUTARY_RETURN_IF_ERROR(ProblemsToStatus(problems));
+  return task;
+}
+
+std::string TaskResult::ToJson() const {
+  const json object = {{"schema", kTaskSchema},
+                       {"completion", CompletionName(completion)},
+                       {"message", message},
+                       {"samples", samples},
+                       {"tokens", tokens},
+                       {"steps", steps},
+                       {"loss_first", loss_first},
+                       {"loss_last", loss_last},
+                       {"train_seconds", train_seconds},
+                       {"metrics", metrics}};
+  return Dump(object, 2) + "\n";
+}
+
+Result<TaskResult> TaskResult::FromJson(std::string_view text) {
+  TRIBUTARY_ASSIGN_OR_RETURN(const json object, ParseObject(text, kResultFile));
+  std::vector<std::string> problems;
+  JsonObjectReader reader(object, std::string(kResultFile), &problems);
+  CheckSchema(reader);
+
+  TaskResult result;
+  const std::string completion = reader.String("completion");
+  if (completion == "partial") {
+    result.completion = Completion::kPartial;
+  } else if (completion == "failed") {
+    result.completion = Completion::kFailed;
+  } else if (completion != "complete" && reader.Has("completion")) {
+    reader.Problem("completion",
+                   "\"" + completion + "\" is unknown; known: complete, partial, failed");
+  }
+  result.message = reader.String("message", "");
+  result.samples = reader.Int("samples", 0, kMaxCount, 0);
+  result.tokens = reader.Int("tokens", 0, kMaxCount, 0);
+  result.steps = reader.Int("steps", 0, kMaxCount, 0);
+  result.loss_first = reader.Number("loss_first", 0);
+  result.loss_last = reader.Number("loss_last", 0);
+  result.train_seconds = reader.Number("train_seconds", 0);
+  if (reader.Has("metrics")) {
+    JsonObjectReader metrics = reader.Object("metrics");
+    for (const auto& [name, value] : object["metrics"].items()) {
+      result.metrics[name] = metrics.Number(name);
+    }
+  }
+  reader.RejectUnknown();
+  TRIBUTARY_RETURN_IF_ERROR(ProblemsToStatus(problems));
+  return result;
+}
+
+std::string ProgressLine::ToJson() const {
+  return Dump({{"step", step},
+               {"steps", steps},
+               {"loss", loss},
+               {"tokens", tokens},
+               {"seconds", seconds}},
+              -1) +
+         "\n";
+}
+
+Result<ProgressLine> ProgressLine::FromJson(std::string_view text) {
+  TRIBUTARY_ASSIGN_OR_RETURN(const json object, ParseObject(text, kProgressFile));
+  std::vector<std::string> problems;
+  JsonObjectReader reader(object, std::string(kProgressFile), &problems);
+  ProgressLine line;
+  line.step = reader.Int("step", 0, kMaxCount);
+  line.steps = reader.Int("steps", 0, kMaxCount);
+  line.loss = reader.Number("loss");
+  line.tokens = reader.Int("tokens", 0, kMaxCount, 0);
+  line.seconds = reader.Number("seconds", 0);
+  TRIBUTARY_RETURN_IF_ERROR(ProblemsToStatus(problems));
+  return line;
+}
+
+}  // namespace tributary

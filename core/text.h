@@ -1,0 +1,28 @@
+// Text from outside, made safe to show.
+#pragma once
+
+#include <cstddef>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+
+namespace tributary {
+
+// Well-formed UTF-8: shortest forms only, no surrogates, at most U+10FFFF.
+bool IsUtf8(std::string_view text);
+
+// One printable line: control characters, backslashes and bytes that are no UTF-8 are written as
+// \n, \t, \\ or \x1b.
+std::string EscapeControl(std::string_view text);
+
+// At most `max_bytes` of EscapeControl(text), cut at a character and ended with "..." when longer.
+// For error messages.
+std::string Excerpt(std::string_view text, std::size_t max_bytes = 80);
+
+// The candidate closest to `word` by edit distance (a swap of neighbours counts one), if it is
+// close enough to be a probable misspelling; the first of equally close ones.
+std::optional<std::string> NearestName(std::string_view word,
+                                       std::span<const std::string> candidates);
+
+}  // namespace tributary
