@@ -1,0 +1,182 @@
+#include "server/blob_transfer.h"
+
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+
+#include "core/log.h"
+#include "server/caller.h"
+
+namespace tributary::server {
+namespace {
+
+constexpr std::size_t kChunkBytes = std::size_t{512} << 10;
+
+// The calling code runs in gRPC's callbacks. Between a callback and the next StartRead no callback
+// comes, so there is no lock; gRPC keeps the object until Finish was called and OnDone ran.
+class UploadReactor final : public grpc::ServerReadReactor<v1::UploadRequest> {
+ public:
+  UploadReactor(TransferParts& parts, security::Identity who, v1::UploadResponse* response)
+      : parts_(parts), who_(std::move(who)), response_(response) {
+    StartRead(&request_);
+  }
+
+  void OnReadDone(bool ok) override {
+    if (!ok) return Complete();
+    if (!receiver_) return ReadHeader();
+    const std::string& data = request_.data();
+    const Status status = receiver_->Append(std::as_bytes(std::span(data)));
+    if (!status.ok()) return Refuse(status);
+    StartRead(&request_);
+  }
+
+  void OnDone() override {
+    receiver_.reset();
+    if (admitted_) parts_.uploads.Leave();
+    delete this;
+  }
+
+ private:
+  void ReadHeader() {
+    if (!request_.has_header()) {
+      return Refuse(InvalidArgumentError("an upload starts with its header"));
+    }
+    header_ = request_.header();
+    const auto digest = Digest::FromHex(header_.digest());
+    if (!digest.ok()) return Refuse(digest.status());
+    digest_ = *digest;
+    if (header_.bytes() > parts_.max_upload_bytes) {
+      return Refuse(ResourceExhaustedError("upload of " + std::to_string(header_.bytes()) +
+                                           " bytes; the server's max_upload is " +
+                                           std::to_string(parts_.max_upload_bytes)));
+    }
+    parts_.coordinator.AuthorizeBlob(who_, digest_, Coordinator::BlobUse::kWrite, header_.task(),
+                                     [this](const Status& status) {
+                                       if (!status.ok()) return Refuse(status);
+                                       parts_.uploads.Enter([this] {
+                                         admitted_ = true;
+                                         Begin();
+                                       });
+                                     });
+  }
+
+  void Begin() {
+    auto receiver = parts_.blobs.Receive(who_.name, digest_, header_.bytes());
+    if (!receiver.ok()) return Refuse(receiver.status());
+    if ((*receiver)->offset() != header_.offset()) {
+      return Refuse(AbortedError(
+          "upload starts at byte " + std::to_string(header_.offset()) + " but the server holds " +
+          std::to_string((*receiver)->offset()) + "; ask UploadStatus"));
+    }
+    receiver_ = std::move(*receiver);
+    StartRead(&request_);
+  }
+
+  // The sender has said all, or the connection broke; the receiver knows which. What arrived stays
+  // for a resumption.
+  void Complete() {
+    if (!receiver_) return Refuse(CancelledError("the upload ended before its header"));
+    parts_.workers.Submit([this] {
+      const Status status = receiver_->Finish();
+      if (!status.ok()) return Refuse(status);
+      response_->set_bytes(header_.bytes());
+      Finish(grpc::Status::OK);
+    });
+  }
+
+  void Refuse(const Status& status) {
+    LogWarning("rpc", "upload ended", {{"from", who_.name}, {"reason", status}});
+    Finish(ToGrpc(status));
+  }
+
+  TransferParts& parts_;
+  const security::Identity who_;
+  v1::UploadResponse* response_;
+  v1::UploadRequest request_;
+  v1::UploadHeader header_;
+  Digest digest_;
+  std::unique_ptr<BlobReceiver> receiver_;
+  bool admitted_ = false;
+};
+
+class DownloadReactor final : public grpc::ServerWriteReactor<v1::Chunk> {
+ public:
+  DownloadReactor(TransferParts& parts, const security::Identity& who,
+                  const v1::DownloadRequest& request)
+      : parts_(parts), offset_(request.offset()) {
+    const auto digest = Digest::FromHex(request.digest());
+    if (!digest.ok()) {
+      Finish(ToGrpc(digest.status()));
+      return;
+    }
+    parts_.coordinator.AuthorizeBlob(
+        who, *digest, Coordinator::BlobUse::kRead, "",
+        [this, digest = *digest, name = who.name](const Status& status) {
+          if (!status.ok()) {
+            LogWarning("rpc", "download refused", {{"from", name}, {"reason", status}});
+            return Finish(ToGrpc(status));
+          }
+          parts_.downloads.Enter([this, digest] {
+            admitted_ = true;
+            Begin(digest);
+          });
+        });
+  }
+
+  void OnWriteDone(bool ok) override {
+    if (!ok) return Finish({grpc::StatusCode::CANCELLED, "the peer went away"});
+    Next();
+  }
+
+  void OnDone() override {
+    if (admitted_) parts_.downloads.Leave();
+    delete this;
+  }
+
+ private:
+  void Begin(const Digest& digest) {
+    const auto size = parts_.blobs.SizeOf(digest);
+    if (!size.ok()) return Finish(ToGrpc(size.status()));
+    size_ = *size;
+    auto file = OpenFile(parts_.blobs.PathOf(digest), O_RDONLY);
+    if (!file.ok()) return Finish(ToGrpc(file.status()));
+    file_ = *std::move(file);
+    Next();
+  }
+
+  void Next() {
+    if (offset_ >= size_) return Finish(grpc::Status::OK);
+    std::string* data = chunk_.mutable_data();
+    data->resize(std::min<std::uint64_t>(kChunkBytes, size_ - offset_));
+    const ssize_t got = pread(file_.get(), data->data(), data->size(), static_cast<off_t>(offset_));
+    if (got <= 0) return Finish(ToGrpc(ErrnoError("read blob", got < 0 ? errno : EIO)));
+    data->resize(static_cast<std::size_t>(got));
+    offset_ += static_cast<std::uint64_t>(got);
+    StartWrite(&chunk_);
+  }
+
+  TransferParts& parts_;
+  std::uint64_t offset_;
+  std::uint64_t size_ = 0;
+  FileDescriptor file_;
+  v1::Chunk chunk_;
+  bool admitted_ = false;
+};
+
+}  // namespace
+
+grpc::ServerReadReactor<v1::UploadRequest>* StartUpload(TransferParts& parts,
+                                                        const security::Identity& who,
+                                                        v1::UploadResponse* response) {
+  return new UploadReactor(parts, who, response);
+}
+
+grpc::ServerWriteReactor<v1::Chunk>* StartDownload(TransferParts& parts,
+                                                   const security::Identity& who,
+                                                   const v1::DownloadRequest& request) {
+  return new DownloadReactor(parts, who, request);
+}
+
+}  // namespace tributary::server

@@ -1,0 +1,137 @@
+// What the server knows about sites and campaigns. Plain values: the fold of the journal (see
+// engine.h).
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "core/campaign_file.h"
+#include "core/clock.h"
+#include "core/sha256.h"
+#include "core/task_contract.h"
+
+namespace tributary::server {
+
+// What a site reports about a finished task. Numbers are the site's own word.
+struct ReportFacts {
+  Completion completion = Completion::kComplete;
+  std::string message;
+  Digest digest;  // of the update blob; zero for an evaluation
+  std::uint64_t bytes = 0;
+  std::int64_t samples = 0;
+  std::int64_t tokens = 0;
+  std::int64_t steps = 0;
+  double loss_first = 0;
+  double loss_last = 0;
+  std::map<std::string, double> metrics;
+  double queue_seconds = 0;  // four different times, never added into one
+  double startup_seconds = 0;
+  double compute_seconds = 0;
+  double transfer_seconds = 0;
+  std::string statement_hex;  // what the site signed, and its signature: proof of what it sent
+  std::string signature_hex;
+};
+
+enum class TaskPhase : std::uint8_t {
+  kOutstanding,  // given to the site, no report yet
+  kAccepted,     // its update or evaluation counts
+  kFailed,       // the site reported a failure, or the update was refused
+  kMissed,       // the round closed without it; a late update is discarded
+  kCancelled,
+};
+
+struct Task {
+  std::string id;
+  std::string campaign;
+  std::string site;
+  TaskKind kind = TaskKind::kTrain;
+  std::int64_t round = 0;
+  std::int64_t attempt = 1;
+  std::int64_t base_version = 0;
+  std::uint64_t seed = 0;
+  std::int64_t steps = 0;
+  double learning_rate_scale = 1;
+
+  TaskPhase phase = TaskPhase::kOutstanding;
+  ReportFacts facts;   // once accepted
+  std::string reason;  // once failed, missed or cancelled
+};
+
+struct Version {
+  std::int64_t number = 0;
+  Digest digest;
+  std::uint64_t bytes = 0;
+  Timestamp published_at;
+};
+
+struct Round {
+  std::int64_t number = 0;
+  Timestamp opened_at;
+  std::optional<Timestamp> closed_at;
+  std::vector<std::string> sites;            // selected, sorted
+  std::map<std::string, std::string> tasks;  // site -> its latest train task
+  double mean_loss = 0;
+  std::map<std::string, double> metrics;  // evaluation of the version produced: "<site>/<metric>"
+};
+
+struct SiteAnswer {
+  enum class Kind : std::uint8_t { kWaiting, kAccepted, kRefused };
+  Kind kind = Kind::kWaiting;
+  std::string reason;
+};
+
+enum class CampaignPhase : std::uint8_t {
+  kGathering,    // waits for the sites' answers
+  kPlanning,     // the next round opens as soon as the campaign is not paused
+  kTraining,     // a round is open
+  kAggregating,  // a round is closed, its version is being computed
+  kFinishing,    // all rounds are done, last evaluations are out
+  kCompleted,
+  kCancelled,
+};
+std::string_view CampaignPhaseName(CampaignPhase phase);
+
+struct Campaign {
+  std::string id;
+  std::string lead;
+  CampaignFile file;
+  std::string yaml;  // effective text, loadable
+  CampaignPhase phase = CampaignPhase::kGathering;
+  bool paused = false;
+  std::string note;  // what it waits for, or why it paused or ended
+  Timestamp submitted_at;
+  std::optional<Timestamp> ended_at;
+  std::optional<Timestamp> deadline;  // of the present phase
+  bool deadline_passed = false;
+  std::map<std::string, SiteAnswer> answers;  // every site of the file
+  std::vector<Version> versions;              // index = number
+  std::vector<Round> rounds;                  // index = number - 1
+  std::map<std::string, Task> tasks;
+
+  bool ended() const {
+    return phase == CampaignPhase::kCompleted || phase == CampaignPhase::kCancelled;
+  }
+};
+
+struct Member {
+  std::string name;
+  std::string certificate_fingerprint;
+  Timestamp enrolled_at;
+};
+
+struct State {
+  std::map<std::string, Member> sites;
+  std::map<std::string, Campaign> campaigns;
+
+  // Null when unknown.
+  const Campaign* FindCampaign(std::string_view id) const;
+  const Task* FindTask(std::string_view id) const;
+};
+
+// Train tasks that count in the round, in site order.
+std::vector<const Task*> AcceptedTasks(const Campaign& campaign, const Round& round);
+
+}  // namespace tributary::server

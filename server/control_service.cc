@@ -1,0 +1,359 @@
+#include "server/control_service.h"
+
+#include <deque>
+
+#include "core/log.h"
+#include "core/text.h"
+#include "server/caller.h"
+#include "server/event_codec.h"
+#include "server/submission.h"
+#include "server/wire.h"
+
+namespace tributary::server {
+namespace {
+
+using security::Role;
+
+Status UnknownCampaign(const State& state, const std::string& id) {
+  std::vector<std::string> names;
+  for (const auto& [name, campaign] : state.campaigns) names.push_back(name);
+  std::string message = "campaign \"" + Excerpt(id) + "\" is not known";
+  if (const auto near = NearestName(id, names)) message += "; did you mean " + *near + "?";
+  return NotFoundError(std::move(message));
+}
+
+// A stream of messages to one person. The writer half may be used from any thread; the object
+// deletes itself when the call is over and the last shared_ptr to it is gone.
+template <class Message>
+class MessageStream {
+ public:
+  class Reactor final : public grpc::ServerWriteReactor<Message> {
+   public:
+    explicit Reactor(std::shared_ptr<MessageStream> stream) : stream_(std::move(stream)) {}
+    void OnWriteDone(bool ok) override { stream_->WriteDone(ok); }
+    void OnCancel() override { stream_->End(CancelledError("the watcher went away")); }
+    void OnDone() override { delete this; }
+    std::shared_ptr<void> keep_alive;  // what feeds the stream ends with it
+
+   private:
+    std::shared_ptr<MessageStream> stream_;
+  };
+
+  static std::pair<std::shared_ptr<MessageStream>, Reactor*> Start() {
+    auto stream = std::make_shared<MessageStream>();
+    auto* reactor = new Reactor(stream);
+    MutexLock lock(stream->mutex_);
+    stream->reactor_ = reactor;
+    return {stream, reactor};
+  }
+
+  // `replace`: an unsent older message is dropped in favour of this one.
+  void Write(Message message, bool replace) {
+    MutexLock lock(mutex_);
+    if (reactor_ == nullptr) return;
+    if (replace && queue_.size() > (writing_ ? 1U : 0U)) queue_.pop_back();
+    queue_.push_back(std::move(message));
+    NextLocked();
+  }
+  // After what is queued.
+  void EndAfterQueue(const Status& status) {
+    MutexLock lock(mutex_);
+    end_ = status;
+    NextLocked();
+  }
+  void End(const Status& status) {
+    MutexLock lock(mutex_);
+    FinishLocked(status);
+  }
+
+ private:
+  void WriteDone(bool ok) {
+    MutexLock lock(mutex_);
+    writing_ = false;
+    if (!queue_.empty()) queue_.pop_front();
+    if (!ok) return FinishLocked(CancelledError("the watcher went away"));
+    NextLocked();
+  }
+  void NextLocked() TRIBUTARY_REQUIRES(mutex_) {
+    if (writing_ || reactor_ == nullptr) return;
+    if (!queue_.empty()) {
+      writing_ = true;
+      reactor_->StartWrite(&queue_.front());
+    } else if (end_) {
+      FinishLocked(*end_);
+    }
+  }
+  void FinishLocked(const Status& status) TRIBUTARY_REQUIRES(mutex_) {
+    if (reactor_ != nullptr) std::exchange(reactor_, nullptr)->Finish(ToGrpc(status));
+  }
+
+  Mutex mutex_;
+  Reactor* reactor_ TRIBUTARY_GUARDED_BY(mutex_) = nullptr;
+  std::deque<Message> queue_ TRIBUTARY_GUARDED_BY(mutex_);
+  bool writing_ TRIBUTARY_GUARDED_BY(mutex_) = false;
+  std::optional<Status> end_ TRIBUTARY_GUARDED_BY(mutex_);
+};
+
+}  // namespace
+
+ControlService::Unary* ControlService::Validate(Context* context, const v1::SubmitRequest* request,
+                                                v1::ValidateResponse* response) {
+  Unary* reactor = context->DefaultReactor();
+  const auto who = Authorize(*context, parts_.federation, "Validate", {Role::kLead, Role::kAdmin});
+  if (!who.ok()) {
+    reactor->Finish(ToGrpc(who.status()));
+    return reactor;
+  }
+  const auto file = CheckCampaignText(request->yaml(), request->file_name());
+  if (!file.ok()) {
+    reactor->Finish(ToGrpc(file.status()));
+    return reactor;
+  }
+  response->set_effective_yaml(PrintYaml(*file));
+  parts_.runner.Read(
+      [reactor,
+       event = CampaignSubmitted{file->name, who->name, response->effective_yaml(), {}, 0}](
+          const State& state) { reactor->Finish(ToGrpc(server::Check(state, Event(event)))); });
+  return reactor;
+}
+
+ControlService::Unary* ControlService::Submit(Context* context, const v1::SubmitRequest* request,
+                                              v1::SubmitResponse* response) {
+  Unary* reactor = context->DefaultReactor();
+  const auto who = Authorize(*context, parts_.federation, "Submit", {Role::kLead, Role::kAdmin});
+  if (!who.ok()) {
+    reactor->Finish(ToGrpc(who.status()));
+    return reactor;
+  }
+  parts_.workers.Submit([this, reactor, request, response, lead = who->name] {
+    const auto prepare = [&]() -> Result<CampaignSubmitted> {
+      TRIBUTARY_ASSIGN_OR_RETURN(const CampaignFile file,
+                                 CheckCampaignText(request->yaml(), request->file_name()));
+      TRIBUTARY_ASSIGN_OR_RETURN(const Digest digest, Digest::FromHex(request->initial_digest()));
+      TRIBUTARY_RETURN_IF_ERROR(CheckInitialAdapter(parts_.blobs, digest));
+      TRIBUTARY_ASSIGN_OR_RETURN(const std::uint64_t bytes, parts_.blobs.SizeOf(digest));
+      return CampaignSubmitted{file.name, lead, PrintYaml(file), digest, bytes};
+    };
+    const auto event = prepare();
+    if (!event.ok()) return reactor->Finish(ToGrpc(event.status()));
+    response->set_campaign(event->campaign);
+    parts_.runner.Post(*event, [reactor, name = event->campaign, lead](const Status& status) {
+      if (status.ok()) {
+        LogInfo("control", "campaign submitted", {{"campaign", name}, {"lead", lead}});
+      }
+      reactor->Finish(ToGrpc(status));
+    });
+  });
+  return reactor;
+}
+
+ControlService::Unary* ControlService::List(Context* context, const v1::ListRequest*,
+                                            v1::ListResponse* response) {
+  Unary* reactor = context->DefaultReactor();
+  const auto who =
+      Authorize(*context, parts_.federation, "List", {Role::kLead, Role::kAdmin, Role::kObserver});
+  if (!who.ok()) {
+    reactor->Finish(ToGrpc(who.status()));
+    return reactor;
+  }
+  parts_.runner.Read([reactor, response](const State& state) {
+    for (const auto& [id, campaign] : state.campaigns) {
+      *response->add_campaigns() = ToSummary(campaign);
+    }
+    reactor->Finish(grpc::Status::OK);
+  });
+  return reactor;
+}
+
+ControlService::Unary* ControlService::Show(Context* context, const v1::CampaignRequest* request,
+                                            v1::CampaignStatus* response) {
+  Unary* reactor = context->DefaultReactor();
+  const auto who =
+      Authorize(*context, parts_.federation, "Show", {Role::kLead, Role::kAdmin, Role::kObserver});
+  if (!who.ok()) {
+    reactor->Finish(ToGrpc(who.status()));
+    return reactor;
+  }
+  parts_.runner.Read([this, reactor, response, id = request->campaign()](const State& state) {
+    const Campaign* campaign = state.FindCampaign(id);
+    if (campaign == nullptr) return reactor->Finish(ToGrpc(UnknownCampaign(state, id)));
+    *response = ToStatus(*campaign, parts_.coordinator.Progress());
+    reactor->Finish(grpc::Status::OK);
+  });
+  return reactor;
+}
+
+grpc::ServerWriteReactor<v1::CampaignStatus>* ControlService::Watch(
+    Context* context, const v1::CampaignRequest* request) {
+  auto [stream, reactor] = MessageStream<v1::CampaignStatus>::Start();
+  const auto who =
+      Authorize(*context, parts_.federation, "Watch", {Role::kLead, Role::kAdmin, Role::kObserver});
+  if (!who.ok()) {
+    stream->End(who.status());
+    return reactor;
+  }
+  auto watcher = std::make_shared<Watcher>();
+  watcher->campaign = request->campaign();
+  watcher->notify = [weak = std::weak_ptr(stream)](const v1::CampaignStatus& status, bool last) {
+    const auto target = weak.lock();
+    if (!target) return;
+    target->Write(status, /*replace=*/true);
+    if (last) target->EndAfterQueue(OkStatus());
+  };
+  reactor->keep_alive = watcher;
+  parts_.runner.Read([this, watcher, stream = stream](const State& state) {
+    if (state.FindCampaign(watcher->campaign) == nullptr) {
+      return stream->End(UnknownCampaign(state, watcher->campaign));
+    }
+    parts_.coordinator.Watch(watcher);
+  });
+  return reactor;
+}
+
+ControlService::Unary* ControlService::Command(
+    Context* context, std::string_view call, const v1::CampaignRequest* request,
+    v1::CampaignStatus* response, Event (*make)(const std::string&, const std::string&)) {
+  Unary* reactor = context->DefaultReactor();
+  const auto who = Authorize(*context, parts_.federation, call, {Role::kLead, Role::kAdmin});
+  if (!who.ok()) {
+    reactor->Finish(ToGrpc(who.status()));
+    return reactor;
+  }
+  parts_.runner.Read([this, reactor, response, make, call = std::string(call), who = *who,
+                      id = request->campaign()](const State& state) {
+    const Campaign* campaign = state.FindCampaign(id);
+    if (campaign == nullptr) return reactor->Finish(ToGrpc(UnknownCampaign(state, id)));
+    if (who.role != Role::kAdmin && campaign->lead != who.name) {
+      const Status status = PermissionDeniedError("campaign " + id + " is led by " +
+                                                  campaign->lead + ", not by " + who.name);
+      LogWarning("rpc", "call refused", {{"call", call}, {"name", who.name}, {"reason", status}});
+      return reactor->Finish(ToGrpc(status));
+    }
+    parts_.runner.Post(make(id, who.name), [this, reactor, response, id](const Status& status) {
+      if (!status.ok()) return reactor->Finish(ToGrpc(status));
+      parts_.runner.Read([this, reactor, response, id](const State& now) {
+        *response = ToStatus(now.campaigns.at(id), parts_.coordinator.Progress());
+        reactor->Finish(grpc::Status::OK);
+      });
+    });
+  });
+  return reactor;
+}
+
+ControlService::Unary* ControlService::Pause(Context* context, const v1::CampaignRequest* request,
+                                             v1::CampaignStatus* response) {
+  return Command(context, "Pause", request, response,
+                 [](const std::string& campaign, const std::string& by) -> Event {
+                   return CampaignPaused{campaign, by};
+                 });
+}
+
+ControlService::Unary* ControlService::Resume(Context* context, const v1::CampaignRequest* request,
+                                              v1::CampaignStatus* response) {
+  return Command(context, "Resume", request, response,
+                 [](const std::string& campaign, const std::string& by) -> Event {
+                   return CampaignResumed{campaign, by};
+                 });
+}
+
+ControlService::Unary* ControlService::Cancel(Context* context, const v1::CampaignRequest* request,
+                                              v1::CampaignStatus* response) {
+  return Command(context, "Cancel", request, response,
+                 [](const std::string& campaign, const std::string& by) -> Event {
+                   return CampaignCancelled{campaign, by};
+                 });
+}
+
+ControlService::Unary* ControlService::Sites(Context* context, const v1::SitesRequest*,
+                                             v1::SitesResponse* response) {
+  Unary* reactor = context->DefaultReactor();
+  const auto who =
+      Authorize(*context, parts_.federation, "Sites", {Role::kLead, Role::kAdmin, Role::kObserver});
+  if (!who.ok()) {
+    reactor->Finish(ToGrpc(who.status()));
+    return reactor;
+  }
+  parts_.runner.Read([this, reactor, response](const State& state) {
+    for (const auto& [name, member] : state.sites) {
+      const SessionInfo session = parts_.coordinator.sessions().Info(name);
+      v1::SiteStatus* site = response->add_sites();
+      site->set_site(name);
+      site->set_connected(session.connected);
+      site->set_client_version(session.client_version);
+      site->set_last_seen_us(ToMicros(session.last_seen));
+      site->set_enrolled_at_us(ToMicros(member.enrolled_at));
+      site->set_certificate_fingerprint(member.certificate_fingerprint);
+      for (const auto& [id, campaign] : state.campaigns) {
+        const auto answer = campaign.answers.find(name);
+        if (answer != campaign.answers.end() && !campaign.ended() &&
+            answer->second.kind == SiteAnswer::Kind::kAccepted) {
+          site->add_campaigns(id);
+        }
+      }
+    }
+    reactor->Finish(grpc::Status::OK);
+  });
+  return reactor;
+}
+
+ControlService::Unary* ControlService::CreateToken(Context* context,
+                                                   const v1::CreateTokenRequest* request,
+                                                   v1::CreateTokenResponse* response) {
+  Unary* reactor = context->DefaultReactor();
+  const auto who = Authorize(*context, parts_.federation, "CreateToken", {Role::kAdmin});
+  if (!who.ok()) {
+    reactor->Finish(ToGrpc(who.status()));
+    return reactor;
+  }
+  parts_.workers.Submit([this, reactor, request, response, by = who->name] {
+    const auto create = [&]() -> Status {
+      TRIBUTARY_ASSIGN_OR_RETURN(const Role role, security::ParseRole(request->role()));
+      if (request->valid_seconds() < 1 || request->valid_seconds() > 90 * 86400) {
+        return InvalidArgumentError("validity of " + std::to_string(request->valid_seconds()) +
+                                    " s is out of range; must be 1 s to 90 days");
+      }
+      const Timestamp now = parts_.clock.Now();
+      const std::chrono::seconds valid(request->valid_seconds());
+      TRIBUTARY_ASSIGN_OR_RETURN(const std::string token,
+                                 parts_.tokens.Create(role, request->name(), now, valid));
+      response->set_token(token);
+      response->set_expires_at_us(ToMicros(now + valid));
+      response->set_ca_fingerprint(parts_.ca_fingerprint);
+      response->set_address(parts_.advertise);
+      LogInfo("control", "enrollment token created",
+              {{"for", request->name()}, {"role", request->role()}, {"by", by}});
+      return OkStatus();
+    };
+    reactor->Finish(ToGrpc(create()));
+  });
+  return reactor;
+}
+
+grpc::ServerWriteReactor<v1::AuditEntry>* ControlService::Audit(Context* context,
+                                                                const v1::AuditRequest* request) {
+  auto [stream, reactor] = MessageStream<v1::AuditEntry>::Start();
+  const auto who =
+      Authorize(*context, parts_.federation, "Audit", {Role::kLead, Role::kAdmin, Role::kObserver});
+  if (!who.ok()) {
+    stream->End(who.status());
+    return reactor;
+  }
+  parts_.workers.Submit([this, stream = stream, campaign = request->campaign()] {
+    const auto entries = parts_.runner.ReadJournal();
+    if (!entries.ok()) return stream->End(entries.status());
+    for (const JournalEntry& entry : *entries) {
+      const auto event = DecodeEvent(entry.event_json);
+      if (!event.ok()) return stream->End(event.status());
+      if (!campaign.empty() && CampaignOf(*event) != campaign) continue;
+      v1::AuditEntry out;
+      out.set_sequence(entry.sequence);
+      out.set_at_us(ToMicros(entry.at));
+      out.set_event_json(entry.event_json);
+      stream->Write(std::move(out), /*replace=*/false);
+    }
+    stream->EndAfterQueue(OkStatus());
+  });
+  return reactor;
+}
+
+}  // namespace tributary::server

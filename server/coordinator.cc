@@ -1,0 +1,310 @@
+#include "server/coordinator.h"
+
+#include <variant>
+
+#include "aggregators/blockwise.h"
+#include "core/log.h"
+#include "core/safetensors.h"
+#include "core/text.h"
+#include "server/report_check.h"
+#include "server/wire.h"
+
+namespace tributary::server {
+namespace {
+
+constexpr std::chrono::milliseconds kNotifyInterval{200};
+constexpr std::size_t kMaxProgressText = 64;
+
+// Everything a fold needs, copied from the state, so that it can run on another thread.
+struct FoldWork {
+  std::string campaign;
+  std::int64_t round = 0;
+  AggregatorSection aggregator;
+  Digest global;
+  struct Input {
+    aggregators::Contribution contribution;
+    Digest digest;
+  };
+  std::vector<Input> inputs;
+};
+
+Event Fold(const FoldWork& work, BlobStore& blobs) {
+  const auto fold = [&]() -> Result<SafetensorsWriter::Written> {
+    TRIBUTARY_ASSIGN_OR_RETURN(const auto aggregator, aggregators::MakeAggregator(work.aggregator));
+    std::vector<aggregators::SpooledUpdate> updates;
+    for (const FoldWork::Input& input : work.inputs) {
+      updates.push_back({input.contribution, blobs.PathOf(input.digest)});
+    }
+    const std::string next = blobs.PathOf(work.global) + ".next-" + work.campaign;
+    TRIBUTARY_ASSIGN_OR_RETURN(
+        const auto written,
+        aggregators::FoldUpdates(*aggregator, blobs.PathOf(work.global), updates, next));
+    TRIBUTARY_RETURN_IF_ERROR(blobs.Adopt(next, written.digest));
+    return written;
+  };
+  const auto written = fold();
+  if (!written.ok()) {
+    return AggregationFailed{work.campaign, work.round, written.status().ToString()};
+  }
+  return VersionPublished{work.campaign, work.round, written->digest, written->bytes};
+}
+
+void LogAction(const Action& action) {
+  if (const auto* cancel = std::get_if<CancelTask>(&action)) {
+    LogInfo("engine", "task withdrawn",
+            {{"task", cancel->task}, {"site", cancel->site}, {"reason", cancel->reason}});
+  } else if (const auto* assign = std::get_if<AssignTask>(&action)) {
+    LogInfo("engine", "task assigned", {{"task", assign->task}, {"site", assign->site}});
+  }
+}
+
+}  // namespace
+
+void Coordinator::Perform(const Action& action, const State& state) {
+  LogAction(action);
+  if (const auto* offer = std::get_if<OfferCampaign>(&action)) {
+    const Campaign& campaign = state.campaigns.at(offer->campaign);
+    const auto manifest = ManifestOf(campaign);
+    if (!manifest.ok()) {
+      LogError("engine", "a campaign cannot be offered",
+               {{"campaign", campaign.id}, {"error", manifest.status()}});
+      return;
+    }
+    v1::ServerMessage message;
+    *message.mutable_campaign_offer() = ToOffer(campaign, *manifest);
+    sessions_.Send(offer->site, std::move(message));
+  } else if (const auto* close = std::get_if<CloseCampaign>(&action)) {
+    v1::ServerMessage message;
+    message.mutable_campaign_closed()->set_campaign(close->campaign);
+    message.mutable_campaign_closed()->set_state(
+        std::string(CampaignPhaseName(state.campaigns.at(close->campaign).phase)));
+    sessions_.Send(close->site, std::move(message));
+  } else if (const auto* assign = std::get_if<AssignTask>(&action)) {
+    const Task* task = state.FindTask(assign->task);
+    v1::ServerMessage message;
+    *message.mutable_task() = ToAssignment(state.campaigns.at(task->campaign), *task);
+    sessions_.Send(assign->site, std::move(message));
+  } else if (const auto* cancel = std::get_if<CancelTask>(&action)) {
+    v1::ServerMessage message;
+    message.mutable_cancel()->set_task(cancel->task);
+    message.mutable_cancel()->set_reason(cancel->reason);
+    sessions_.Send(cancel->site, std::move(message));
+  } else if (const auto* ack = std::get_if<AcknowledgeReport>(&action)) {
+    SendAck(*ack);
+  } else if (const auto* aggregate = std::get_if<AggregateRound>(&action)) {
+    Aggregate(*aggregate, state);
+  } else if (const auto* remove = std::get_if<RemoveBlobs>(&action)) {
+    const std::set<Digest> referenced = ReferencedBlobs(state);
+    std::vector<Digest> digests;
+    for (const Digest& digest : remove->digests) {
+      if (!referenced.contains(digest)) digests.push_back(digest);
+    }
+    workers_.Submit([this, digests = std::move(digests)] {
+      for (const Digest& digest : digests) {
+        if (const Status status = blobs_.Remove(digest); !status.ok()) {
+          LogWarning("engine", "a folded update stays on disk", {{"error", status}});
+        }
+      }
+    });
+  }
+}
+
+void Coordinator::Aggregate(const AggregateRound& action, const State& state) {
+  if (!aggregating_.emplace(action.campaign, action.round).second) return;  // under way
+  const Campaign& campaign = state.campaigns.at(action.campaign);
+  FoldWork work{
+      action.campaign, action.round, campaign.file.aggregator, campaign.versions.back().digest, {}};
+  for (const server::Task* task : AcceptedTasks(campaign, campaign.rounds.back())) {
+    work.inputs.push_back({{task->site, task->facts.samples, task->facts.tokens, task->facts.steps},
+                           task->facts.digest});
+  }
+  LogInfo(
+      "engine", "round closed",
+      {{"campaign", action.campaign}, {"round", action.round}, {"updates", work.inputs.size()}});
+  workers_.Submit([this, work = std::move(work)] {
+    Event event = Fold(work, blobs_);
+    if (const auto* failed = std::get_if<AggregationFailed>(&event)) {
+      LogError(
+          "engine", "a round could not be aggregated",
+          {{"campaign", failed->campaign}, {"round", failed->round}, {"reason", failed->reason}});
+    }
+    // Queued before the event, hence run before it: a resume may order the same fold again.
+    runner_->Read([this, key = std::pair(work.campaign, work.round)](const State&) {
+      aggregating_.erase(key);
+    });
+    runner_->PostUntilDurable(std::move(event));
+  });
+}
+
+Result<Manifest> Coordinator::ManifestOf(const Campaign& campaign) {
+  const auto it = manifests_.find(campaign.id);
+  if (it != manifests_.end()) return it->second;
+  TRIBUTARY_ASSIGN_OR_RETURN(const auto file,
+                             SafetensorsFile::Open(blobs_.PathOf(campaign.versions[0].digest)));
+  return manifests_[campaign.id] = file.ToManifest();
+}
+
+void Coordinator::SendAck(const AcknowledgeReport& ack, bool resend) {
+  if (!resend) {
+    MutexLock lock(mutex_);
+    progress_.erase(ProgressKey(ack.site, ack.task));
+  }
+  v1::ServerMessage message;
+  message.mutable_report_ack()->set_task(ack.task);
+  message.mutable_report_ack()->set_accepted(ack.accepted);
+  message.mutable_report_ack()->set_reason(ack.reason);
+  message.mutable_report_ack()->set_resend(resend);
+  sessions_.Send(ack.site, std::move(message));
+}
+
+void Coordinator::SiteConnected(const std::string& site) {
+  runner_->Read([this, site](const State& state) {
+    for (const Action& action : Outstanding(state, site)) Perform(action, state);
+  });
+}
+
+void Coordinator::HandleMessage(const std::string& site, const std::string& certificate_pem,
+                                v1::ClientMessage message) {
+  sessions_.Touch(site, clock_.Now());
+  switch (message.kind_case()) {
+    case v1::ClientMessage::kHeartbeat: {
+      v1::ServerMessage answer;
+      answer.mutable_heartbeat()->set_sent_at_us(ToMicros(clock_.Now()));
+      return sessions_.Send(site, std::move(answer));
+    }
+    case v1::ClientMessage::kCampaignAnswer: {
+      const v1::CampaignAnswer& answer = message.campaign_answer();
+      LogInfo("engine", answer.accepted() ? "campaign accepted" : "campaign refused",
+              {{"campaign", answer.campaign()}, {"site", site}, {"reason", answer.reason()}});
+      // A refusal by Check is a repetition or a campaign that ended meanwhile: nothing to do.
+      return runner_->Post(CampaignAnswered{answer.campaign(), site, answer.accepted(),
+                                            Excerpt(answer.reason(), 500)},
+                           nullptr);
+    }
+    case v1::ClientMessage::kProgress: {
+      MutexLock lock(mutex_);
+      if (progress_.size() < 100'000) {
+        v1::TaskProgress& progress = progress_[ProgressKey(site, message.progress().task())];
+        progress = message.progress();
+        progress.set_phase(Excerpt(progress.phase(), kMaxProgressText));
+        progress.set_job(Excerpt(progress.job(), kMaxProgressText));
+        progress_changed_ = true;
+      }
+      return;
+    }
+    case v1::ClientMessage::kReport:
+      return HandleReport(site, certificate_pem, std::move(*message.mutable_report()));
+    default:
+      return;  // a newer client may say more than we understand
+  }
+}
+
+void Coordinator::HandleReport(const std::string& site, const std::string& certificate_pem,
+                               v1::TaskReport report) {
+  runner_->Read([this, site, certificate_pem, report = std::move(report)](const State& state) {
+    JudgeReport(site, certificate_pem, report, state);
+  });
+}
+
+void Coordinator::JudgeReport(const std::string& site, const std::string& certificate_pem,
+                              v1::TaskReport report, const State& state) {
+  if (const auto verdict = VerdictOf(state, site, report.task())) return SendAck(*verdict);
+  ExpectedReport expected{*state.FindTask(report.task()), {}};
+  const Campaign& campaign = state.campaigns.at(expected.task.campaign);
+  expected.global_digest =
+      campaign.versions[static_cast<std::size_t>(expected.task.base_version)].digest;
+  workers_.Submit(
+      [this, site, certificate_pem, report = std::move(report), expected = std::move(expected)] {
+        auto outcome = CheckReport(report, site, certificate_pem, expected, blobs_);
+        if (!outcome.ok()) {
+          LogWarning("engine", "a report cannot be judged now; the site will repeat it",
+                     {{"task", report.task()}, {"error", outcome.status()}});
+          return;
+        }
+        if (std::holds_alternative<Resend>(*outcome)) {
+          return SendAck({site, report.task(), false, ""}, /*resend=*/true);
+        }
+        Event event = std::get<Event>(std::move(*outcome));
+        if (const auto* failed = std::get_if<TaskFailed>(&event)) {
+          LogWarning("engine", "task failed",
+                     {{"task", failed->task}, {"site", site}, {"reason", failed->reason}});
+        } else {
+          LogInfo("engine", "update accepted", {{"task", report.task()}, {"site", site}});
+        }
+        runner_->Post(std::move(event), [this, site, task = report.task()](const Status& status) {
+          if (status.ok()) return;  // the engine acknowledged it
+          // The round closed meanwhile, or the report came twice: say what became of the task.
+          runner_->Read([this, site, task](const State& now) {
+            if (const auto verdict = VerdictOf(now, site, task)) SendAck(*verdict);
+          });
+        });
+      });
+}
+
+std::map<std::string, v1::TaskProgress> Coordinator::Progress() const {
+  MutexLock lock(mutex_);
+  return progress_;
+}
+
+void Coordinator::Watch(std::shared_ptr<Watcher> watcher) {
+  runner_->Read([this, watcher](const State& state) {
+    const Campaign* campaign = state.FindCampaign(watcher->campaign);
+    if (campaign == nullptr) return;  // the caller checked; campaigns are never removed
+    watcher->notify(ToStatus(*campaign, Progress()), campaign->ended());
+    if (campaign->ended()) return;
+    MutexLock lock(mutex_);
+    watchers_.push_back(watcher);
+  });
+}
+
+void Coordinator::Tick(const State& state, bool changed) {
+  std::vector<std::shared_ptr<Watcher>> live;
+  std::map<std::string, v1::TaskProgress> progress;
+  {
+    MutexLock lock(mutex_);
+    notify_due_ = notify_due_ || changed || progress_changed_;
+    const Timestamp now = clock_.Now();
+    if (!notify_due_ || watchers_.empty() || now - last_notify_ < kNotifyInterval) return;
+    last_notify_ = now;
+    notify_due_ = progress_changed_ = false;
+    std::erase_if(watchers_, [&](const std::weak_ptr<Watcher>& weak) {
+      if (auto watcher = weak.lock()) {
+        live.push_back(std::move(watcher));
+        return state.FindCampaign(live.back()->campaign)->ended();
+      }
+      return true;
+    });
+    progress = progress_;
+  }
+  for (const auto& watcher : live) {
+    const Campaign* campaign = state.FindCampaign(watcher->campaign);
+    watcher->notify(ToStatus(*campaign, progress), campaign->ended());
+  }
+}
+
+void Coordinator::AuthorizeBlob(const security::Identity& who, const Digest& digest, BlobUse use,
+                                const std::string& task_id, std::function<void(Status)> answer) {
+  runner_->Read([=, answer = std::move(answer)](const State& state) {
+    const bool person = who.role == security::Role::kLead || who.role == security::Role::kAdmin;
+    if (use == BlobUse::kWrite) {
+      if (person && task_id.empty()) return answer(OkStatus());
+      const Task* task = state.FindTask(task_id);
+      if (task != nullptr && task->site == who.name && who.role == security::Role::kSite &&
+          task->kind == TaskKind::kTrain && task->phase == TaskPhase::kOutstanding) {
+        return answer(OkStatus());
+      }
+      return answer(PermissionDeniedError("no open task \"" + Excerpt(task_id) +
+                                          "\" of this site asks for an upload"));
+    }
+    for (const auto& [id, campaign] : state.campaigns) {
+      const bool member = who.role == security::Role::kSite && campaign.answers.contains(who.name);
+      if (!person && !member) continue;
+      for (const Version& version : campaign.versions) {
+        if (version.digest == digest) return answer(OkStatus());
+      }
+    }
+    answer(PermissionDeniedError("no campaign of yours has this blob as a version"));
+  });
+}
+
+}  // namespace tributary::server

@@ -1,0 +1,251 @@
+#include "server/engine.h"
+
+#include <cmath>
+
+#include "server/campaign_step.h"
+
+namespace tributary::server {
+namespace {
+
+template <class... Ts>
+struct Overload : Ts... {
+  using Ts::operator()...;
+};
+template <class... Ts>
+Overload(Ts...) -> Overload<Ts...>;
+
+Result<const Campaign*> LiveCampaign(const State& state, const std::string& id) {
+  const Campaign* campaign = state.FindCampaign(id);
+  if (campaign == nullptr) return NotFoundError("campaign " + id + " is not known");
+  if (campaign->ended()) {
+    return FailedPreconditionError("campaign " + id + " is " +
+                                   std::string(CampaignPhaseName(campaign->phase)));
+  }
+  return campaign;
+}
+
+Status CheckReport(const State& state, const std::string& id) {
+  const Task* task = state.FindTask(id);
+  if (task == nullptr) return NotFoundError("task " + id + " is not known");
+  if (task->phase != TaskPhase::kOutstanding) {
+    return FailedPreconditionError("task " + id + " is settled");
+  }
+  return OkStatus();
+}
+
+Status CheckFacts(const ReportFacts& facts) {
+  if (facts.samples < 0 || facts.tokens < 0 || facts.steps < 0) {
+    return InvalidArgumentError("samples, tokens and steps must not be negative");
+  }
+  for (const double number :
+       {facts.loss_first, facts.loss_last, facts.queue_seconds, facts.startup_seconds,
+        facts.compute_seconds, facts.transfer_seconds}) {
+    if (!std::isfinite(number)) return InvalidArgumentError("a loss or time is not finite");
+  }
+  return OkStatus();
+}
+
+Status CheckRoundIsAggregating(const State& state, const std::string& id, std::int64_t round) {
+  TRIBUTARY_ASSIGN_OR_RETURN(const Campaign* campaign, LiveCampaign(state, id));
+  if (campaign->phase != CampaignPhase::kAggregating || campaign->rounds.back().number != round) {
+    return FailedPreconditionError("round " + std::to_string(round) + " of campaign " + id +
+                                   " is not being aggregated");
+  }
+  return OkStatus();
+}
+
+Status CheckEvent(const State&, const SiteEnrolled&) { return OkStatus(); }
+Status CheckEvent(const State& state, const CampaignSubmitted& event) {
+  if (state.FindCampaign(event.campaign) != nullptr) {
+    return AlreadyExistsError("campaign " + event.campaign + " exists; choose another name");
+  }
+  CampaignFile file;
+  TRIBUTARY_RETURN_IF_ERROR(LoadYaml(event.yaml, event.campaign, &file));
+  for (const std::string& site : file.sites) {
+    if (!state.sites.contains(site)) {
+      return FailedPreconditionError("site " + site + " is not enrolled with this federation");
+    }
+  }
+  return OkStatus();
+}
+Status CheckEvent(const State& state, const CampaignAnswered& event) {
+  TRIBUTARY_ASSIGN_OR_RETURN(const Campaign* campaign, LiveCampaign(state, event.campaign));
+  const auto it = campaign->answers.find(event.site);
+  if (it == campaign->answers.end()) {
+    return PermissionDeniedError("site " + event.site + " is not part of campaign " +
+                                 event.campaign);
+  }
+  const auto kind = event.accepted ? SiteAnswer::Kind::kAccepted : SiteAnswer::Kind::kRefused;
+  if (it->second.kind == kind && it->second.reason == event.reason) {
+    return AlreadyExistsError("site " + event.site + " has answered");
+  }
+  return OkStatus();
+}
+Status CheckEvent(const State& state, const CampaignPaused& event) {
+  TRIBUTARY_ASSIGN_OR_RETURN(const Campaign* campaign, LiveCampaign(state, event.campaign));
+  if (!campaign->paused) return OkStatus();
+  return FailedPreconditionError("campaign " + event.campaign + " is already paused");
+}
+Status CheckEvent(const State& state, const CampaignResumed& event) {
+  TRIBUTARY_ASSIGN_OR_RETURN(const Campaign* campaign, LiveCampaign(state, event.campaign));
+  if (campaign->paused) return OkStatus();
+  return FailedPreconditionError("campaign " + event.campaign + " is not paused");
+}
+Status CheckEvent(const State& state, const CampaignCancelled& event) {
+  return LiveCampaign(state, event.campaign).status();
+}
+Status CheckEvent(const State& state, const UpdateAccepted& event) {
+  TRIBUTARY_RETURN_IF_ERROR(CheckReport(state, event.task));
+  return CheckFacts(event.facts);
+}
+Status CheckEvent(const State& state, const TaskFailed& event) {
+  return CheckReport(state, event.task);
+}
+Status CheckEvent(const State& state, const VersionPublished& event) {
+  return CheckRoundIsAggregating(state, event.campaign, event.round);
+}
+Status CheckEvent(const State& state, const AggregationFailed& event) {
+  return CheckRoundIsAggregating(state, event.campaign, event.round);
+}
+Status CheckEvent(const State& state, const DeadlinePassed& event) {
+  TRIBUTARY_ASSIGN_OR_RETURN(const Campaign* campaign, LiveCampaign(state, event.campaign));
+  if (campaign->deadline && !campaign->deadline_passed && !campaign->paused) return OkStatus();
+  return FailedPreconditionError("no deadline runs in campaign " + event.campaign);
+}
+
+Campaign NewCampaign(const CampaignSubmitted& event, Timestamp now) {
+  Campaign campaign;
+  campaign.id = event.campaign;
+  campaign.lead = event.lead;
+  campaign.yaml = event.yaml;
+  campaign.submitted_at = now;
+  campaign.versions.push_back({0, event.initial_digest, event.initial_bytes, now});
+  // Loaded before it was journaled, so it loads again.
+  if (!LoadYaml(event.yaml, event.campaign, &campaign.file).ok()) std::abort();
+  return campaign;
+}
+
+void Apply(Campaign& campaign, const Event& event, CampaignStep& step) {
+  std::visit(
+      Overload{[](const SiteEnrolled&) {}, [&](const CampaignSubmitted&) { step.Begin(); },
+               [&](const CampaignAnswered& e) {
+                 campaign.answers[e.site] = {
+                     e.accepted ? SiteAnswer::Kind::kAccepted : SiteAnswer::Kind::kRefused,
+                     e.reason};
+               },
+               [&](const CampaignPaused& e) { step.Pause("paused by " + e.by); },
+               [&](const CampaignResumed&) { step.Resume(); },
+               [&](const CampaignCancelled& e) { step.Cancel(e.by); },
+               [&](const UpdateAccepted& e) { step.Accept(campaign.tasks.at(e.task), e.facts); },
+               [&](const TaskFailed& e) { step.Fail(campaign.tasks.at(e.task), e.reason); },
+               [&](const VersionPublished& e) { step.Publish(e); },
+               [&](const AggregationFailed& e) {
+                 step.Pause("round " + std::to_string(e.round) +
+                            " could not be aggregated: " + e.reason + "; resume tries again");
+               },
+               [&](const DeadlinePassed&) { campaign.deadline_passed = true; }},
+      event);
+}
+
+}  // namespace
+
+std::string CampaignOf(const Event& event) {
+  const auto of_task = [](const std::string& id) { return id.substr(0, id.find('.')); };
+  return std::visit(Overload{[](const SiteEnrolled&) { return std::string(); },
+                             [&](const UpdateAccepted& e) { return of_task(e.task); },
+                             [&](const TaskFailed& e) { return of_task(e.task); },
+                             [&](const auto& e) { return e.campaign; }},
+                    event);
+}
+
+Status Check(const State& state, const Event& event) {
+  return std::visit([&](const auto& e) { return CheckEvent(state, e); }, event);
+}
+
+StepResult Step(State state, const Event& event, Timestamp now) {
+  StepResult result{std::move(state), {}};
+  if (const auto* enrolled = std::get_if<SiteEnrolled>(&event)) {
+    result.state.sites[enrolled->site] = {enrolled->site, enrolled->certificate_fingerprint, now};
+    return result;
+  }
+  if (const auto* submitted = std::get_if<CampaignSubmitted>(&event)) {
+    result.state.campaigns[submitted->campaign] = NewCampaign(*submitted, now);
+  }
+  Campaign& campaign = result.state.campaigns.at(CampaignOf(event));
+  CampaignStep step(campaign, now, &result.actions);
+  Apply(campaign, event, step);
+  step.Advance();
+  return result;
+}
+
+std::vector<Action> Outstanding(const State& state, std::string_view site) {
+  std::vector<Action> actions;
+  const std::string name(site);
+  for (const auto& [id, campaign] : state.campaigns) {
+    const auto answer = campaign.answers.find(name);
+    if (answer == campaign.answers.end()) continue;
+    if (campaign.ended()) {
+      if (answer->second.kind == SiteAnswer::Kind::kAccepted) {
+        actions.push_back(CloseCampaign{name, id});
+      }
+      continue;
+    }
+    // Offered again also to a site that refused: its administrator may have changed the policy.
+    actions.push_back(OfferCampaign{name, id});
+    for (const auto& [task_id, task] : campaign.tasks) {
+      if (task.site == name && task.phase == TaskPhase::kOutstanding) {
+        actions.push_back(AssignTask{name, task_id});
+      }
+    }
+  }
+  return actions;
+}
+
+std::vector<Action> Recover(const State& state) {
+  std::vector<Action> actions;
+  for (const auto& [id, campaign] : state.campaigns) {
+    if (campaign.phase == CampaignPhase::kAggregating && !campaign.paused) {
+      actions.push_back(AggregateRound{id, campaign.rounds.back().number});
+    }
+  }
+  return actions;
+}
+
+std::optional<std::pair<Timestamp, std::string>> NextDeadline(const State& state) {
+  std::optional<std::pair<Timestamp, std::string>> next;
+  for (const auto& [id, campaign] : state.campaigns) {
+    if (!campaign.deadline || campaign.deadline_passed || campaign.paused || campaign.ended()) {
+      continue;
+    }
+    if (!next || *campaign.deadline < next->first) next.emplace(*campaign.deadline, id);
+  }
+  return next;
+}
+
+std::optional<AcknowledgeReport> VerdictOf(const State& state, std::string_view site,
+                                           std::string_view id) {
+  const Task* task = state.FindTask(id);
+  AcknowledgeReport verdict{std::string(site), std::string(id), false, ""};
+  if (task == nullptr || task->site != site) {
+    verdict.reason = "the server does not know this task";
+    return verdict;
+  }
+  if (task->phase == TaskPhase::kOutstanding) return std::nullopt;
+  verdict.accepted = task->phase == TaskPhase::kAccepted || task->phase == TaskPhase::kFailed;
+  if (!verdict.accepted) verdict.reason = task->reason;
+  return verdict;
+}
+
+std::set<Digest> ReferencedBlobs(const State& state) {
+  std::set<Digest> referenced;
+  for (const auto& [id, campaign] : state.campaigns) {
+    for (const Version& version : campaign.versions) referenced.insert(version.digest);
+    if (campaign.ended() || campaign.rounds.empty() || campaign.rounds.back().closed_at) continue;
+    for (const Task* task : AcceptedTasks(campaign, campaign.rounds.back())) {
+      referenced.insert(task->facts.digest);
+    }
+  }
+  return referenced;
+}
+
+}  // namespace tributary::server

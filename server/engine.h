@@ -1,0 +1,50 @@
+// The campaign engine: a deterministic state machine. No clock, no I/O, no randomness that is not
+// seeded from the campaign, so the same code serves production, virtual time and generated fault
+// sequences.
+//
+// The daemon around it (engine_runner.h) calls Check, journals the event, calls Step, then performs
+// the actions. Pure functions: any thread.
+#pragma once
+
+#include <optional>
+#include <set>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "server/action.h"
+#include "server/campaign_state.h"
+#include "server/event.h"
+
+namespace tributary::server {
+
+// Whether the event may happen in this state. Anything that comes from a peer or a person is
+// checked here, before it is journaled: not found, already exists, failed precondition, invalid
+// argument.
+Status Check(const State& state, const Event& event);
+
+struct StepResult {
+  State state;
+  std::vector<Action> actions;
+};
+// The event must have passed Check (a journal holds only such events).
+StepResult Step(State state, const Event& event, Timestamp now);
+
+// What a site that just connected must hear: open offers, outstanding tasks.
+std::vector<Action> Outstanding(const State& state, std::string_view site);
+
+// Work that a restart interrupted: rounds to aggregate.
+std::vector<Action> Recover(const State& state);
+
+// When DeadlinePassed is due next, and for which campaign; nothing when no deadline runs.
+std::optional<std::pair<Timestamp, std::string>> NextDeadline(const State& state);
+
+// The verdict on a task that is settled, for a site that repeats its report; nothing while the
+// report is still wanted. An unknown task is settled: "not accepted".
+std::optional<AcknowledgeReport> VerdictOf(const State& state, std::string_view site,
+                                           std::string_view task);
+
+// Blobs that must stay: every version, and updates of rounds that are not aggregated yet.
+std::set<Digest> ReferencedBlobs(const State& state);
+
+}  // namespace tributary::server

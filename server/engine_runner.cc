@@ -1,0 +1,194 @@
+#include "server/engine_runner.h"
+
+#include <future>
+
+#include "core/log.h"
+#include "server/event_codec.h"
+
+namespace tributary::server {
+namespace {
+
+// How often deadlines and postponed events are looked at when nothing else happens.
+constexpr std::chrono::milliseconds kTick{250};
+constexpr std::chrono::seconds kRetryPause{5};
+
+}  // namespace
+
+Result<std::unique_ptr<EngineRunner>> EngineRunner::Open(const std::string& journal_path,
+                                                         const Clock& clock, ActionSink& sink) {
+  TRIBUTARY_ASSIGN_OR_RETURN(Journal journal, Journal::Open(journal_path));
+  std::unique_ptr<EngineRunner> runner(new EngineRunner(std::move(journal), clock, sink));
+  TRIBUTARY_RETURN_IF_ERROR(runner->Replay());
+  return runner;
+}
+
+EngineRunner::~EngineRunner() { Stop(); }
+
+Status EngineRunner::Replay() {
+  State state;
+  TRIBUTARY_RETURN_IF_ERROR(journal_.Read([&](const JournalEntry& entry) -> Status {
+    const std::string where = "journal entry " + std::to_string(entry.sequence);
+    TRIBUTARY_ASSIGN_OR_RETURN(const Event event, DecodeEvent(entry.event_json).Annotate(where));
+    if (const Status status = Check(state, event); !status.ok()) {
+      return DataLossError(where + " does not fit the state before it: " + status.message());
+    }
+    state = Step(std::move(state), event, entry.at).state;
+    return OkStatus();
+  }));
+  state_ = std::move(state);
+  return OkStatus();
+}
+
+void EngineRunner::Start() {
+  for (const Action& action : Recover(state_)) sink_.Perform(action, state_);
+  thread_ = std::thread([this] { Loop(); });
+}
+
+void EngineRunner::Stop() {
+  {
+    MutexLock lock(mutex_);
+    stopping_ = true;
+  }
+  wake_.NotifyAll();
+  if (thread_.joinable()) thread_.join();
+}
+
+void EngineRunner::Enqueue(Item item) {
+  {
+    MutexLock lock(mutex_);
+    if (!stopping_) {
+      queue_.push_back(std::move(item));
+      wake_.NotifyOne();
+      return;
+    }
+  }
+  if (item.done) item.done(UnavailableError("the server is shutting down"));
+}
+
+void EngineRunner::Post(Event event, Done done) {
+  Enqueue({std::move(event), std::move(done), nullptr});
+}
+
+void EngineRunner::Read(std::function<void(const State&)> work) {
+  Enqueue({std::nullopt, nullptr, std::move(work)});
+}
+
+void EngineRunner::PostUntilDurable(Event event) {
+  Post(event, [this, event](const Status& status) {
+    const bool refused = status.code() == StatusCode::kNotFound ||
+                         status.code() == StatusCode::kAlreadyExists ||
+                         status.code() == StatusCode::kInvalidArgument ||
+                         status.code() == StatusCode::kFailedPrecondition;
+    if (status.ok()) return;
+    LogWarning("engine", refused ? "event refused" : "event not journaled; will try again",
+               {{"error", status}});
+    if (refused) return;
+    MutexLock lock(mutex_);
+    retries_.push_back({event,
+                        [this, event](const Status& again) {
+                          if (again.code() == StatusCode::kResourceExhausted ||
+                              again.code() == StatusCode::kInternal) {
+                            PostUntilDurable(event);
+                          }
+                        },
+                        nullptr});
+  });
+}
+
+void EngineRunner::Loop() {
+  auto next_retry = std::chrono::steady_clock::now();
+  while (true) {
+    std::deque<Item> items;
+    bool stopping = false;
+    {
+      MutexLock lock(mutex_);
+      if (queue_.empty() && !stopping_) wake_.WaitFor(mutex_, kTick);
+      items.swap(queue_);
+      stopping = stopping_;
+      if (!retries_.empty() && std::chrono::steady_clock::now() >= next_retry) {
+        for (Item& item : retries_) items.push_back(std::move(item));
+        retries_.clear();
+        next_retry = std::chrono::steady_clock::now() + kRetryPause;
+      }
+    }
+    if (!stopping) AddDeadlineEvent(&items);
+    if (items.empty()) {
+      sink_.Tick(state_, false);
+    } else {
+      Process(std::move(items));
+    }
+    if (stopping) return;
+  }
+}
+
+void EngineRunner::AddDeadlineEvent(std::deque<Item>* items) const {
+  const auto next = NextDeadline(state_);
+  if (next && next->first <= clock_.Now()) {
+    items->push_back({Event(DeadlinePassed{next->second}), nullptr, nullptr});
+  }
+}
+
+// Group commit: steps through all queued events, journals them in one transaction, then answers and
+// acts. When the journal refuses (a full disk), the state goes back to what the journal holds.
+void EngineRunner::Process(std::deque<Item> items) {
+  std::vector<JournalEntry> entries;
+  std::vector<Action> actions;
+  std::vector<std::pair<Done, Status>> answers;
+  std::vector<std::function<void(const State&)>> reads;
+  for (Item& item : items) {
+    if (item.read) {
+      reads.push_back(std::move(item.read));
+      continue;
+    }
+    Status status = Check(state_, *item.event);
+    if (status.ok()) {
+      const Timestamp now = clock_.Now();
+      entries.push_back({0, now, EncodeEvent(*item.event)});
+      StepResult result = Step(std::move(state_), *item.event, now);
+      state_ = std::move(result.state);
+      for (Action& action : result.actions) actions.push_back(std::move(action));
+    }
+    answers.emplace_back(std::move(item.done), std::move(status));
+  }
+  if (!entries.empty()) {
+    if (const Status status = journal_.Append(entries); !status.ok()) {
+      LogError("engine", "the journal cannot be written; nothing is lost, senders will repeat",
+               {{"error", status}});
+      for (auto& [done, answer] : answers) {
+        if (answer.ok()) answer = status;
+      }
+      actions.clear();
+      if (const Status replayed = Replay(); !replayed.ok()) {
+        LogError("engine", "the journal cannot be read back", {{"error", replayed}});
+        std::abort();  // state and journal would part: a restart reads the journal again
+      }
+    }
+  }
+  for (auto& [done, status] : answers) {
+    if (done) done(status);
+  }
+  for (const Action& action : actions) sink_.Perform(action, state_);
+  for (const auto& read : reads) read(state_);
+  sink_.Tick(state_, !entries.empty());
+}
+
+Result<std::vector<JournalEntry>> EngineRunner::ReadJournal() {
+  std::promise<Result<std::vector<JournalEntry>>> promise;
+  auto future = promise.get_future();
+  Enqueue({std::nullopt, [&](const Status& status) { promise.set_value(status); },
+           [&](const State&) {
+             std::vector<JournalEntry> entries;
+             const Status status = journal_.Read([&](const JournalEntry& entry) {
+               entries.push_back(entry);
+               return OkStatus();
+             });
+             if (status.ok()) {
+               promise.set_value(std::move(entries));
+             } else {
+               promise.set_value(status);
+             }
+           }});
+  return future.get();
+}
+
+}  // namespace tributary::server

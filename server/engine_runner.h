@@ -1,0 +1,82 @@
+// Runs the campaign engine: one thread, one queue, the journal before the actions.
+#pragma once
+
+#include <deque>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "core/clock.h"
+#include "core/mutex.h"
+#include "server/engine.h"
+#include "server/journal.h"
+
+namespace tributary::server {
+
+// Performs actions and is told of changes. Called on the engine's thread: must not block.
+class ActionSink {
+ public:
+  virtual ~ActionSink() = default;
+  virtual void Perform(const Action& action, const State& state) = 0;
+  // After each batch of events that changed the state, and about four times a second.
+  virtual void Tick(const State& state, bool changed) = 0;
+};
+
+// Thread-safe. `clock` and `sink` outlive the runner.
+class EngineRunner {
+ public:
+  // Folds the journal. Start() begins to work.
+  static Result<std::unique_ptr<EngineRunner>> Open(const std::string& journal_path,
+                                                    const Clock& clock, ActionSink& sink);
+  ~EngineRunner();  // Stop()
+
+  // The fold of the journal at Open(); only before Start().
+  const State& recovered_state() const { return state_; }
+  void Start();
+  // Finishes what is queued, then ends the thread. Later posts are answered "unavailable".
+  void Stop();
+
+  // Checks, journals and applies the event, then calls `done` (may be null) on the engine's thread
+  // with the outcome: OK means durable.
+  using Done = std::function<void(const Status&)>;
+  void Post(Event event, Done done);
+  // Posts until it is durable or refused by Check: for events of the server itself, when the disk
+  // is full for a while.
+  void PostUntilDurable(Event event);
+  // Runs `work` on the engine's thread with the state as it then is. Must be short.
+  void Read(std::function<void(const State&)> work);
+  // All journal entries, oldest first; blocks the caller until the engine's thread has read them.
+  Result<std::vector<JournalEntry>> ReadJournal();
+
+ private:
+  struct Item {
+    std::optional<Event> event;
+    Done done;
+    std::function<void(const State&)> read;
+  };
+  EngineRunner(Journal journal, const Clock& clock, ActionSink& sink)
+      : journal_(std::move(journal)), clock_(clock), sink_(sink) {}
+
+  void Loop();
+  void Process(std::deque<Item> items);
+  Status Replay();
+  void Enqueue(Item item);
+  void AddDeadlineEvent(std::deque<Item>* items) const;
+
+  Journal journal_;
+  const Clock& clock_;
+  ActionSink& sink_;
+  State state_;  // the engine's thread only, once started
+  std::thread thread_;
+
+  Mutex mutex_;
+  CondVar wake_;
+  std::deque<Item> queue_ TRIBUTARY_GUARDED_BY(mutex_);
+  std::deque<Item> retries_ TRIBUTARY_GUARDED_BY(mutex_);  // posted again after a pause
+  bool stopping_ TRIBUTARY_GUARDED_BY(mutex_) = false;
+};
+
+}  // namespace tributary::server

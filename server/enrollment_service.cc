@@ -1,0 +1,46 @@
+#include "server/enrollment_service.h"
+
+#include "core/log.h"
+#include "server/caller.h"
+
+namespace tributary::server {
+
+grpc::ServerUnaryReactor* EnrollmentService::Enroll(grpc::CallbackServerContext* context,
+                                                    const v1::EnrollRequest* request,
+                                                    v1::EnrollResponse* response) {
+  grpc::ServerUnaryReactor* reactor = context->DefaultReactor();
+  workers_.Submit([this, reactor, request, response, peer = context->peer()] {
+    const Status status = Issue(*request, response);
+    if (!status.ok()) {
+      LogWarning("rpc", "enrollment refused", {{"peer", peer}, {"reason", status}});
+      return reactor->Finish(ToGrpc(status));
+    }
+    LogInfo("rpc", "member enrolled",
+            {{"peer", peer}, {"name", response->name()}, {"role", response->role()}});
+    if (response->role() != security::RoleName(security::Role::kSite)) {
+      return reactor->Finish(grpc::Status::OK);
+    }
+    const auto fingerprint = security::CertificateFingerprint(response->certificate_pem());
+    runner_.Post(SiteEnrolled{response->name(), fingerprint.ok() ? *fingerprint : ""},
+                 [reactor](const Status& posted) { reactor->Finish(ToGrpc(posted)); });
+  });
+  return reactor;
+}
+
+Status EnrollmentService::Issue(const v1::EnrollRequest& request, v1::EnrollResponse* response) {
+  const Timestamp now = clock_.Now();
+  TRIBUTARY_ASSIGN_OR_RETURN(const auto record, tokens_.Redeem(request.token(), now));
+  const security::Identity identity{federation_, record.role, record.name};
+  TRIBUTARY_ASSIGN_OR_RETURN(
+      const std::string certificate,
+      security::IssueMemberCertificate(authority_, request.csr_pem(), identity,
+                                       security::ValidFrom(now, lifetime_)));
+  response->set_certificate_pem(certificate);
+  response->set_ca_pem(authority_.certificate_pem);
+  response->set_federation(federation_);
+  response->set_role(std::string(security::RoleName(record.role)));
+  response->set_name(record.name);
+  return OkStatus();
+}
+
+}  // namespace tributary::server

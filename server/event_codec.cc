@@ -1,0 +1,225 @@
+#include "server/event_codec.h"
+
+#include <nlohmann/json.hpp>
+
+#include "core/json.h"
+
+namespace tributary::server {
+namespace {
+
+using nlohmann::json;
+
+// One Fields() per event serves both directions.
+class Writer {
+ public:
+  explicit Writer(json* object) : object_(*object) {}
+  void operator()(const char* key, const std::string& v) { object_[key] = v; }
+  void operator()(const char* key, bool v) { object_[key] = v; }
+  void operator()(const char* key, std::int64_t v) { object_[key] = v; }
+  void operator()(const char* key, std::uint64_t v) { object_[key] = v; }
+  void operator()(const char* key, double v) { object_[key] = v; }
+  void operator()(const char* key, const Digest& v) {
+    if (!v.IsZero()) object_[key] = v.ToHex();
+  }
+  void operator()(const char* key, const std::map<std::string, double>& v) {
+    if (!v.empty()) object_[key] = v;
+  }
+  void operator()(const char* key, Completion v) { object_[key] = CompletionName(v); }
+
+ private:
+  json& object_;
+};
+
+class Reader {
+ public:
+  explicit Reader(const json& object) : reader_(object, "event", &problems_), object_(object) {}
+  void operator()(const char* key, std::string& v) { v = reader_.String(key); }
+  void operator()(const char* key, bool& v) { v = reader_.Bool(key); }
+  void operator()(const char* key, std::int64_t& v) { v = reader_.Int(key, INT64_MIN, INT64_MAX); }
+  void operator()(const char* key, std::uint64_t& v) {
+    v = static_cast<std::uint64_t>(reader_.Int(key, 0, INT64_MAX));
+  }
+  void operator()(const char* key, double& v) { v = reader_.Number(key); }
+  void operator()(const char* key, Digest& v) {
+    const std::string hex = reader_.String(key, std::string());
+    if (hex.empty()) return;
+    const auto digest = Digest::FromHex(hex);
+    if (digest.ok()) {
+      v = *digest;
+    } else {
+      reader_.Problem(key, digest.status().message());
+    }
+  }
+  void operator()(const char* key, std::map<std::string, double>& v) {
+    if (!reader_.Has(key)) return;
+    for (const auto& [name, value] : reader_.Raw(key).items()) {
+      if (value.is_number()) v[name] = value.get<double>();
+    }
+  }
+  void operator()(const char* key, Completion& v) {
+    const std::string name = reader_.String(key);
+    for (const auto c : {Completion::kComplete, Completion::kPartial, Completion::kFailed}) {
+      if (CompletionName(c) == name) v = c;
+    }
+  }
+  Status status() const { return ProblemsToStatus(problems_); }
+
+ private:
+  std::vector<std::string> problems_;
+  JsonObjectReader reader_;
+  const json& object_;
+};
+
+template <class F>
+void Fields(F& f, auto& e) requires requires {
+  e.certificate_fingerprint;
+}
+{
+  f("site", e.site);
+  f("certificate_fingerprint", e.certificate_fingerprint);
+}
+template <class F>
+void Fields(F& f, auto& e) requires requires {
+  e.initial_digest;
+}
+{
+  f("campaign", e.campaign);
+  f("lead", e.lead);
+  f("yaml", e.yaml);
+  f("initial_digest", e.initial_digest);
+  f("initial_bytes", e.initial_bytes);
+}
+template <class F>
+void Fields(F& f, auto& e) requires requires {
+  e.accepted;
+}
+{
+  f("campaign", e.campaign);
+  f("site", e.site);
+  f("accepted", e.accepted);
+  f("reason", e.reason);
+}
+template <class F>
+void Fields(F& f, auto& e) requires requires {
+  e.by;
+}
+{
+  f("campaign", e.campaign);
+  f("by", e.by);
+}
+template <class F>
+void Fields(F& f, auto& e) requires requires {
+  e.facts;
+}
+{
+  f("task", e.task);
+  auto& facts = e.facts;
+  f("completion", facts.completion);
+  f("message", facts.message);
+  f("digest", facts.digest);
+  f("bytes", facts.bytes);
+  f("samples", facts.samples);
+  f("tokens", facts.tokens);
+  f("steps", facts.steps);
+  f("loss_first", facts.loss_first);
+  f("loss_last", facts.loss_last);
+  f("metrics", facts.metrics);
+  f("queue_seconds", facts.queue_seconds);
+  f("startup_seconds", facts.startup_seconds);
+  f("compute_seconds", facts.compute_seconds);
+  f("transfer_seconds", facts.transfer_seconds);
+  f("statement", facts.statement_hex);
+  f("signature", facts.signature_hex);
+}
+template <class F>
+void Fields(F& f, auto& e) requires requires {
+  e.task;
+  e.reason;
+}
+{
+  f("task", e.task);
+  f("reason", e.reason);
+}
+template <class F>
+void Fields(F& f, auto& e) requires requires {
+  e.round;
+  e.digest;
+}
+{
+  f("campaign", e.campaign);
+  f("round", e.round);
+  f("digest", e.digest);
+  f("bytes", e.bytes);
+}
+template <class F>
+void Fields(F& f, auto& e) requires requires {
+  e.round;
+  e.reason;
+}
+{
+  f("campaign", e.campaign);
+  f("round", e.round);
+  f("reason", e.reason);
+}
+template <class F>
+void Fields(F& f, DeadlinePassed& e) {
+  f("campaign", e.campaign);
+}
+template <class F>
+void Fields(F& f, const DeadlinePassed& e) {
+  f("campaign", e.campaign);
+}
+
+const char* Name(const SiteEnrolled*) { return "site_enrolled"; }
+const char* Name(const CampaignSubmitted*) { return "campaign_submitted"; }
+const char* Name(const CampaignAnswered*) { return "campaign_answered"; }
+const char* Name(const CampaignPaused*) { return "campaign_paused"; }
+const char* Name(const CampaignResumed*) { return "campaign_resumed"; }
+const char* Name(const CampaignCancelled*) { return "campaign_cancelled"; }
+const char* Name(const UpdateAccepted*) { return "update_accepted"; }
+const char* Name(const TaskFailed*) { return "task_failed"; }
+const char* Name(const VersionPublished*) { return "version_published"; }
+const char* Name(const AggregationFailed*) { return "aggregation_failed"; }
+const char* Name(const DeadlinePassed*) { return "deadline_passed"; }
+
+// Tries the variant's alternatives one after the other.
+template <std::size_t I = 0>
+Result<Event> DecodeAs(const std::string& type, const json& object) {
+  if constexpr (I == std::variant_size_v<Event>) {
+    return DataLossError("event type \"" + type + "\" is not known");
+  } else {
+    using E = std::variant_alternative_t<I, Event>;
+    if (type != Name(static_cast<const E*>(nullptr))) return DecodeAs<I + 1>(type, object);
+    E event;
+    Reader reader(object);
+    Fields(reader, event);
+    const Status status = reader.status();
+    if (!status.ok()) return DataLossError(status.message());
+    return Event(std::move(event));
+  }
+}
+
+}  // namespace
+
+std::string EncodeEvent(const Event& event) {
+  json object;
+  std::visit(
+      [&](const auto& e) {
+        object["type"] = Name(&e);
+        Writer writer(&object);
+        Fields(writer, e);
+      },
+      event);
+  return object.dump(-1, ' ', false, json::error_handler_t::replace);
+}
+
+Result<Event> DecodeEvent(std::string_view text) {
+  const auto object = ParseJson(text, "event");
+  if (!object.ok()) return DataLossError(object.status().message());
+  if (!object->is_object() || !object->contains("type") || !(*object)["type"].is_string()) {
+    return DataLossError("event has no type");
+  }
+  return DecodeAs((*object)["type"].get<std::string>(), *object);
+}
+
+}  // namespace tributary::server

@@ -1,0 +1,61 @@
+// Who trains when, for how many local steps, and when a round closes.
+//
+// A pacing is a pure policy: it takes a snapshot and returns a value; no clock, no I/O, no
+// randomness but what the snapshot's seed gives. To write one: derive here, add a line to the table
+// in pacing.cc.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "core/campaign_file.h"
+#include "core/status.h"
+
+namespace tributary::server {
+
+struct PlanInput {
+  std::int64_t round = 1;
+  std::vector<std::string> eligible;  // sites that accepted, sorted
+  std::uint64_t seed = 0;             // of the campaign and this round
+};
+
+struct SitePlan {
+  std::string site;
+  std::int64_t steps = 0;
+  double learning_rate_scale = 1;
+};
+
+struct RoundPlan {
+  std::vector<SitePlan> sites;       // sorted by name; empty: nobody can train now
+  std::chrono::seconds deadline{0};  // from now; 0: none
+};
+
+struct RoundView {
+  std::int64_t selected = 0;
+  std::int64_t accepted = 0;
+  std::int64_t failed = 0;  // for good: no attempt left
+  bool deadline_passed = false;
+};
+
+enum class Decision : std::uint8_t {
+  kWait,
+  kClose,       // aggregate what was accepted
+  kImpossible,  // nothing is outstanding and the quorum was missed
+};
+
+class Pacing {
+ public:
+  virtual ~Pacing() = default;
+  virtual RoundPlan Plan(const PlanInput& input) const = 0;
+  virtual Decision Decide(const RoundView& view) const = 0;
+  // Sites that must accept before the first round may open, of `named` sites in the file.
+  virtual std::int64_t SitesNeeded(std::int64_t named) const = 0;
+};
+
+// Not found for an unknown kind, with the known ones in the message.
+Result<std::unique_ptr<Pacing>> MakePacing(const CampaignFile& file);
+
+}  // namespace tributary::server

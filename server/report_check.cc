@@ -1,0 +1,121 @@
+#include "server/report_check.h"
+
+#include <cmath>
+#include <string_view>
+
+#include "aggregators/blockwise.h"
+#include "core/safetensors.h"
+#include "core/text.h"
+#include "security/signature.h"
+#include "server/wire.h"
+
+namespace tributary::server {
+namespace {
+
+constexpr int kMaxMetrics = 1000;
+
+std::string Hex(std::string_view bytes) {
+  static constexpr char kHex[] = "0123456789abcdef";
+  std::string hex;
+  for (const char c : bytes) {
+    const auto byte = static_cast<unsigned char>(c);
+    hex += kHex[byte >> 4];
+    hex += kHex[byte & 15];
+  }
+  return hex;
+}
+
+// The statement must be about this task, this site and the version it was given.
+Status CheckStatement(const v1::Statement& statement, const std::string& site, const Task& task) {
+  if (statement.task() != task.id || statement.site() != site ||
+      statement.campaign() != task.campaign) {
+    return InvalidArgumentError("the signed statement is about another task, campaign or site");
+  }
+  if (statement.global_version() != task.base_version) {
+    return InvalidArgumentError(
+        "update against version " + std::to_string(statement.global_version()) +
+        "; the task was given version " + std::to_string(task.base_version));
+  }
+  if ((statement.kind() == v1::TASK_KIND_TRAIN) != (task.kind == TaskKind::kTrain)) {
+    return InvalidArgumentError("the report is of another kind than the task");
+  }
+  if (statement.metrics_size() > kMaxMetrics) {
+    return InvalidArgumentError("more than 1000 metrics");
+  }
+  for (const auto& [name, value] : statement.metrics()) {
+    if (!std::isfinite(value) || !IsUtf8(name) || name.size() > 256) {
+      return InvalidArgumentError("metric \"" + Excerpt(name) + "\" is not a finite number");
+    }
+  }
+  if (statement.outcome() == v1::OUTCOME_FAILED) return OkStatus();
+  if (task.kind == TaskKind::kTrain && (statement.steps() < 1 || statement.samples() < 1)) {
+    return InvalidArgumentError("an update of " + std::to_string(statement.steps()) +
+                                " steps and " + std::to_string(statement.samples()) +
+                                " samples; at least 1 of each is needed");
+  }
+  if (task.kind == TaskKind::kTrain && statement.steps() > task.steps) {
+    return InvalidArgumentError("an update of " + std::to_string(statement.steps()) +
+                                " steps; the task asked for " + std::to_string(task.steps));
+  }
+  return OkStatus();
+}
+
+// Manifest of the global adapter, and finite everywhere.
+Status CheckUpdate(const std::string& update_path, const std::string& global_path) {
+  TRIBUTARY_ASSIGN_OR_RETURN(const SafetensorsFile global, SafetensorsFile::Open(global_path));
+  TRIBUTARY_ASSIGN_OR_RETURN(const SafetensorsFile update, SafetensorsFile::Open(update_path));
+  TRIBUTARY_RETURN_IF_ERROR(CheckManifest(global.ToManifest(), update.ToManifest()));
+  TRIBUTARY_ASSIGN_OR_RETURN(const aggregators::UpdateScan scan, aggregators::ScanUpdate(update));
+  if (!scan.finite) {
+    return InvalidArgumentError("tensor " + scan.first_bad_tensor +
+                                " holds a value that is not finite");
+  }
+  return OkStatus();
+}
+
+}  // namespace
+
+Result<std::variant<Event, Resend>> CheckReport(const v1::TaskReport& report,
+                                                const std::string& site,
+                                                const std::string& site_certificate_pem,
+                                                const ExpectedReport& expected,
+                                                const BlobStore& blobs) {
+  using Outcome = std::variant<Event, Resend>;
+  const Task& task = expected.task;
+  const auto refuse = [&](const std::string& reason) -> Outcome {
+    return Event(TaskFailed{task.id, "refused: " + reason});
+  };
+  if (const Status status =
+          security::Verify(site_certificate_pem, report.statement(), report.signature());
+      !status.ok()) {
+    return refuse(status.message());
+  }
+  v1::Statement statement;
+  if (!statement.ParseFromString(report.statement())) {
+    return refuse("the signed statement is not a Statement message");
+  }
+  if (const Status status = CheckStatement(statement, site, task); !status.ok()) {
+    return refuse(status.message());
+  }
+  if (statement.outcome() != v1::OUTCOME_COMPLETE && statement.outcome() != v1::OUTCOME_PARTIAL) {
+    return Outcome(Event(TaskFailed{task.id, EscapeControl(statement.message())}));
+  }
+  ReportFacts facts = FromStatement(statement);
+  facts.statement_hex = Hex(report.statement());
+  facts.signature_hex = Hex(report.signature());
+  if (task.kind == TaskKind::kTrain) {
+    const auto digest = Digest::FromHex(statement.digest());
+    if (!digest.ok()) return refuse(digest.status().message());
+    if (!blobs.Has(*digest)) return Outcome(Resend{});
+    const std::string global = blobs.PathOf(expected.global_digest);
+    if (!PathExists(global)) return UnavailableError("the global adapter is not readable");
+    if (const Status status = CheckUpdate(blobs.PathOf(*digest), global); !status.ok()) {
+      return refuse(status.message());
+    }
+    TRIBUTARY_ASSIGN_OR_RETURN(facts.bytes, blobs.SizeOf(*digest));
+    facts.digest = *digest;
+  }
+  return Outcome(Event(UpdateAccepted{task.id, std::move(facts)}));
+}
+
+}  // namespace tributary::server

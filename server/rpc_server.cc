@@ -1,0 +1,157 @@
+#include "server/rpc_server.h"
+
+#include <grpcpp/grpcpp.h>
+
+#include "core/files.h"
+#include "core/log.h"
+#include "core/version.h"
+#include "security/grpc_credentials.h"
+#include "security/key_file.h"
+#include "server/control_service.h"
+#include "server/enrollment_service.h"
+#include "server/federation_service.h"
+
+namespace tributary::server {
+namespace {
+
+constexpr std::chrono::seconds kDrain{10};
+constexpr int kMaxMessageBytes = 4 << 20;
+// Flow control windows are set here instead of probed: probing lets buffers grow with each
+// uploading stream.
+constexpr int kStreamWindowBytes = 4 << 20;
+constexpr std::int64_t kStalePartSeconds = 7 * 86400;
+
+struct KeyMaterial {
+  security::CertificateAuthority authority;
+  security::CertificateAndKey server;
+  std::string ca_fingerprint;
+};
+
+Result<KeyMaterial> LoadKeys(const TlsSection& tls) {
+  TRIBUTARY_ASSIGN_OR_RETURN(std::string ca, ReadFile(tls.ca));
+  TRIBUTARY_ASSIGN_OR_RETURN(auto ca_key, security::ReadKeyFile(tls.ca_key));
+  TRIBUTARY_ASSIGN_OR_RETURN(std::string certificate, ReadFile(tls.certificate));
+  TRIBUTARY_ASSIGN_OR_RETURN(auto key, security::ReadKeyFile(tls.key));
+  TRIBUTARY_RETURN_IF_ERROR(security::CheckKeyMatches(ca, ca_key).Annotate(tls.ca_key));
+  TRIBUTARY_RETURN_IF_ERROR(security::CheckKeyMatches(certificate, key).Annotate(tls.key));
+  TRIBUTARY_ASSIGN_OR_RETURN(std::string fingerprint,
+                             security::CertificateFingerprint(ca).Annotate(tls.ca));
+  return KeyMaterial{{std::move(ca), std::move(ca_key)},
+                     {std::move(certificate), std::move(key)},
+                     std::move(fingerprint)};
+}
+
+void SetTransportOptions(grpc::ServerBuilder* builder) {
+  builder->SetMaxReceiveMessageSize(kMaxMessageBytes);
+  builder->AddChannelArgument(GRPC_ARG_HTTP2_BDP_PROBE, 0);
+  builder->AddChannelArgument(GRPC_ARG_HTTP2_STREAM_LOOKAHEAD_BYTES, kStreamWindowBytes);
+  // Half-open connections are found within a minute; clients may ping as often as they like while
+  // they have a stream.
+  builder->AddChannelArgument(GRPC_ARG_KEEPALIVE_TIME_MS, 30'000);
+  builder->AddChannelArgument(GRPC_ARG_KEEPALIVE_TIMEOUT_MS, 20'000);
+  builder->AddChannelArgument(GRPC_ARG_KEEPALIVE_PERMIT_WITHOUT_CALLS, 1);
+  builder->AddChannelArgument(GRPC_ARG_HTTP2_MIN_RECV_PING_INTERVAL_WITHOUT_DATA_MS, 5'000);
+  // Two servers on one port would split the sites between them.
+  builder->AddChannelArgument(GRPC_ARG_ALLOW_REUSEPORT, 0);
+}
+
+}  // namespace
+
+// Members in order of construction; destroyed in reverse.
+struct RpcServer::Parts {
+  Parts(BlobStore store, int worker_threads, int uploads)
+      : blobs(std::move(store)), upload_gate(uploads), download_gate(uploads) {
+    workers = std::make_unique<WorkerPool>(worker_threads);
+    coordinator = std::make_unique<Coordinator>(clock, blobs, *workers);
+  }
+
+  SystemClock clock;
+  BlobStore blobs;
+  AdmissionGate upload_gate;
+  AdmissionGate download_gate;
+  std::unique_ptr<WorkerPool> workers;
+  std::unique_ptr<Coordinator> coordinator;
+  std::unique_ptr<EngineRunner> runner;
+  std::unique_ptr<TokenStore> tokens;
+  std::unique_ptr<TransferParts> transfers;
+  std::unique_ptr<FederationService> federation;
+  std::unique_ptr<EnrollmentService> enrollment;
+  std::unique_ptr<ControlService> control;
+  std::unique_ptr<grpc::Server> grpc;
+  int port = 0;
+};
+
+RpcServer::RpcServer(std::unique_ptr<Parts> parts) : parts_(std::move(parts)) {}
+int RpcServer::port() const { return parts_->port; }
+
+Result<std::unique_ptr<RpcServer>> RpcServer::Start(const ServerConfig& config) {
+  TRIBUTARY_RETURN_IF_ERROR(MakeDirectories(config.data_dir).Annotate("data_dir"));
+  if (const std::string network = NetworkFilesystemOf(config.data_dir); !network.empty()) {
+    LogWarning("server", "data_dir is on a network file system; SQLite needs a local disk",
+               {{"data_dir", config.data_dir}, {"file_system", network}});
+  }
+  TRIBUTARY_ASSIGN_OR_RETURN(KeyMaterial keys, LoadKeys(config.tls));
+  TRIBUTARY_ASSIGN_OR_RETURN(BlobStore blobs, BlobStore::Open(config.data_dir));
+  auto parts = std::make_unique<Parts>(std::move(blobs), static_cast<int>(config.worker_threads),
+                                       static_cast<int>(config.max_concurrent_uploads));
+
+  // The campaign engine, as the journal left it.
+  TRIBUTARY_ASSIGN_OR_RETURN(
+      parts->runner, EngineRunner::Open(JoinPath(config.data_dir, "journal.db"), parts->clock,
+                                        *parts->coordinator));
+  parts->coordinator->SetRunner(parts->runner.get());
+  TRIBUTARY_ASSIGN_OR_RETURN(
+      const std::size_t swept,
+      parts->blobs.RemoveUnreferenced(ReferencedBlobs(parts->runner->recovered_state())));
+  TRIBUTARY_RETURN_IF_ERROR(parts->blobs.RemoveStaleParts(kStalePartSeconds));
+  LogInfo("server", "journal replayed",
+          {{"campaigns", parts->runner->recovered_state().campaigns.size()},
+           {"sites", parts->runner->recovered_state().sites.size()},
+           {"unreferenced_blobs_removed", swept}});
+  TRIBUTARY_ASSIGN_OR_RETURN(parts->tokens,
+                             TokenStore::Open(JoinPath(config.data_dir, "enrollment.db")));
+
+  // The services.
+  parts->transfers = std::make_unique<TransferParts>(
+      TransferParts{*parts->coordinator, parts->blobs, *parts->workers, parts->upload_gate,
+                    parts->download_gate, config.max_upload.bytes});
+  parts->federation = std::make_unique<FederationService>(config.federation, config.heartbeat,
+                                                          parts->clock, *parts->transfers);
+  parts->enrollment = std::make_unique<EnrollmentService>(
+      config.federation, keys.authority, config.member_certificate_lifetime, parts->clock,
+      *parts->tokens, *parts->runner, *parts->workers);
+  parts->control = std::make_unique<ControlService>(ControlParts{
+      config.federation, config.advertise, keys.ca_fingerprint, parts->clock, *parts->runner,
+      *parts->coordinator, parts->blobs, *parts->workers, *parts->tokens});
+
+  // The one port.
+  TRIBUTARY_ASSIGN_OR_RETURN(
+      const auto credentials,
+      security::MakeServerCredentials(keys.authority.certificate_pem, keys.server));
+  grpc::ServerBuilder builder;
+  SetTransportOptions(&builder);
+  builder.AddListeningPort(config.listen, credentials, &parts->port);
+  builder.RegisterService(parts->federation.get());
+  builder.RegisterService(parts->enrollment.get());
+  builder.RegisterService(parts->control.get());
+  parts->runner->Start();
+  parts->grpc = builder.BuildAndStart();
+  if (!parts->grpc || parts->port == 0) {
+    return UnavailableError("listen: cannot open " + config.listen +
+                            "; is another process using the port?");
+  }
+  LogInfo("server", "serving",
+          {{"federation", config.federation}, {"port", parts->port}, {"version", kVersion}});
+  return std::unique_ptr<RpcServer>(new RpcServer(std::move(parts)));
+}
+
+RpcServer::~RpcServer() {
+  LogInfo("server", "draining");
+  parts_->coordinator->sessions().CloseAll("the server is shutting down");
+  parts_->grpc->Shutdown(std::chrono::system_clock::now() + kDrain);
+  parts_->runner->Stop();
+  parts_->workers.reset();  // a fold that ends now is done again after the restart
+  LogInfo("server", "stopped");
+}
+
+}  // namespace tributary::server

@@ -1,0 +1,19 @@
+// Checks of what a lead submits, before the engine hears of it.
+#pragma once
+
+#include <string>
+#include <string_view>
+
+#include "core/blob_store.h"
+#include "core/campaign_file.h"
+#include "core/status.h"
+
+namespace tributary::server {
+
+// Every problem of the file at once; then whether aggregator and pacing exist and fit together.
+Result<CampaignFile> CheckCampaignText(std::string_view yaml, const std::string& file_name);
+
+// The blob is a safetensors file of finite F32 tensors. Reads it whole.
+Status CheckInitialAdapter(const BlobStore& blobs, const Digest& digest);
+
+}  // namespace tributary::server

@@ -1,0 +1,53 @@
+#include "server/token_store.h"
+
+namespace tributary::server {
+
+Result<std::unique_ptr<TokenStore>> TokenStore::Open(const std::string& path) {
+  TRIBUTARY_ASSIGN_OR_RETURN(Database database, Database::Open(path));
+  TRIBUTARY_RETURN_IF_ERROR(database.Execute(
+      "CREATE TABLE IF NOT EXISTS tokens (hash TEXT PRIMARY KEY, role TEXT NOT NULL, "
+      "name TEXT NOT NULL, expires_us INTEGER NOT NULL, used_us INTEGER NOT NULL DEFAULT 0)"));
+  return std::unique_ptr<TokenStore>(new TokenStore(std::move(database)));
+}
+
+Result<std::string> TokenStore::Create(security::Role role, const std::string& name, Timestamp now,
+                                       std::chrono::seconds valid) {
+  TRIBUTARY_RETURN_IF_ERROR(security::CheckName("name", name));
+  TRIBUTARY_ASSIGN_OR_RETURN(std::string token, security::NewEnrollmentToken());
+  MutexLock lock(mutex_);
+  TRIBUTARY_ASSIGN_OR_RETURN(
+      Statement insert,
+      database_.Prepare("INSERT INTO tokens (hash, role, name, expires_us) VALUES (?, ?, ?, ?)"));
+  insert.Bind(1, security::HashEnrollmentToken(token))
+      .Bind(2, security::RoleName(role))
+      .Bind(3, name)
+      .Bind(4, ToMicros(now + valid));
+  TRIBUTARY_RETURN_IF_ERROR(insert.Run());
+  return token;
+}
+
+Result<security::TokenRecord> TokenStore::Redeem(const std::string& token, Timestamp now) {
+  MutexLock lock(mutex_);
+  TRIBUTARY_ASSIGN_OR_RETURN(
+      Statement select,
+      database_.Prepare("SELECT role, name, expires_us, used_us FROM tokens WHERE hash = ?"));
+  std::optional<security::TokenRecord> record;
+  const std::string hash = security::HashEnrollmentToken(token);
+  select.Bind(1, hash);
+  TRIBUTARY_ASSIGN_OR_RETURN(const bool found, select.Step());
+  if (found) {
+    TRIBUTARY_ASSIGN_OR_RETURN(const security::Role role, security::ParseRole(select.Text(0)));
+    record = security::TokenRecord{hash, role, select.Text(1), TimestampFromMicros(select.Int(2)),
+                                   std::nullopt};
+    if (select.Int(3) != 0) record->used_at = TimestampFromMicros(select.Int(3));
+  }
+  select.Reset();
+  TRIBUTARY_RETURN_IF_ERROR(security::JudgeEnrollmentToken(record, token, now));
+  TRIBUTARY_ASSIGN_OR_RETURN(Statement update,
+                             database_.Prepare("UPDATE tokens SET used_us = ? WHERE hash = ?"));
+  update.Bind(1, ToMicros(now)).Bind(2, hash);
+  TRIBUTARY_RETURN_IF_ERROR(update.Run());
+  return *record;
+}
+
+}  // namespace tributary::server

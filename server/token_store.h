@@ -1,0 +1,32 @@
+// Enrollment tokens: one-time, expiring, stored as hashes.
+#pragma once
+
+#include <chrono>
+#include <string>
+
+#include "core/mutex.h"
+#include "core/sqlite.h"
+#include "security/enrollment_token.h"
+
+namespace tributary::server {
+
+// Thread-safe; calls touch the disk.
+class TokenStore {
+ public:
+  static Result<std::unique_ptr<TokenStore>> Open(const std::string& path);
+
+  // The token's text, for its bearer only; it cannot be had again.
+  Result<std::string> Create(security::Role role, const std::string& name, Timestamp now,
+                             std::chrono::seconds valid);
+  // Marks the token as used, durably, and says whom it is for. Unauthenticated, with the reason,
+  // when it cannot be used.
+  Result<security::TokenRecord> Redeem(const std::string& token, Timestamp now);
+
+ private:
+  explicit TokenStore(Database database) : database_(std::move(database)) {}
+
+  Mutex mutex_;
+  Database database_ TRIBUTARY_GUARDED_BY(mutex_);
+};
+
+}  // namespace tributary::server

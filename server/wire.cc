@@ -1,0 +1,210 @@
+#include "server/wire.h"
+
+#include <string_view>
+
+namespace tributary::server {
+namespace {
+
+v1::TaskKind ToWire(TaskKind kind) {
+  return kind == TaskKind::kTrain ? v1::TASK_KIND_TRAIN : v1::TASK_KIND_EVALUATE;
+}
+
+void FillTraining(const TrainingSettings& settings, const Task& task, v1::Training* out) {
+  out->set_steps(task.steps);
+  out->set_learning_rate_scale(task.learning_rate_scale);
+  out->set_batch_size(settings.batch_size);
+  out->set_gradient_accumulation(settings.gradient_accumulation);
+  out->set_sequence_length(settings.sequence_length);
+  out->set_learning_rate(settings.learning_rate);
+  out->set_schedule(settings.schedule);
+  out->set_warmup_steps(settings.warmup_steps);
+  out->set_weight_decay(settings.weight_decay);
+  out->set_beta1(settings.beta1);
+  out->set_beta2(settings.beta2);
+  out->set_epsilon(settings.epsilon);
+  out->set_max_grad_norm(settings.max_grad_norm);
+}
+
+std::string_view AnswerName(SiteAnswer::Kind kind) {
+  switch (kind) {
+    case SiteAnswer::Kind::kAccepted:
+      return "accepted";
+    case SiteAnswer::Kind::kRefused:
+      return "refused";
+    default:
+      return "waiting";
+  }
+}
+
+std::string_view OutcomeName(const Task& task) {
+  switch (task.phase) {
+    case TaskPhase::kAccepted:
+      return task.facts.completion == Completion::kPartial ? "partial" : "accepted";
+    case TaskPhase::kFailed:
+      return "failed";
+    case TaskPhase::kMissed:
+      return "missed";
+    case TaskPhase::kCancelled:
+      return "cancelled";
+    default:
+      return "outstanding";
+  }
+}
+
+void FillContribution(const Task& task, v1::Contribution* out) {
+  out->set_site(task.site);
+  out->set_outcome(std::string(OutcomeName(task)));
+  out->set_reason(task.reason);
+  out->set_samples(task.facts.samples);
+  out->set_steps(task.facts.steps);
+  out->set_loss(task.facts.loss_last);
+  out->set_bytes(task.facts.bytes);
+  if (!task.facts.digest.IsZero()) out->set_digest(task.facts.digest.ToHex());
+  out->set_queue_seconds(task.facts.queue_seconds);
+  out->set_startup_seconds(task.facts.startup_seconds);
+  out->set_compute_seconds(task.facts.compute_seconds);
+  out->set_transfer_seconds(task.facts.transfer_seconds);
+}
+
+void FillRound(const Campaign& campaign, const Round& round, v1::RoundStatus* out) {
+  out->set_round(round.number);
+  out->set_opened_at_us(ToMicros(round.opened_at));
+  if (round.closed_at) {
+    out->set_closed_at_us(ToMicros(*round.closed_at));
+    out->set_version(round.number);
+    out->set_mean_loss(round.mean_loss);
+  }
+  for (const std::string& site : round.sites) {
+    FillContribution(campaign.tasks.at(round.tasks.at(site)), out->add_contributions());
+  }
+  for (const auto& [name, value] : round.metrics) (*out->mutable_metrics())[name] = value;
+}
+
+void FillTask(const Task& task, const std::map<std::string, v1::TaskProgress>& progress,
+              v1::TaskStatus* out) {
+  out->set_task(task.id);
+  out->set_site(task.site);
+  out->set_kind(std::string(TaskKindName(task.kind)));
+  out->set_steps(task.steps);
+  const auto it = progress.find(ProgressKey(task.site, task.id));
+  if (task.phase != TaskPhase::kOutstanding) {
+    out->set_phase(std::string(OutcomeName(task)));
+    out->set_step(task.facts.steps);
+    out->set_loss(task.facts.loss_last);
+  } else if (it == progress.end()) {
+    out->set_phase("assigned");
+  } else {
+    out->set_phase(it->second.phase());
+    out->set_job(it->second.job());
+    out->set_step(it->second.step());
+    out->set_loss(it->second.loss());
+  }
+}
+
+}  // namespace
+
+std::string ProgressKey(const std::string& site, const std::string& task) {
+  return site + "/" + task;
+}
+
+v1::CampaignOffer ToOffer(const Campaign& campaign, const Manifest& manifest) {
+  v1::CampaignOffer offer;
+  offer.set_campaign(campaign.id);
+  offer.set_lead(campaign.lead);
+  offer.set_model(campaign.file.model.name);
+  offer.set_train_data(campaign.file.data.train);
+  for (const std::string& name : campaign.file.data.evaluate) offer.add_evaluation_data(name);
+  offer.set_adapter_config_json(campaign.file.ToAdapterConfig().ToPeftJson());
+  for (const TensorSpec& spec : manifest) {
+    v1::TensorInfo* info = offer.add_manifest();
+    info->set_name(spec.name);
+    info->set_dtype(std::string(DTypeName(spec.dtype)));
+    for (const std::int64_t extent : spec.shape) info->add_shape(extent);
+  }
+  offer.set_campaign_yaml(campaign.yaml);
+  offer.set_max_walltime_seconds(campaign.file.walltime.count());
+  return offer;
+}
+
+v1::TaskAssignment ToAssignment(const Campaign& campaign, const Task& task) {
+  const Version& base = campaign.versions[static_cast<std::size_t>(task.base_version)];
+  v1::TaskAssignment assignment;
+  assignment.set_task(task.id);
+  assignment.set_campaign(campaign.id);
+  assignment.set_kind(ToWire(task.kind));
+  assignment.set_round(task.round);
+  assignment.set_global_version(base.number);
+  assignment.set_global_digest(base.digest.ToHex());
+  assignment.set_global_bytes(base.bytes);
+  assignment.set_seed(task.seed);
+  assignment.set_walltime_seconds(campaign.file.walltime.count());
+  FillTraining(campaign.file.training, task, assignment.mutable_training());
+  assignment.set_evaluation_batch_size(campaign.file.evaluation.batch_size);
+  assignment.set_evaluation_max_examples(campaign.file.evaluation.max_examples);
+  return assignment;
+}
+
+ReportFacts FromStatement(const v1::Statement& statement) {
+  ReportFacts facts;
+  facts.completion = statement.outcome() == v1::OUTCOME_COMPLETE  ? Completion::kComplete
+                     : statement.outcome() == v1::OUTCOME_PARTIAL ? Completion::kPartial
+                                                                  : Completion::kFailed;
+  facts.message = statement.message();
+  facts.bytes = statement.bytes();
+  facts.samples = statement.samples();
+  facts.tokens = statement.tokens();
+  facts.steps = statement.steps();
+  facts.loss_first = statement.loss_first();
+  facts.loss_last = statement.loss_last();
+  facts.metrics.insert(statement.metrics().begin(), statement.metrics().end());
+  facts.queue_seconds = statement.queue_seconds();
+  facts.startup_seconds = statement.startup_seconds();
+  facts.compute_seconds = statement.compute_seconds();
+  facts.transfer_seconds = statement.transfer_seconds();
+  return facts;
+}
+
+v1::CampaignStatus ToSummary(const Campaign& campaign) {
+  v1::CampaignStatus status;
+  status.set_campaign(campaign.id);
+  status.set_lead(campaign.lead);
+  status.set_phase(std::string(CampaignPhaseName(campaign.phase)));
+  status.set_paused(campaign.paused);
+  status.set_note(campaign.note);
+  status.set_round(static_cast<std::int64_t>(campaign.rounds.size()));
+  status.set_rounds(campaign.file.pacing.rounds);
+  const Version& latest = campaign.versions.back();
+  status.set_version(latest.number);
+  status.set_version_digest(latest.digest.ToHex());
+  status.set_version_bytes(latest.bytes);
+  status.set_submitted_at_us(ToMicros(campaign.submitted_at));
+  if (campaign.ended_at) status.set_ended_at_us(ToMicros(*campaign.ended_at));
+  status.set_aggregator(campaign.file.aggregator.kind);
+  return status;
+}
+
+v1::CampaignStatus ToStatus(const Campaign& campaign,
+                            const std::map<std::string, v1::TaskProgress>& progress) {
+  v1::CampaignStatus status = ToSummary(campaign);
+  for (const auto& [site, answer] : campaign.answers) {
+    v1::SiteAnswer* out = status.add_answers();
+    out->set_site(site);
+    out->set_answer(std::string(AnswerName(answer.kind)));
+    out->set_reason(answer.reason);
+  }
+  for (const Round& round : campaign.rounds) {
+    FillRound(campaign, round, status.add_round_history());
+  }
+  const std::int64_t open = static_cast<std::int64_t>(campaign.rounds.size());
+  for (const auto& [id, task] : campaign.tasks) {
+    if (task.phase == TaskPhase::kOutstanding ||
+        (task.round == open && task.kind == TaskKind::kTrain && !campaign.ended())) {
+      FillTask(task, progress, status.add_tasks());
+    }
+  }
+  status.set_adapter_config_json(campaign.file.ToAdapterConfig().ToPeftJson());
+  status.set_effective_yaml(campaign.yaml);
+  return status;
+}
+
+}  // namespace tributary::server

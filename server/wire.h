@@ -1,0 +1,27 @@
+// Between the engine's plain structs and the messages of tributary.v1.
+#pragma once
+
+#include <map>
+#include <string>
+
+#include "core/tensor.h"
+#include "server/campaign_state.h"
+#include "tributary/v1/control.pb.h"
+#include "tributary/v1/federation.pb.h"
+
+namespace tributary::server {
+
+v1::CampaignOffer ToOffer(const Campaign& campaign, const Manifest& manifest);
+v1::TaskAssignment ToAssignment(const Campaign& campaign, const Task& task);
+ReportFacts FromStatement(const v1::Statement& statement);
+
+// A site can speak of its own tasks only.
+std::string ProgressKey(const std::string& site, const std::string& task);
+
+// `progress`: what clients last said about tasks under way, by ProgressKey.
+v1::CampaignStatus ToStatus(const Campaign& campaign,
+                            const std::map<std::string, v1::TaskProgress>& progress);
+// Without rounds, tasks and texts: for lists.
+v1::CampaignStatus ToSummary(const Campaign& campaign);
+
+}  // namespace tributary::server
