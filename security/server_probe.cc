@@ -1,0 +1,160 @@
+#include "security/server_probe.h"
+
+#include <fcntl.h>
+#include <netdb.h>
+#include <openssl/err.h>
+#include <poll.h>
+#include <pthread.h>
+#include <signal.h>
+#include <sys/socket.h>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <cstring>
+
+#include "core/files.h"
+#include "core/text.h"
+#include "security/openssl.h"
+
+namespace tributary::security {
+namespace {
+
+using Deadline = std::chrono::steady_clock::time_point;
+using AddressesPtr = std::unique_ptr<addrinfo, OpenSslDeleter<freeaddrinfo>>;
+
+// OpenSSL writes with write(2): a server that hangs up must not end this process with SIGPIPE.
+class SigpipeBlocked {
+ public:
+  SigpipeBlocked() {
+    sigemptyset(&pipe_);
+    sigaddset(&pipe_, SIGPIPE);
+    pthread_sigmask(SIG_BLOCK, &pipe_, &before_);
+  }
+  ~SigpipeBlocked() {
+    const timespec now{};
+    if (sigismember(&before_, SIGPIPE) == 0) sigtimedwait(&pipe_, nullptr, &now);
+    pthread_sigmask(SIG_SETMASK, &before_, nullptr);
+  }
+  SigpipeBlocked(const SigpipeBlocked&) = delete;
+  SigpipeBlocked& operator=(const SigpipeBlocked&) = delete;
+
+ private:
+  sigset_t pipe_{}, before_{};
+};
+
+// False when the deadline passed.
+bool WaitFor(int fd, short events, Deadline deadline) {
+  while (true) {
+    const auto left =
+        std::chrono::ceil<std::chrono::milliseconds>(deadline - std::chrono::steady_clock::now());
+    if (left.count() <= 0) return false;
+    pollfd wait{fd, events, 0};
+    const int ready = poll(&wait, 1, static_cast<int>(std::min<std::int64_t>(left.count(), 60000)));
+    if (ready > 0) return true;
+    if (ready < 0 && errno != EINTR) return false;
+  }
+}
+
+Result<FileDescriptor> ConnectTo(const addrinfo& address, Deadline deadline) {
+  FileDescriptor socket_fd(
+      socket(address.ai_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
+  if (!socket_fd.valid()) return ErrnoError("socket", errno);
+  if (connect(socket_fd.get(), address.ai_addr, address.ai_addrlen) == 0) return socket_fd;
+  if (errno != EINPROGRESS) return ErrnoError("connect", errno);
+  if (!WaitFor(socket_fd.get(), POLLOUT, deadline))
+    return DeadlineExceededError("connect: timed out");
+  int error = 0;
+  socklen_t size = sizeof error;
+  getsockopt(socket_fd.get(), SOL_SOCKET, SO_ERROR, &error, &size);
+  if (error != 0) return ErrnoError("connect", error);
+  return socket_fd;
+}
+
+Result<FileDescriptor> Connect(const std::string& host, std::uint16_t port, Deadline deadline) {
+  addrinfo hints{};
+  hints.ai_socktype = SOCK_STREAM;
+  hints.ai_flags = AI_NUMERICSERV;
+  addrinfo* list = nullptr;
+  const int failed = getaddrinfo(host.c_str(), std::to_string(port).c_str(), &hints, &list);
+  if (failed != 0) {
+    return UnavailableError(std::string("look up the host: ") + gai_strerror(failed));
+  }
+  const AddressesPtr addresses(list);
+  Status last = UnavailableError("the host has no address");
+  for (const addrinfo* address = list; address != nullptr; address = address->ai_next) {
+    Result<FileDescriptor> connected = ConnectTo(*address, deadline);
+    if (connected.ok()) return connected;
+    last = connected.status();
+  }
+  return Status(StatusCode::kUnavailable, last.message());
+}
+
+Result<SslPtr> Handshake(SSL_CTX* context, const std::string& host, int fd, Deadline deadline) {
+  constexpr std::array<unsigned char, 3> kHttp2 = {2, 'h', '2'};
+  SslPtr ssl(SSL_new(context));
+  if (!ssl || SSL_set_fd(ssl.get(), fd) != 1 ||
+      SSL_set_alpn_protos(ssl.get(), kHttp2.data(), kHttp2.size()) != 0 ||
+      SSL_set_tlsext_host_name(ssl.get(), host.c_str()) != 1) {
+    return OpenSslError(StatusCode::kInternal, "prepare TLS");
+  }
+  while (true) {
+    ERR_clear_error();
+    errno = 0;
+    const int done = SSL_connect(ssl.get());
+    if (done == 1) return ssl;
+    const int reason = SSL_get_error(ssl.get(), done);
+    const bool read = reason == SSL_ERROR_WANT_READ;
+    if (!read && reason != SSL_ERROR_WANT_WRITE) {
+      return OpenSslError(StatusCode::kUnavailable,
+                          "the server did not complete a TLS 1.3 handshake");
+    }
+    if (!WaitFor(fd, read ? POLLIN : POLLOUT, deadline)) {
+      return DeadlineExceededError("TLS handshake: timed out");
+    }
+  }
+}
+
+std::string LowerCase(std::string_view text) {
+  std::string lower(text);
+  for (char& c : lower) {
+    if (c >= 'A' && c <= 'Z') c = static_cast<char>(c + 32);
+  }
+  return lower;
+}
+
+Result<std::string> FindInChain(SSL* ssl, std::string_view fingerprint) {
+  const STACK_OF(X509)* chain = SSL_get_peer_cert_chain(ssl);
+  std::string last = "no certificate";
+  for (int i = 0; chain != nullptr && i < sk_X509_num(chain); ++i) {
+    X509* certificate = sk_X509_value(chain, i);
+    TRIBUTARY_ASSIGN_OR_RETURN(last, FingerprintOf(certificate));
+    if (LowerCase(last) == LowerCase(fingerprint)) return CertificateToPem(certificate);
+  }
+  return UnauthenticatedError(
+      "the server presents the CA " + last + ", not " + Excerpt(fingerprint, 100) +
+      "; check the server's address and the fingerprint given with the token");
+}
+
+}  // namespace
+
+Result<std::string> FetchServerCa(const std::string& host, std::uint16_t port,
+                                  std::string_view fingerprint, std::chrono::milliseconds timeout) {
+  const std::string where = Excerpt(host, 253) + ":" + std::to_string(port);
+  const Deadline deadline = std::chrono::steady_clock::now() + timeout;
+  Result<FileDescriptor> socket_fd = Connect(host, port, deadline);
+  if (!socket_fd.ok()) return socket_fd.status().Annotate(where);
+  const SslCtxPtr context(SSL_CTX_new(TLS_client_method()));
+  if (!context || SSL_CTX_set_min_proto_version(context.get(), TLS1_3_VERSION) != 1) {
+    return OpenSslError(StatusCode::kInternal, "prepare TLS");
+  }
+  const SigpipeBlocked no_sigpipe;
+  // No trust yet: what is trusted is the certificate with the given fingerprint, and only for the
+  // next connection.
+  SSL_CTX_set_verify(context.get(), SSL_VERIFY_NONE, nullptr);
+  Result<SslPtr> ssl = Handshake(context.get(), host, socket_fd->get(), deadline);
+  if (!ssl.ok()) return ssl.status().Annotate(where);
+  return FindInChain(ssl->get(), fingerprint).Annotate(where);
+}
+
+}  // namespace tributary::security
