@@ -1,0 +1,75 @@
+// A site's daemon: one stream to the server, reconnected for ever; what comes down it is checked
+// and handed on.
+#pragma once
+
+#include <grpcpp/channel.h>
+
+#include <map>
+#include <memory>
+#include <string>
+#include <thread>
+
+#include "client/backoff.h"
+#include "client/client_config.h"
+#include "client/client_journal.h"
+#include "client/job_monitor.h"
+#include "client/task_runner.h"
+#include "client/transfer.h"
+#include "client/uplink.h"
+#include "core/clock.h"
+#include "core/mutex.h"
+#include "tributary/v1/federation.grpc.pb.h"
+
+namespace tributary::client {
+
+// Start and destruction from one thread.
+class Agent final : public Uplink {
+ public:
+  // Reads keys, opens the journal, continues its tasks, begins to connect. `adapter` is the site's
+  // scheduler; `clock` outlives the agent.
+  static Result<std::unique_ptr<Agent>> Start(
+      const ClientConfig& config, std::unique_ptr<scheduler_adapters::SchedulerAdapter> adapter,
+      const Clock& clock);
+  // Closes the stream and stops; jobs run on.
+  ~Agent() override;
+
+  bool Send(const v1::ClientMessage& message) override;
+
+ private:
+  using Stream = grpc::ClientReaderWriterInterface<v1::ClientMessage, v1::ServerMessage>;
+
+  explicit Agent(const ClientConfig& config) : config_(config) {}
+
+  void ConnectLoop();
+  // One connection, from Hello to its end. True when the server welcomed us.
+  bool Converse();
+  void WatchLoop();
+  void Handle(const v1::ServerMessage& message);
+  void Answer(const v1::CampaignOffer& offer);
+  bool Stopping();
+
+  const ClientConfig config_;
+  std::string site_;
+  std::shared_ptr<grpc::Channel> channel_;
+  std::unique_ptr<v1::Federation::StubInterface> stub_;
+  std::unique_ptr<ClientJournal> journal_;
+  std::unique_ptr<JobMonitor> jobs_;
+  std::unique_ptr<Transfer> transfer_;
+  std::unique_ptr<TaskRunner> runner_;
+  std::map<std::string, v1::CampaignOffer> offers_;  // the stream's thread only
+
+  Mutex mutex_;
+  CondVar changed_;
+  bool stopping_ TRIBUTARY_GUARDED_BY(mutex_) = false;
+  grpc::ClientContext* context_ TRIBUTARY_GUARDED_BY(mutex_) = nullptr;  // of the open stream
+  std::chrono::seconds heartbeat_ TRIBUTARY_GUARDED_BY(mutex_){20};
+  std::chrono::steady_clock::time_point heard_ TRIBUTARY_GUARDED_BY(mutex_);
+
+  Mutex write_mutex_;  // writes of a stream are one at a time; taken alone
+  Stream* stream_ TRIBUTARY_GUARDED_BY(write_mutex_) = nullptr;
+
+  std::thread connect_thread_;
+  std::thread watch_thread_;
+};
+
+}  // namespace tributary::client

@@ -1,0 +1,97 @@
+#include "client/client_config.h"
+
+#include "core/files.h"
+
+namespace tributary::client {
+
+void TlsSection::Describe(ConfigVisitor& v) {
+  v.Field("ca", &ca, {.doc = "certificate of the federation's authority"});
+  v.Field("certificate", &certificate, {.doc = "this site's certificate, from enrollment"});
+  v.Field("key", &key, {.doc = "its key, mode 0600; made here, never sent"});
+}
+
+void JobSection::Describe(ConfigVisitor& v) {
+  v.Field("trainer", &trainer,
+          {.doc = "argument vector; \"train --task DIR\" or \"evaluate --task DIR\" is appended",
+           .required = true,
+           .non_empty = true});
+  v.Field("environment", &environment,
+          {.doc = "all that a job sees besides what its scheduler "
+                  "defines"});
+  v.Field("queue", &queue);
+  v.Field("account", &account);
+  v.Field("cpus", &cpus, {.doc = "per node", .min = 1, .max = 4096});
+  v.Field("nodes", &nodes, {.min = 1, .max = 100000});
+  v.Field("max_concurrent", &max_concurrent, {.doc = "tasks at a time", .min = 1, .max = 1000});
+  v.Field("warning_before", &warning_before,
+          {.doc = "the trainer is told to stop this long before the walltime ends", .min = 0});
+  v.Field("poll_interval", &poll_interval,
+          {.doc = "of the scheduler; 0s: 20ms for local, 15s otherwise", .min = 0});
+}
+
+void PolicySection::Describe(ConfigVisitor& v) {
+  v.Field("campaigns", &campaigns,
+          {.doc = "names allowed; a * at the end matches the rest", .required = true});
+  v.Field("leads", &leads, {.doc = "who may lead them, likewise", .required = true});
+  v.Field("models", &models, {.doc = "base models: name and directory here"});
+  v.Field("data", &data, {.doc = "data: name and JSONL file here"});
+  v.Field("metrics", &metrics, {.doc = "metrics that may leave, likewise"});
+  v.Field("max_walltime", &max_walltime, {.doc = "of one job", .min = 1});
+  v.Field("max_steps", &max_steps, {.doc = "of one task", .min = 1});
+  v.Field("max_update", &max_update, {.doc = "largest update that may leave", .min = 1});
+}
+
+void ClientConfig::Describe(ConfigVisitor& v) {
+  v.Field("server", &server,
+          {.doc = "host:port of the federation's server; this site dials out "
+                  "and nothing else",
+           .required = true,
+           .non_empty = true});
+  v.Field("server_name", &server_name,
+          {.doc = "name in the server's certificate, where `server` is a tunnel or an alias"});
+  v.Field("tls", &tls);
+  v.Field("state_dir", &state_dir,
+          {.doc = "the daemon's journal, on a local disk", .non_empty = true});
+  v.Field("workspace", &workspace,
+          {.doc = "task directories, on a file system that jobs see", .non_empty = true});
+  v.Field("scheduler", &scheduler);
+  v.Field("job", &job, {.required = true});
+  v.Field("policy", &policy,
+          {.doc = "what this site allows; without it every campaign is "
+                  "refused"});
+  v.Field("log", &log);
+}
+
+void ClientConfig::Check(ConfigProblems& problems) const {
+  if (server.rfind(':') == std::string::npos) {
+    problems.Add("server", "\"" + server + "\" has no port; must be host:port");
+  }
+}
+
+Result<ClientConfig> LoadClientConfig(const std::string& path) {
+  ClientConfig config;
+  TRIBUTARY_RETURN_IF_ERROR(LoadYamlFile(path, &config));
+  const std::string base = DirectoryOf(path);
+  const auto resolve = [&](std::string* name) {
+    if (!name->empty()) *name = JoinPath(base, *name);
+  };
+  for (std::string* name : {&config.tls.ca, &config.tls.certificate, &config.tls.key,
+                            &config.state_dir, &config.workspace, &config.log.file}) {
+    resolve(name);
+  }
+  if (config.policy) {
+    for (auto& [name, directory] : config.policy->models) resolve(&directory);
+    for (auto& [name, file] : config.policy->data) resolve(&file);
+  }
+  if (config.scheduler.state_directory.empty()) {
+    config.scheduler.state_directory = JoinPath(config.state_dir, "jobs");
+  }
+  if (config.job.poll_interval.count() == 0) {
+    config.job.poll_interval = config.scheduler.adapter == "local"
+                                   ? std::chrono::milliseconds(20)
+                                   : std::chrono::milliseconds(15000);
+  }
+  return config;
+}
+
+}  // namespace tributary::client

@@ -1,0 +1,101 @@
+#include "client/client_journal.h"
+
+namespace tributary::client {
+namespace {
+
+constexpr const char* kSchema = R"(
+  CREATE TABLE IF NOT EXISTS tasks (
+    ordinal INTEGER PRIMARY KEY, task TEXT UNIQUE NOT NULL, phase INTEGER NOT NULL,
+    job TEXT NOT NULL, submitted_us INTEGER NOT NULL, download_us INTEGER NOT NULL,
+    assignment BLOB NOT NULL, report BLOB NOT NULL);
+  CREATE TABLE IF NOT EXISTS offers (campaign TEXT PRIMARY KEY, offer BLOB NOT NULL);
+)";
+
+}  // namespace
+
+Result<std::unique_ptr<ClientJournal>> ClientJournal::Open(const std::string& path) {
+  TRIBUTARY_ASSIGN_OR_RETURN(Database database, Database::Open(path));
+  TRIBUTARY_RETURN_IF_ERROR(database.Execute(kSchema));
+  return std::unique_ptr<ClientJournal>(new ClientJournal(std::move(database)));
+}
+
+Status ClientJournal::SaveTask(const TaskRecord& record) {
+  MutexLock lock(mutex_);
+  TRIBUTARY_ASSIGN_OR_RETURN(
+      Statement save,
+      database_.Prepare(
+          "INSERT INTO tasks (task, phase, job, submitted_us, download_us, assignment, report) "
+          "VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7) ON CONFLICT (task) DO UPDATE SET "
+          "phase=?2, job=?3, submitted_us=?4, download_us=?5, report=?7"));
+  save.Bind(1, record.assignment.task())
+      .Bind(2, static_cast<std::int64_t>(record.phase))
+      .Bind(3, record.job)
+      .Bind(4, ToMicros(record.submitted_at))
+      .Bind(5, static_cast<std::int64_t>(record.download_seconds * 1e6))
+      .BindBytes(6, record.assignment.SerializeAsString())
+      .BindBytes(7, record.report.SerializeAsString());
+  return save.Run().Annotate("client journal");
+}
+
+Status ClientJournal::RemoveTask(const std::string& task) {
+  MutexLock lock(mutex_);
+  TRIBUTARY_ASSIGN_OR_RETURN(Statement remove,
+                             database_.Prepare("DELETE FROM tasks WHERE task = ?"));
+  remove.Bind(1, task);
+  return remove.Run().Annotate("client journal");
+}
+
+Result<std::vector<TaskRecord>> ClientJournal::LoadTasks() {
+  MutexLock lock(mutex_);
+  TRIBUTARY_ASSIGN_OR_RETURN(
+      Statement select,
+      database_.Prepare("SELECT phase, job, submitted_us, download_us, assignment, report "
+                        "FROM tasks ORDER BY ordinal"));
+  std::vector<TaskRecord> records;
+  while (true) {
+    TRIBUTARY_ASSIGN_OR_RETURN(const bool row, select.Step());
+    if (!row) return records;
+    TaskRecord& record = records.emplace_back();
+    record.phase = static_cast<Phase>(select.Int(0));
+    record.job = select.Text(1);
+    record.submitted_at = TimestampFromMicros(select.Int(2));
+    record.download_seconds = static_cast<double>(select.Int(3)) * 1e-6;
+    if (!record.assignment.ParseFromString(select.Text(4)) ||
+        !record.report.ParseFromString(select.Text(5))) {
+      return DataLossError("client journal: a task cannot be read back");
+    }
+  }
+}
+
+Status ClientJournal::SaveOffer(const v1::CampaignOffer& offer) {
+  MutexLock lock(mutex_);
+  TRIBUTARY_ASSIGN_OR_RETURN(
+      Statement save,
+      database_.Prepare("INSERT OR REPLACE INTO offers (campaign, offer) VALUES (?, ?)"));
+  save.Bind(1, offer.campaign()).BindBytes(2, offer.SerializeAsString());
+  return save.Run().Annotate("client journal");
+}
+
+Status ClientJournal::RemoveOffer(const std::string& campaign) {
+  MutexLock lock(mutex_);
+  TRIBUTARY_ASSIGN_OR_RETURN(Statement remove,
+                             database_.Prepare("DELETE FROM offers WHERE campaign = ?"));
+  remove.Bind(1, campaign);
+  return remove.Run().Annotate("client journal");
+}
+
+Result<std::map<std::string, v1::CampaignOffer>> ClientJournal::LoadOffers() {
+  MutexLock lock(mutex_);
+  TRIBUTARY_ASSIGN_OR_RETURN(Statement select,
+                             database_.Prepare("SELECT campaign, offer FROM offers"));
+  std::map<std::string, v1::CampaignOffer> offers;
+  while (true) {
+    TRIBUTARY_ASSIGN_OR_RETURN(const bool row, select.Step());
+    if (!row) return offers;
+    if (!offers[select.Text(0)].ParseFromString(select.Text(1))) {
+      return DataLossError("client journal: an offer cannot be read back");
+    }
+  }
+}
+
+}  // namespace tributary::client

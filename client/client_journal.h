@@ -1,0 +1,55 @@
+// What a client must not forget: accepted campaigns, tasks and how far they came, reports not yet
+// acknowledged.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "core/clock.h"
+#include "core/mutex.h"
+#include "core/sqlite.h"
+#include "core/status.h"
+#include "tributary/v1/federation.pb.h"
+
+namespace tributary::client {
+
+enum class Phase : std::uint8_t {
+  kReceived,    // journaled; nothing else
+  kSubmitting,  // staged; the scheduler may or may not have the job
+  kSubmitted,   // the scheduler has the job
+  kReady,       // the report is signed and the update file durable: the outbox
+};
+
+struct TaskRecord {
+  v1::TaskAssignment assignment;
+  Phase phase = Phase::kReceived;
+  std::string job;  // from kSubmitted on
+  Timestamp submitted_at;
+  double download_seconds = 0;
+  v1::TaskReport report;  // from kReady on
+};
+
+// Thread-safe; every write is durable when it returns.
+class ClientJournal {
+ public:
+  static Result<std::unique_ptr<ClientJournal>> Open(const std::string& path);
+
+  Status SaveTask(const TaskRecord& record);
+  Status RemoveTask(const std::string& task);
+  Result<std::vector<TaskRecord>> LoadTasks();  // oldest first
+
+  Status SaveOffer(const v1::CampaignOffer& offer);
+  Status RemoveOffer(const std::string& campaign);
+  Result<std::map<std::string, v1::CampaignOffer>> LoadOffers();
+
+ private:
+  explicit ClientJournal(Database database) : database_(std::move(database)) {}
+
+  Mutex mutex_;
+  Database database_ TRIBUTARY_GUARDED_BY(mutex_);
+};
+
+}  // namespace tributary::client

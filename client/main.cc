@@ -1,0 +1,94 @@
+// tributary-client: a site's daemon.
+#include <pthread.h>
+
+#include <CLI/CLI.hpp>
+#include <climits>
+#include <csignal>
+#include <cstdio>
+#include <cstring>
+
+#include "client/agent.h"
+#include "client/join.h"
+#include "core/files.h"
+#include "core/version.h"
+#include "scheduler_adapters/local_supervisor.h"
+#include "security/grpc_credentials.h"
+
+namespace tributary::client {
+namespace {
+
+std::string OwnPath() {
+  char path[PATH_MAX];
+  const ssize_t size = readlink("/proc/self/exe", path, sizeof path);
+  return size > 0 ? std::string(path, static_cast<std::size_t>(size)) : "tributary-client";
+}
+
+Status Run(ClientConfig config) {
+  sigset_t signals;
+  sigemptyset(&signals);
+  sigaddset(&signals, SIGTERM);
+  sigaddset(&signals, SIGINT);
+  pthread_sigmask(SIG_BLOCK, &signals, nullptr);
+  TRIBUTARY_RETURN_IF_ERROR(StartLogging(config.log));
+  const SystemClock clock;
+  config.scheduler.supervisor_command = {OwnPath(), "supervise"};
+  TRIBUTARY_ASSIGN_OR_RETURN(auto adapter,
+                             scheduler_adapters::MakeSchedulerAdapter(config.scheduler, clock));
+  TRIBUTARY_ASSIGN_OR_RETURN(const auto agent, Agent::Start(config, std::move(adapter), clock));
+  int signal = 0;
+  sigwait(&signals, &signal);
+  LogInfo("client", "stopping; jobs run on");
+  return OkStatus();
+}
+
+int Fail(const Status& status) {
+  std::fprintf(stderr, "tributary-client: %s\n", status.message().c_str());
+  return 1;
+}
+
+int Main(int argc, char** argv) {
+  // The supervisor of a local job: nothing else of this program may start first.
+  if (argc == 3 && std::strcmp(argv[1], "supervise") == 0) {
+    return scheduler_adapters::RunLocalJob(argv[2]);
+  }
+  security::RequireTls13();
+  CLI::App app("tributary-client: runs a federation's tasks as jobs of this site");
+  app.set_version_flag("--version", kVersion);
+  app.require_subcommand(1);
+  std::string config_path = "client.yaml";
+  bool check_config = false;
+  CLI::App* run = app.add_subcommand("run", "run the daemon in the foreground");
+  run->add_option("-c,--config", config_path, "the site's file")->capture_default_str();
+  run->add_flag("--check-config", check_config, "print the effective configuration and exit");
+  JoinOptions join_options;
+  CLI::App* join = app.add_subcommand(
+      "join", "enroll this site: makes a key here and gets a certificate for it");
+  join->add_option("--server", join_options.server, "host:port, from the token's sender")
+      ->required();
+  join->add_option("--token", join_options.token, "one-time token")
+      ->envname("TRIBUTARY_TOKEN")
+      ->required();
+  join->add_option("--ca-fingerprint", join_options.ca_fingerprint,
+                   "SHA256:..., compared over another channel than the token's")
+      ->required();
+  join->add_option("--dir", join_options.directory, "where key and certificate go")
+      ->capture_default_str();
+  CLI11_PARSE(app, argc, argv);
+  if (join->parsed()) {
+    const Status status = Join(join_options);
+    return status.ok() ? 0 : Fail(status);
+  }
+  auto config = LoadClientConfig(config_path);
+  if (!config.ok()) return Fail(config.status());
+  if (check_config) {
+    std::fputs(PrintYaml(*config).c_str(), stdout);
+    return 0;
+  }
+  const Status status = Run(*std::move(config));
+  return status.ok() ? 0 : Fail(status);
+}
+
+}  // namespace
+}  // namespace tributary::client
+
+int main(int argc, char** argv) { return tributary::client::Main(argc, argv); }

@@ -1,0 +1,471 @@
+#include "client/task_runner.h"
+
+#include <algorithm>
+#include <chrono>
+
+#include "client/backoff.h"
+#include "client/egress_guard.h"
+#include "client/policy.h"
+#include "core/files.h"
+#include "core/log.h"
+#include "security/signature.h"
+
+namespace tributary::client {
+namespace {
+
+using scheduler_adapters::JobState;
+using scheduler_adapters::JobStatus;
+
+constexpr std::chrono::seconds kReportAgain{30};  // an acknowledgement that does not come
+constexpr std::chrono::milliseconds kSubmitPause{2000};
+constexpr std::chrono::milliseconds kUploadPause{1000};
+constexpr std::chrono::milliseconds kProgressInterval{200};
+
+double Seconds(Timestamp from, Timestamp to) {
+  return std::max(0.0, std::chrono::duration<double>(to - from).count());
+}
+
+Manifest ManifestOf(const v1::CampaignOffer& offer) {
+  Manifest manifest;
+  for (const v1::TensorInfo& info : offer.manifest()) {
+    const auto dtype = ParseDType(info.dtype());
+    manifest.push_back({info.name(),
+                        dtype.ok() ? *dtype : DType::kBool,
+                        {info.shape().begin(), info.shape().end()}});
+  }
+  return manifest;
+}
+
+}  // namespace
+
+TaskRunner::TaskRunner(RunnerParts parts) : parts_(std::move(parts)) {
+  for (std::int64_t i = 0; i < parts_.config.job.max_concurrent; ++i) {
+    workers_.emplace_back([this] { WorkerLoop(); });
+  }
+}
+
+TaskRunner::~TaskRunner() {
+  {
+    MutexLock lock(mutex_);
+    stopping_ = true;
+    changed_.NotifyAll();
+  }
+  parts_.jobs.Stop();
+  for (std::thread& worker : workers_) worker.join();
+}
+
+Status TaskRunner::Recover() {
+  TRIBUTARY_ASSIGN_OR_RETURN(auto records, parts_.journal.LoadTasks());
+  TRIBUTARY_ASSIGN_OR_RETURN(const auto offers, parts_.journal.LoadOffers());
+  MutexLock lock(mutex_);
+  for (TaskRecord& record : records) {
+    auto task = std::make_shared<Active>();
+    const auto offer = offers.find(record.assignment.campaign());
+    if (offer != offers.end()) task->offer = offer->second;
+    task->cancelled = offer == offers.end();
+    task->recovered = true;
+    LogInfo("client", "continuing task", {{"task", record.assignment.task()}, {"job", record.job}});
+    task->record = std::move(record);
+    active_[task->record.assignment.task()] = task;
+    waiting_.push_back(std::move(task));
+  }
+  changed_.NotifyAll();
+  return OkStatus();
+}
+
+void TaskRunner::Assign(const v1::CampaignOffer& offer, const v1::TaskAssignment& assignment) {
+  auto task = std::make_shared<Active>();
+  task->record.assignment = assignment;
+  task->offer = offer;
+  {
+    MutexLock lock(mutex_);
+    if (stopping_ || active_.contains(assignment.task())) return;
+    active_[assignment.task()] = task;
+  }
+  // Not journaled (a full disk): forgotten; the server assigns it again at the next connection.
+  const Status saved = parts_.journal.SaveTask(task->record);
+  MutexLock lock(mutex_);
+  if (!saved.ok()) {
+    LogError("client", "task refused", {{"task", assignment.task()}, {"reason", saved}});
+    active_.erase(assignment.task());
+    return;
+  }
+  waiting_.push_back(std::move(task));
+  changed_.NotifyAll();
+}
+
+void TaskRunner::Cancel(const std::string& id, const std::string& reason) {
+  {
+    MutexLock lock(mutex_);
+    const auto it = active_.find(id);
+    if (it == active_.end()) return;
+    it->second->cancelled = true;
+    changed_.NotifyAll();
+  }
+  LogInfo("client", "task withdrawn by the server", {{"task", id}, {"reason", reason}});
+  parts_.jobs.Wake();
+}
+
+void TaskRunner::Acknowledge(const v1::ReportAck& ack) {
+  MutexLock lock(mutex_);
+  const auto it = active_.find(ack.task());
+  if (it == active_.end()) return;
+  (ack.resend() ? it->second->resend : it->second->acknowledged) = true;
+  if (!ack.resend() && !ack.accepted()) {
+    LogWarning("client", "the update does not count",
+               {{"task", ack.task()}, {"reason", ack.reason()}});
+  }
+  changed_.NotifyAll();
+}
+
+void TaskRunner::Reconnected() {
+  MutexLock lock(mutex_);
+  for (auto& [id, task] : active_) task->report_due = true;
+  changed_.NotifyAll();
+}
+
+void TaskRunner::CloseCampaign(const std::string& campaign) {
+  bool idle = true;
+  {
+    MutexLock lock(mutex_);
+    closed_.insert(campaign);
+    for (auto& [id, task] : active_) {
+      if (task->record.assignment.campaign() != campaign) continue;
+      task->cancelled = true;
+      idle = false;
+    }
+    changed_.NotifyAll();
+  }
+  parts_.jobs.Wake();
+  if (!idle) return;
+  if (const Status status = RemoveTree(JoinPath(parts_.config.workspace, campaign)); !status.ok()) {
+    LogWarning("client", "campaign directory stays", {{"campaign", campaign}, {"reason", status}});
+  }
+}
+
+bool TaskRunner::KeepGoing(const ActivePtr& task) {
+  MutexLock lock(mutex_);
+  return !stopping_ && !task->cancelled;
+}
+
+Status TaskRunner::Save(const ActivePtr& task) { return parts_.journal.SaveTask(task->record); }
+
+void TaskRunner::Report(const ActivePtr& task, const std::string& phase,
+                        const std::optional<ProgressLine>& line) {
+  v1::ClientMessage message;
+  v1::TaskProgress* progress = message.mutable_progress();
+  progress->set_task(task->record.assignment.task());
+  progress->set_phase(phase);
+  progress->set_job(task->record.job);
+  if (line) {
+    progress->set_step(line->step);
+    progress->set_steps(line->steps);
+    progress->set_loss(line->loss);
+  }
+  (void)parts_.uplink.Send(message);  // for people who watch; may be lost
+}
+
+void TaskRunner::WorkerLoop() {
+  while (true) {
+    ActivePtr task;
+    {
+      MutexLock lock(mutex_);
+      while (waiting_.empty() && !stopping_) changed_.Wait(mutex_);
+      if (stopping_) return;
+      task = std::move(waiting_.front());
+      waiting_.pop_front();
+    }
+    RunTask(task);
+  }
+}
+
+// The whole life of a task, in order. Each step leaves the journal so that a restart continues at
+// the next.
+void TaskRunner::RunTask(const ActivePtr& task) {
+  const TaskWorkspace workspace(parts_.config.workspace, task->record.assignment);
+  if (task->record.phase != Phase::kReady && KeepGoing(task)) {
+    const Status status = Produce(task, workspace);
+    if (!status.ok() && KeepGoing(task)) {
+      LogError("client", "task failed",
+               {{"task", task->record.assignment.task()}, {"reason", status}});
+      v1::Statement statement = StatementFor(task);
+      statement.set_outcome(v1::OUTCOME_FAILED);
+      statement.set_message(status.message());
+      if (const Status kept = SignAndKeep(task, std::move(statement)); !kept.ok()) {
+        LogError("client", "failure cannot be journaled; the task is tried again after a restart",
+                 {{"reason", kept}});
+        return;
+      }
+    }
+  }
+  if (KeepGoing(task)) Deliver(task, workspace);
+  {
+    MutexLock lock(mutex_);
+    if (!task->cancelled && !task->acknowledged) return;  // stopping: the journal has the rest
+  }
+  Forget(task, workspace);
+}
+
+Status TaskRunner::Produce(const ActivePtr& task, const TaskWorkspace& workspace) {
+  TRIBUTARY_RETURN_IF_ERROR(CheckTask(parts_.config.policy, task->offer, task->record.assignment));
+  if (task->record.phase == Phase::kReceived) {
+    TRIBUTARY_RETURN_IF_ERROR(workspace.Create());
+    TRIBUTARY_RETURN_IF_ERROR(Download(task, workspace));
+    TRIBUTARY_RETURN_IF_ERROR(workspace.Stage(task->offer, task->record.assignment,
+                                              *parts_.config.policy, parts_.site,
+                                              parts_.config.job.cpus));
+    task->record.phase = Phase::kSubmitting;
+    TRIBUTARY_RETURN_IF_ERROR(Save(task));
+  }
+  if (task->record.phase == Phase::kSubmitting) {
+    TRIBUTARY_RETURN_IF_ERROR(Submit(task, workspace));
+  }
+  TRIBUTARY_ASSIGN_OR_RETURN(const JobStatus job, AwaitJob(task, workspace));
+  Report(task, "packaging");
+  TRIBUTARY_ASSIGN_OR_RETURN(v1::Statement statement, Examine(task, workspace, job));
+  return SignAndKeep(task, std::move(statement));
+}
+
+Status TaskRunner::Download(const ActivePtr& task, const TaskWorkspace& workspace) {
+  const v1::TaskAssignment& assignment = task->record.assignment;
+  Report(task, "downloading");
+  const Timestamp begin = parts_.clock.Now();
+  if (!PathExists(workspace.VersionPath())) {
+    TRIBUTARY_ASSIGN_OR_RETURN(const Digest digest, Digest::FromHex(assignment.global_digest()));
+    TRIBUTARY_RETURN_IF_ERROR(
+        parts_.transfer
+            .Download(digest, assignment.global_bytes(),
+                      workspace.VersionPath() + "-" + assignment.task(),
+                      [&] { return KeepGoing(task); })
+            .Annotate("download of version " + std::to_string(assignment.global_version())));
+    TRIBUTARY_RETURN_IF_ERROR(
+        RenameDurably(workspace.VersionPath() + "-" + assignment.task(), workspace.VersionPath()));
+  }
+  task->record.download_seconds = Seconds(begin, parts_.clock.Now());
+  return OkStatus();
+}
+
+Status TaskRunner::Submit(const ActivePtr& task, const TaskWorkspace& workspace) {
+  const auto spec = MakeJob(parts_.config.job, workspace, task->record.assignment, parts_.site);
+  Report(task, "submitting");
+  while (KeepGoing(task)) {
+    // After a crash between submission and its note in the journal, the job is there under its
+    // name.
+    const auto found = task->recovered ? parts_.jobs.Find(spec.name)
+                                       : Result<std::optional<std::string>>(std::nullopt);
+    auto id = !found.ok() ? Result<std::string>(found.status())
+              : *found    ? Result<std::string>(**found)
+                          : parts_.jobs.Submit(spec);
+    if (id.ok()) {
+      task->record.job = *std::move(id);
+      task->record.submitted_at = parts_.clock.Now();
+      task->record.phase = Phase::kSubmitted;
+      LogInfo("client", "job submitted",
+              {{"task", task->record.assignment.task()}, {"job", task->record.job}});
+      return Save(task);
+    }
+    if (id.status().code() != StatusCode::kUnavailable) return id.status().Annotate("submit");
+    LogWarning("client", "the scheduler cannot be asked; will try again",
+               {{"reason", id.status()}});
+    task->recovered = true;  // it may have taken the job nevertheless
+    MutexLock lock(mutex_);
+    if (!stopping_) (void)changed_.WaitFor(mutex_, kSubmitPause);
+  }
+  return CancelledError("given up");
+}
+
+Result<JobStatus> TaskRunner::AwaitJob(const ActivePtr& task, const TaskWorkspace& workspace) {
+  auto last = std::chrono::steady_clock::time_point();
+  const auto watch = [&](const JobStatus& status) {
+    const auto now = std::chrono::steady_clock::now();
+    if (now - last < kProgressInterval) return;
+    last = now;
+    const bool running = status.state == JobState::kRunning;
+    Report(task, std::string(JobStateName(status.state)),
+           running ? workspace.Progress() : std::nullopt);
+  };
+  auto ended = parts_.jobs.AwaitEnd(
+      task->record.job, [&] { return KeepGoing(task); }, watch);
+  if (ended) return *std::move(ended);
+  return CancelledError("given up");
+}
+
+Result<v1::Statement> TaskRunner::Examine(const ActivePtr& task, const TaskWorkspace& workspace,
+                                          const JobStatus& job) {
+  const auto result = workspace.ReadResult();
+  if (!result.ok()) {
+    LogError("client", "job left no result",
+             {{"task", task->record.assignment.task()},
+              {"job", task->record.job},
+              {"result", result.status()},
+              {"stderr", workspace.ErrorTail()}});
+    return AbortedError("job " + task->record.job + " ended as " +
+                        std::string(JobStateName(job.state)) +
+                        (job.message.empty() ? "" : " (" + job.message + ")") +
+                        " and left no result; the site's log has the end of its error file");
+  }
+  if (result->completion == Completion::kFailed) {
+    return AbortedError("the trainer failed: " + result->message);
+  }
+  v1::Statement statement = StatementFor(task);
+  statement.set_outcome(result->completion == Completion::kComplete ? v1::OUTCOME_COMPLETE
+                                                                    : v1::OUTCOME_PARTIAL);
+  statement.set_message(result->message);
+  statement.set_samples(result->samples);
+  statement.set_tokens(result->tokens);
+  statement.set_steps(result->steps);
+  statement.set_loss_first(result->loss_first);
+  statement.set_loss_last(result->loss_last);
+  for (const auto& [name, value] : FilterMetrics(result->metrics, *parts_.config.policy)) {
+    (*statement.mutable_metrics())[name] = value;
+  }
+  const Timestamp begin = parts_.clock.Now();
+  if (statement.kind() == v1::TASK_KIND_TRAIN) {
+    TRIBUTARY_ASSIGN_OR_RETURN(
+        const auto written,
+        WriteDelta(workspace.TrainedPath(), workspace.GlobalPath(), ManifestOf(task->offer),
+                   parts_.config.policy->max_update, workspace.DeltaPath()));
+    statement.set_digest(written.digest.ToHex());
+    statement.set_bytes(written.bytes);
+  }
+  const Timestamp started = job.started.value_or(task->record.submitted_at);
+  const Timestamp ended = job.ended.value_or(started);
+  statement.set_queue_seconds(Seconds(job.submitted.value_or(task->record.submitted_at), started));
+  statement.set_compute_seconds(result->train_seconds);
+  statement.set_startup_seconds(std::max(0.0, Seconds(started, ended) - result->train_seconds));
+  statement.set_transfer_seconds(task->record.download_seconds +
+                                 Seconds(begin, parts_.clock.Now()));
+  return statement;
+}
+
+v1::Statement TaskRunner::StatementFor(const ActivePtr& task) const {
+  v1::Statement statement;
+  statement.set_task(task->record.assignment.task());
+  statement.set_campaign(task->record.assignment.campaign());
+  statement.set_site(parts_.site);
+  statement.set_global_version(task->record.assignment.global_version());
+  statement.set_kind(task->record.assignment.kind());
+  return statement;
+}
+
+Status TaskRunner::SignAndKeep(const ActivePtr& task, v1::Statement statement) {
+  v1::TaskReport& report = task->record.report;
+  report.set_task(statement.task());
+  report.set_statement(statement.SerializeAsString());
+  TRIBUTARY_ASSIGN_OR_RETURN(const std::string signature,
+                             security::Sign(parts_.key, report.statement()));
+  report.set_signature(signature);
+  task->record.phase = Phase::kReady;
+  return Save(task);
+}
+
+// Uploads, reports, and reports again until the server has acknowledged.
+void TaskRunner::Deliver(const ActivePtr& task, const TaskWorkspace& workspace) {
+  v1::Statement statement;
+  statement.ParseFromString(task->record.report.statement());
+  const auto digest = Digest::FromHex(statement.digest());
+  bool upload = digest.ok();
+  Backoff backoff(kUploadPause, kReportAgain);
+  while (KeepGoing(task)) {
+    if (upload) {
+      upload = false;
+      Report(task, "uploading");
+      const Status status =
+          parts_.transfer.Upload(workspace.DeltaPath(), *digest, statement.bytes(),
+                                 statement.task(), [&] { return KeepGoing(task); });
+      if (!status.ok() && KeepGoing(task)) {
+        // Its answer to the report says whether the server still wants it: no, when the round is
+        // closed.
+        LogWarning("client", "upload refused", {{"task", statement.task()}, {"reason", status}});
+        if (!PathExists(workspace.DeltaPath())) {
+          if (const Status lost = ReportLoss(task); !lost.ok()) return;
+        }
+        MutexLock lock(mutex_);
+        if (!stopping_) (void)changed_.WaitFor(mutex_, backoff.Next());
+      }
+    }
+    v1::ClientMessage message;
+    *message.mutable_report() = task->record.report;
+    {
+      MutexLock lock(mutex_);
+      task->report_due = false;
+    }
+    (void)parts_.uplink.Send(message);
+    MutexLock lock(mutex_);
+    const auto again = std::chrono::steady_clock::now() + kReportAgain;
+    while (!stopping_ && !task->cancelled && !task->acknowledged && !task->resend &&
+           !task->report_due) {
+      if (!changed_.WaitUntil(mutex_, again)) break;
+    }
+    if (task->acknowledged) return;
+    upload = std::exchange(task->resend, false) && digest.ok();
+  }
+}
+
+// The update file is gone from the site's own disk: an honest failure, so that the task is given
+// again.
+Status TaskRunner::ReportLoss(const ActivePtr& task) {
+  v1::Statement statement = StatementFor(task);
+  statement.set_outcome(v1::OUTCOME_FAILED);
+  statement.set_message("the update was lost at the site before it was sent");
+  return SignAndKeep(task, std::move(statement));
+}
+
+void TaskRunner::Forget(const ActivePtr& task, const TaskWorkspace& workspace) {
+  const std::string& id = task->record.assignment.task();
+  if (task->record.phase == Phase::kSubmitting) {
+    const auto job = MakeJob(parts_.config.job, workspace, task->record.assignment, parts_.site);
+    const auto found = parts_.jobs.Find(job.name);
+    if (found.ok() && *found) task->record.job = **found;
+  }
+  if (!task->record.job.empty() && task->record.phase != Phase::kReady) {
+    const Status status = parts_.jobs.Cancel(task->record.job);
+    LogInfo("client", "job cancelled", {{"job", task->record.job}, {"result", status}});
+    // The directory stays in use until the job has gone.
+    (void)parts_.jobs.AwaitEnd(
+        task->record.job,
+        [this] {
+          MutexLock lock(mutex_);
+          return !stopping_;
+        },
+        [](const JobStatus&) {});
+  }
+  for (const Status& status : {workspace.Remove(), parts_.journal.RemoveTask(id)}) {
+    if (!status.ok()) LogWarning("client", "clean-up failed", {{"task", id}, {"reason", status}});
+  }
+  RemoveOldVersions(workspace);
+  bool last = false;
+  const std::string campaign = task->record.assignment.campaign();
+  {
+    MutexLock lock(mutex_);
+    active_.erase(id);
+    last = closed_.contains(campaign) &&
+           std::none_of(active_.begin(), active_.end(), [&](const auto& other) {
+             return other.second->record.assignment.campaign() == campaign;
+           });
+  }
+  if (last) CloseCampaign(campaign);
+}
+
+// Downloaded versions that no task of this client uses any more, but the newest, which the next
+// task may.
+void TaskRunner::RemoveOldVersions(const TaskWorkspace& workspace) {
+  std::set<std::string> used = {workspace.VersionPath()};
+  {
+    MutexLock lock(mutex_);
+    for (const auto& [id, other] : active_) {
+      used.insert(TaskWorkspace(parts_.config.workspace, other->record.assignment).VersionPath());
+    }
+  }
+  const auto names = ListDirectory(workspace.CampaignDirectory());
+  if (!names.ok()) return;
+  for (const std::string& name : *names) {
+    const std::string path = JoinPath(workspace.CampaignDirectory(), name);
+    const bool partial = name.find(".safetensors-") != std::string::npos;
+    if (name.starts_with("version-") && !partial && !used.contains(path)) {
+      (void)RemoveFile(path);  // tried again after the next task
+    }
+  }
+}
+
+}  // namespace tributary::client

@@ -1,0 +1,98 @@
+// The life of each task at a site: journaled, downloaded, staged, submitted, awaited, checked,
+// signed, uploaded, acknowledged.
+#pragma once
+
+#include <deque>
+#include <map>
+#include <memory>
+#include <set>
+#include <string>
+#include <thread>
+
+#include "client/client_config.h"
+#include "client/client_journal.h"
+#include "client/job_monitor.h"
+#include "client/task_workspace.h"
+#include "client/transfer.h"
+#include "client/uplink.h"
+#include "core/clock.h"
+#include "core/mutex.h"
+#include "security/pki.h"
+
+namespace tributary::client {
+
+struct RunnerParts {
+  const ClientConfig& config;
+  std::string site;
+  security::PrivateKey key;
+  const Clock& clock;
+  ClientJournal& journal;
+  JobMonitor& jobs;
+  Transfer& transfer;
+  Uplink& uplink;
+};
+
+// Thread-safe. What `parts` borrows outlives the runner.
+class TaskRunner {
+ public:
+  explicit TaskRunner(RunnerParts parts);
+  ~TaskRunner();  // stops; jobs run on, the journal knows where to continue
+
+  // Continues what the journal holds.
+  Status Recover();
+
+  // A task that is already known is not begun again.
+  void Assign(const v1::CampaignOffer& offer, const v1::TaskAssignment& task);
+  void Cancel(const std::string& task, const std::string& reason);
+  void Acknowledge(const v1::ReportAck& ack);
+  // The connection is back: reports that wait are sent again.
+  void Reconnected();
+  // The campaign ended: its tasks are cancelled, its directory goes when the last one is gone.
+  void CloseCampaign(const std::string& campaign);
+
+ private:
+  struct Active {
+    TaskRecord record;
+    v1::CampaignOffer offer;
+    bool cancelled = false;
+    bool acknowledged = false;
+    bool resend = false;     // the server asked for the blob again
+    bool report_due = true;  // send the report at the next chance
+    bool recovered = false;  // a job may exist that the journal does not know
+  };
+  using ActivePtr = std::shared_ptr<Active>;
+
+  void WorkerLoop();
+  void RunTask(const ActivePtr& task);
+  // From kReceived to kReady; the error becomes the report of a failure.
+  Status Produce(const ActivePtr& task, const TaskWorkspace& workspace);
+  Status Download(const ActivePtr& task, const TaskWorkspace& workspace);
+  Status Submit(const ActivePtr& task, const TaskWorkspace& workspace);
+  Result<scheduler_adapters::JobStatus> AwaitJob(const ActivePtr& task,
+                                                 const TaskWorkspace& workspace);
+  Result<v1::Statement> Examine(const ActivePtr& task, const TaskWorkspace& workspace,
+                                const scheduler_adapters::JobStatus& job);
+  Status SignAndKeep(const ActivePtr& task, v1::Statement statement);
+  void Deliver(const ActivePtr& task, const TaskWorkspace& workspace);
+  Status ReportLoss(const ActivePtr& task);
+  void Forget(const ActivePtr& task, const TaskWorkspace& workspace);
+  void RemoveOldVersions(const TaskWorkspace& workspace);
+
+  bool KeepGoing(const ActivePtr& task);
+  void Report(const ActivePtr& task, const std::string& phase,
+              const std::optional<ProgressLine>& line = {});
+  Status Save(const ActivePtr& task);
+  v1::Statement StatementFor(const ActivePtr& task) const;
+
+  const RunnerParts parts_;
+
+  Mutex mutex_;
+  CondVar changed_;
+  std::map<std::string, ActivePtr> active_ TRIBUTARY_GUARDED_BY(mutex_);
+  std::deque<ActivePtr> waiting_ TRIBUTARY_GUARDED_BY(mutex_);
+  std::set<std::string> closed_ TRIBUTARY_GUARDED_BY(mutex_);
+  bool stopping_ TRIBUTARY_GUARDED_BY(mutex_) = false;
+  std::vector<std::thread> workers_;
+};
+
+}  // namespace tributary::client

@@ -1,0 +1,150 @@
+#include "client/task_workspace.h"
+
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+
+#include "core/files.h"
+#include "core/peft_adapter.h"
+
+namespace tributary::client {
+namespace {
+
+constexpr std::size_t kTailBytes = 4096;
+
+TrainingSettings FromWire(const v1::Training& training) {
+  TrainingSettings settings;
+  settings.steps = training.steps();
+  settings.batch_size = training.batch_size();
+  settings.gradient_accumulation = training.gradient_accumulation();
+  settings.sequence_length = training.sequence_length();
+  settings.learning_rate = training.learning_rate();
+  settings.learning_rate_scale = training.learning_rate_scale();
+  settings.schedule = training.schedule();
+  settings.warmup_steps = training.warmup_steps();
+  settings.weight_decay = training.weight_decay();
+  settings.beta1 = training.beta1();
+  settings.beta2 = training.beta2();
+  settings.epsilon = training.epsilon();
+  settings.max_grad_norm = training.max_grad_norm();
+  return settings;
+}
+
+TaskFile MakeTaskFile(const v1::CampaignOffer& offer, const v1::TaskAssignment& task,
+                      const PolicySection& policy, const std::string& site, std::int64_t threads) {
+  TaskFile file;
+  file.kind = task.kind() == v1::TASK_KIND_TRAIN ? TaskKind::kTrain : TaskKind::kEvaluate;
+  file.task = task.task();
+  file.campaign = task.campaign();
+  file.site = site;
+  file.round = task.round();
+  file.global_version = task.global_version();
+  file.seed = task.seed();
+  file.model_path = policy.models.at(offer.model());
+  if (file.kind == TaskKind::kTrain) {
+    file.training = FromWire(task.training());
+    file.data.push_back({offer.train_data(), policy.data.at(offer.train_data())});
+  } else {
+    for (const std::string& name : offer.evaluation_data()) {
+      file.data.push_back({name, policy.data.at(name)});
+    }
+    file.evaluation_batch_size = task.evaluation_batch_size();
+    file.evaluation_max_examples = task.evaluation_max_examples();
+  }
+  file.threads = threads;
+  file.walltime_seconds = task.walltime_seconds();
+  return file;
+}
+
+// A second name for the same bytes; one that exists already is fine.
+Status Link(const std::string& from, const std::string& to) {
+  if (link(from.c_str(), to.c_str()) == 0 || errno == EEXIST) return OkStatus();
+  return ErrnoError("link " + from + " to " + to, errno);
+}
+
+}  // namespace
+
+TaskWorkspace::TaskWorkspace(const std::string& workspace, const v1::TaskAssignment& task)
+    : campaign_directory_(JoinPath(workspace, task.campaign())),
+      directory_(JoinPath(campaign_directory_, task.task())),
+      version_(JoinPath(campaign_directory_, "version-" + task.global_digest() + ".safetensors")) {}
+
+std::string TaskWorkspace::GlobalPath() const {
+  return directory_ + "/global/" + std::string(kAdapterWeightsFile);
+}
+std::string TaskWorkspace::TrainedPath() const {
+  return directory_ + "/update/" + std::string(kAdapterWeightsFile);
+}
+std::string TaskWorkspace::DeltaPath() const { return directory_ + "/delta.safetensors"; }
+std::string TaskWorkspace::VersionPath() const { return version_; }
+
+Status TaskWorkspace::Create() const {
+  TRIBUTARY_RETURN_IF_ERROR(MakeDirectories(directory_ + "/global"));
+  return MakeDirectories(campaign_directory_ + "/state");
+}
+
+Status TaskWorkspace::Stage(const v1::CampaignOffer& offer, const v1::TaskAssignment& task,
+                            const PolicySection& policy, const std::string& site,
+                            std::int64_t threads) const {
+  TRIBUTARY_RETURN_IF_ERROR(Link(version_, GlobalPath()));
+  if (symlink("../state", (directory_ + "/state").c_str()) != 0 && errno != EEXIST) {
+    return ErrnoError("link " + directory_ + "/state", errno);
+  }
+  TRIBUTARY_RETURN_IF_ERROR(WriteFileAtomic(
+      directory_ + "/global/" + std::string(kAdapterConfigFile), offer.adapter_config_json()));
+  return WriteFileAtomic(JoinPath(directory_, kTaskFile),
+                         MakeTaskFile(offer, task, policy, site, threads).ToJson());
+}
+
+std::optional<ProgressLine> TaskWorkspace::Progress() const {
+  const auto tail = ReadFileTail(JoinPath(directory_, kProgressFile), kTailBytes);
+  if (!tail.ok()) return std::nullopt;
+  const std::size_t end = tail->rfind('\n');  // what follows is not whole yet
+  if (end == std::string::npos) return std::nullopt;
+  const std::size_t before = end == 0 ? std::string::npos : tail->rfind('\n', end - 1);
+  const std::size_t begin = before == std::string::npos ? 0 : before + 1;
+  const auto line = ProgressLine::FromJson(std::string_view(*tail).substr(begin, end - begin));
+  if (!line.ok()) return std::nullopt;
+  return *line;
+}
+
+Result<TaskResult> TaskWorkspace::ReadResult() const {
+  const std::string path = directory_ + "/update/" + std::string(kResultFile);
+  TRIBUTARY_ASSIGN_OR_RETURN(const std::string text, ReadFile(path, std::size_t{1} << 20));
+  return TaskResult::FromJson(text).Annotate(path);
+}
+
+std::string TaskWorkspace::ErrorTail() const {
+  const auto tail = ReadFileTail(directory_ + "/job.err", kTailBytes);
+  return tail.ok() ? *tail : std::string();
+}
+
+Status TaskWorkspace::Remove() const { return RemoveTree(directory_); }
+
+scheduler_adapters::JobSpec MakeJob(const JobSection& job, const TaskWorkspace& workspace,
+                                    const v1::TaskAssignment& task, const std::string& site) {
+  scheduler_adapters::JobSpec spec;
+  // Readable, and unique by the hash: "chem-lora.r3.t1.9f86d081".
+  const std::string& id = task.task();
+  const std::string hash = Sha256Of(site + "/" + id).ToHex().substr(0, 12);
+  spec.name = id.substr(0, std::min<std::size_t>(40, id.size())) + "." + hash;
+  spec.working_directory = workspace.directory();
+  spec.command = job.trainer;
+  spec.command.emplace_back(task.kind() == v1::TASK_KIND_TRAIN ? "train" : "evaluate");
+  spec.command.emplace_back("--task");
+  spec.command.push_back(workspace.directory());
+  spec.environment = job.environment;
+  spec.stdout_path = workspace.directory() + "/job.out";
+  spec.stderr_path = workspace.directory() + "/job.err";
+  spec.cpus = job.cpus;
+  spec.nodes = job.nodes;
+  spec.walltime = std::chrono::seconds(task.walltime_seconds());
+  spec.warning_before =
+      job.warning_before < spec.walltime ? job.warning_before : std::chrono::seconds(0);
+  spec.queue = job.queue;
+  spec.account = job.account;
+  return spec;
+}
+
+}  // namespace tributary::client

@@ -1,0 +1,48 @@
+// The directories of one task, and what goes in and out of them. Implements the client's half of
+// docs/task_directory.md.
+#pragma once
+
+#include <optional>
+#include <string>
+
+#include "client/client_config.h"
+#include "core/sha256.h"
+#include "core/status.h"
+#include "core/task_contract.h"
+#include "scheduler_adapters/scheduler_adapter.h"
+#include "tributary/v1/federation.pb.h"
+
+namespace tributary::client {
+
+// Paths of one task. Any thread; one thread at a time per task.
+class TaskWorkspace {
+ public:
+  TaskWorkspace(const std::string& workspace, const v1::TaskAssignment& task);
+
+  const std::string& directory() const { return directory_; }
+  std::string GlobalPath() const;   // global/adapter_model.safetensors
+  std::string TrainedPath() const;  // update/adapter_model.safetensors
+  std::string DeltaPath() const;    // what leaves, kept until acknowledged
+  std::string VersionPath() const;  // the downloaded version, shared by the tasks of a campaign
+  std::string CampaignDirectory() const { return campaign_directory_; }
+
+  // Makes the directories; the version may then be downloaded to VersionPath().
+  Status Create() const;
+  // Puts global/, state and task.json in place. An update/ of an earlier life of the task stays.
+  Status Stage(const v1::CampaignOffer& offer, const v1::TaskAssignment& task,
+               const PolicySection& policy, const std::string& site, std::int64_t threads) const;
+  // The last whole line of progress.jsonl.
+  std::optional<ProgressLine> Progress() const;
+  Result<TaskResult> ReadResult() const;
+  std::string ErrorTail() const;  // of job.err, for the site's own log
+  Status Remove() const;
+
+ private:
+  std::string campaign_directory_, directory_, version_;
+};
+
+// The job of a task. The name is unique to the task, so that the job is found again after a crash.
+scheduler_adapters::JobSpec MakeJob(const JobSection& job, const TaskWorkspace& workspace,
+                                    const v1::TaskAssignment& task, const std::string& site);
+
+}  // namespace tributary::client

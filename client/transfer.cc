@@ -1,0 +1,152 @@
+#include "client/transfer.h"
+
+#include <fcntl.h>
+#include <grpcpp/client_context.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <thread>
+#include <vector>
+
+#include "client/backoff.h"
+#include "core/files.h"
+#include "core/log.h"
+
+namespace tributary::client {
+namespace {
+
+constexpr std::size_t kChunkBytes = std::size_t{512} << 10;
+constexpr std::chrono::milliseconds kSlice{50};  // between two looks at keep_going
+
+Status FromGrpc(const grpc::Status& status) {
+  return {static_cast<StatusCode>(status.error_code()), status.error_message()};
+}
+
+bool IsTransient(const Status& status) {
+  switch (status.code()) {
+    case StatusCode::kUnavailable:
+    case StatusCode::kUnknown:
+    case StatusCode::kAborted:
+    case StatusCode::kInternal:
+    case StatusCode::kDataLoss:
+    case StatusCode::kDeadlineExceeded:
+      return true;
+    default:
+      return false;
+  }
+}
+
+Status Retry(const char* what, const KeepGoing& keep_going, const std::function<Status()>& once) {
+  Backoff backoff(std::chrono::milliseconds(200), std::chrono::seconds(30));
+  while (true) {
+    if (!keep_going()) return CancelledError(std::string(what) + " was given up");
+    const Status status = once();
+    if (status.ok() || !IsTransient(status)) return status;
+    LogWarning("client", "transfer interrupted; will resume", {{"what", what}, {"reason", status}});
+    const auto until = std::chrono::steady_clock::now() + backoff.Next();
+    while (keep_going() && std::chrono::steady_clock::now() < until) {
+      std::this_thread::sleep_for(kSlice);
+    }
+  }
+}
+
+}  // namespace
+
+Status Transfer::Download(const Digest& digest, std::uint64_t bytes, const std::string& path,
+                          const KeepGoing& keep_going) const {
+  const std::string part = path + ".part";
+  TRIBUTARY_RETURN_IF_ERROR(
+      Retry("download", keep_going, [&] { return DownloadOnce(digest, bytes, part, keep_going); }));
+  if (rename(part.c_str(), path.c_str()) != 0) return ErrnoError("rename " + part, errno);
+  return OkStatus();
+}
+
+Status Transfer::DownloadOnce(const Digest& digest, std::uint64_t bytes, const std::string& part,
+                              const KeepGoing& keep_going) const {
+  TRIBUTARY_ASSIGN_OR_RETURN(const FileDescriptor file, OpenFile(part, O_RDWR | O_CREAT));
+  TRIBUTARY_ASSIGN_OR_RETURN(std::uint64_t offset, FileSize(part));
+  Sha256 hash;
+  std::vector<char> buffer(kChunkBytes);
+  for (std::uint64_t at = 0; at < offset;) {  // what an earlier try left
+    const ssize_t got = pread(file.get(), buffer.data(), buffer.size(), static_cast<off_t>(at));
+    if (got <= 0) return ErrnoError("read " + part, got < 0 ? errno : EIO);
+    hash.Update(buffer.data(), static_cast<std::size_t>(got));
+    at += static_cast<std::uint64_t>(got);
+  }
+  grpc::ClientContext context;
+  v1::DownloadRequest request;
+  request.set_digest(digest.ToHex());
+  request.set_offset(offset);
+  const auto reader = stub_.Download(&context, request);
+  v1::Chunk chunk;
+  Status status;
+  while (status.ok() && reader->Read(&chunk)) {
+    const std::string& data = chunk.data();
+    if (data.size() > bytes - std::min(bytes, offset))
+      status = DataLossError("more bytes than announced");
+    if (status.ok()) {
+      status = WriteAll(file.get(), data.data(), data.size(), static_cast<std::int64_t>(offset))
+                   .Annotate(part);
+    }
+    hash.Update(data);
+    offset += data.size();
+    if (!keep_going()) status = CancelledError("download was given up");
+  }
+  if (!status.ok()) context.TryCancel();
+  const grpc::Status finished = reader->Finish();
+  if (!status.ok()) return status;
+  if (!finished.ok()) return FromGrpc(finished);
+  if (offset != bytes || hash.Finish() != digest) {
+    TRIBUTARY_RETURN_IF_ERROR(RemoveFile(part));
+    return DataLossError("blob " + digest.ToHex() + " arrived damaged; it is fetched again");
+  }
+  return OkStatus();
+}
+
+Status Transfer::Upload(const std::string& path, const Digest& digest, std::uint64_t bytes,
+                        const std::string& task, const KeepGoing& keep_going) const {
+  return Retry("upload", keep_going,
+               [&] { return UploadOnce(path, digest, bytes, task, keep_going); });
+}
+
+Status Transfer::UploadOnce(const std::string& path, const Digest& digest, std::uint64_t bytes,
+                            const std::string& task, const KeepGoing& keep_going) const {
+  v1::UploadStatusRequest question;
+  question.set_digest(digest.ToHex());
+  v1::UploadStatusResponse held;
+  {
+    grpc::ClientContext context;
+    const grpc::Status status = stub_.UploadStatus(&context, question, &held);
+    if (!status.ok()) return FromGrpc(status);
+  }
+  if (held.complete()) return OkStatus();
+  TRIBUTARY_ASSIGN_OR_RETURN(const FileDescriptor file, OpenFile(path, O_RDONLY));
+  grpc::ClientContext context;
+  v1::UploadResponse response;
+  const auto writer = stub_.Upload(&context, &response);
+  v1::UploadRequest request;
+  request.mutable_header()->set_digest(digest.ToHex());
+  request.mutable_header()->set_bytes(bytes);
+  request.mutable_header()->set_offset(held.offset());
+  request.mutable_header()->set_task(task);
+  bool open = writer->Write(request);
+  Status status;
+  for (std::uint64_t at = held.offset(); open && status.ok() && at < bytes;) {
+    std::string* data = request.mutable_data();
+    data->resize(std::min<std::uint64_t>(kChunkBytes, bytes - at));
+    const ssize_t got = pread(file.get(), data->data(), data->size(), static_cast<off_t>(at));
+    if (got <= 0) status = ErrnoError("read " + path, got < 0 ? errno : EIO);
+    if (status.ok() && !keep_going()) status = CancelledError("upload was given up");
+    if (!status.ok()) break;
+    data->resize(static_cast<std::size_t>(got));
+    at += static_cast<std::uint64_t>(got);
+    open = writer->Write(request);
+  }
+  if (!status.ok()) context.TryCancel();
+  writer->WritesDone();
+  const grpc::Status finished = writer->Finish();
+  return status.ok() ? FromGrpc(finished) : status;
+}
+
+}  // namespace tributary::client
