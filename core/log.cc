@@ -56,7 +56,7 @@ std::string ValueText(const LogField::Value& value) {
 
 // Quoted when a reader could not tell where it ends.
 std::string Quoted(std::string_view text) {
-  const std::string escaped = EscapeControl(text);
+  std::string escaped = EscapeControl(text);
   if (!escaped.empty() && escaped.find_first_of(" \"=") == std::string::npos) return escaped;
   std::string quoted = "\"";
   for (const char c : escaped) {

@@ -27,7 +27,9 @@ struct JobImage {
     for (const std::string& argument : spec.command) {
       arguments.push_back(const_cast<char*>(argument.c_str()));
     }
-    for (const auto& [name, value] : spec.environment) texts.push_back(name + "=" + value);
+    for (const auto& [name, value] : spec.environment) {
+      texts.emplace_back(name).append("=").append(value);
+    }
     for (std::string& text : texts) environment.push_back(text.data());
     arguments.push_back(nullptr);
     environment.push_back(nullptr);

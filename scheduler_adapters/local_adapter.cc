@@ -55,7 +55,7 @@ JobStatus FromExit(const LocalExit& exit) {
   return status;
 }
 
-JobStatus Simple(JobState state, std::string message) {
+JobStatus Simple(JobState state, std::string_view message) {
   JobStatus status;
   status.state = state;
   status.raw_state = JobStateName(state);

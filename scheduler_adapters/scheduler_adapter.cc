@@ -100,6 +100,7 @@ void SchedulerOptions::Describe(ConfigVisitor& v) {
 
 std::vector<std::string> SchedulerAdapterNames() {
   std::vector<std::string> names;
+  names.reserve(kTable.size());
   for (const TableEntry& entry : kTable) names.emplace_back(entry.name);
   return names;
 }

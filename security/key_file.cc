@@ -37,7 +37,7 @@ Status CheckOwnership(int fd, const std::string& path) {
 
 Status WriteKeyFile(const std::string& path, const PrivateKey& key) {
   TRIBUTARY_ASSIGN_OR_RETURN(std::string pem, key.ToPem());
-  const Status written = WriteFileAtomic(path, pem, 0600);
+  Status written = WriteFileAtomic(path, pem, 0600);
   OPENSSL_cleanse(pem.data(), pem.size());
   return written;
 }

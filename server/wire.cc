@@ -204,6 +204,13 @@ v1::CampaignStatus ToStatus(const Campaign& campaign,
   }
   status.set_adapter_config_json(campaign.file.ToAdapterConfig().ToPeftJson());
   status.set_effective_yaml(campaign.yaml);
+  for (const Version& version : campaign.versions) {
+    v1::VersionInfo* info = status.add_versions();
+    info->set_version(version.number);
+    info->set_digest(version.digest.ToHex());
+    info->set_bytes(version.bytes);
+    info->set_published_at_us(ToMicros(version.published_at));
+  }
   return status;
 }
 

@@ -1,0 +1,197 @@
+#include "cli/campaign_commands.h"
+
+#include <cstdio>
+#include <nlohmann/json.hpp>
+
+#include "cli/initial_adapter.h"
+#include "cli/output.h"
+#include "cli/watch_view.h"
+#include "client/transfer.h"
+#include "core/clock.h"
+#include "core/files.h"
+#include "core/json.h"
+#include "core/peft_adapter.h"
+
+namespace tributary::cli {
+namespace {
+
+using nlohmann::json;
+using Stub = v1::Control::StubInterface;
+
+const client::KeepGoing kAlways = [] { return true; };
+
+Result<v1::SubmitRequest> ReadRequest(const std::string& path, CampaignFile* file) {
+  TRIBUTARY_RETURN_IF_ERROR(LoadYamlFile(path, file));  // names file and line before any network
+  v1::SubmitRequest request;
+  TRIBUTARY_ASSIGN_OR_RETURN(*request.mutable_yaml(), ReadFile(path));
+  request.set_file_name(path);
+  return request;
+}
+
+v1::CampaignRequest RequestFor(const std::string& campaign) {
+  v1::CampaignRequest request;
+  request.set_campaign(campaign);
+  return request;
+}
+
+template <class Response>
+int Print(const GlobalOptions& options, const Result<Response>& response,
+          const std::function<void(const Response&)>& text) {
+  if (!response.ok()) return Fail(response.status(), options.json);
+  if (options.json) {
+    PrintJson(ToJson(*response));
+  } else {
+    text(*response);
+  }
+  return kExitOk;
+}
+
+int Command(const GlobalOptions& options, const std::string& campaign, const char* done,
+            grpc::Status (Stub::*method)(grpc::ClientContext*, const v1::CampaignRequest&,
+                                         v1::CampaignStatus*)) {
+  auto session = Session::Open(options);
+  if (!session.ok()) return Fail(session.status(), options.json);
+  const auto status = session->Call(method, RequestFor(campaign));
+  return Print<v1::CampaignStatus>(options, status, [&](const v1::CampaignStatus& s) {
+    PrintLine("campaign " + s.campaign() + " " + done);
+  });
+}
+
+}  // namespace
+
+Result<std::string> SubmitFile(const GlobalOptions& options, const std::string& path) {
+  CampaignFile file;
+  TRIBUTARY_ASSIGN_OR_RETURN(v1::SubmitRequest request, ReadRequest(path, &file));
+  TRIBUTARY_ASSIGN_OR_RETURN(const auto scratch, TemporaryDirectory::Create("tributary-submit-"));
+  const std::string initial = JoinPath(scratch.path(), kAdapterWeightsFile);
+  TRIBUTARY_ASSIGN_OR_RETURN(const auto written,
+                             WriteInitialAdapter(file, DirectoryOf(path), initial).Annotate(path));
+  TRIBUTARY_ASSIGN_OR_RETURN(Session session, Session::Open(options));
+  TRIBUTARY_RETURN_IF_ERROR(session.Call(&Stub::Validate, request).status());
+  TRIBUTARY_RETURN_IF_ERROR(client::Transfer(session.federation())
+                                .Upload(initial, written.digest, written.bytes, "", kAlways));
+  request.set_initial_digest(written.digest.ToHex());
+  TRIBUTARY_ASSIGN_OR_RETURN(const auto response, session.Call(&Stub::Submit, request));
+  return response.campaign();
+}
+
+int SubmitCommand(const GlobalOptions& options, const std::string& path) {
+  const auto campaign = SubmitFile(options, path);
+  if (!campaign.ok()) return Fail(campaign.status(), options.json);
+  if (options.json) {
+    PrintJson({{"campaign", *campaign}});
+  } else {
+    PrintLine("campaign " + *campaign + " submitted; follow it with: tributary watch " + *campaign);
+  }
+  return kExitOk;
+}
+
+int ValidateCommand(const GlobalOptions& options, const std::string& path) {
+  CampaignFile file;
+  const auto request = ReadRequest(path, &file);
+  if (!request.ok()) return Fail(request.status(), options.json);
+  auto session = Session::Open(options);
+  if (!session.ok()) return Fail(session.status(), options.json);
+  const auto response = session->Call(&Stub::Validate, *request);
+  return Print<v1::ValidateResponse>(options, response, [&](const v1::ValidateResponse& r) {
+    PrintLine("# " + path + " is valid; with every default:");
+    PrintLine(r.effective_yaml());
+  });
+}
+
+int ListCommand(const GlobalOptions& options) {
+  auto session = Session::Open(options);
+  if (!session.ok()) return Fail(session.status(), options.json);
+  const auto response = session->Call(&Stub::List, v1::ListRequest());
+  return Print<v1::ListResponse>(options, response, [](const v1::ListResponse& r) {
+    if (r.campaigns().empty()) PrintLine("no campaigns");
+    for (const v1::CampaignStatus& c : r.campaigns()) {
+      std::printf("%-24s %-12s round %lld/%lld  version %lld  lead %s%s%s\n", c.campaign().c_str(),
+                  PhaseText(c).c_str(), static_cast<long long>(c.round()),
+                  static_cast<long long>(c.rounds()), static_cast<long long>(c.version()),
+                  c.lead().c_str(), c.note().empty() ? "" : "  ", c.note().c_str());
+    }
+  });
+}
+
+int ShowCommand(const GlobalOptions& options, const std::string& campaign) {
+  auto session = Session::Open(options);
+  if (!session.ok()) return Fail(session.status(), options.json);
+  const auto status = session->Call(&Stub::Show, RequestFor(campaign));
+  return Print<v1::CampaignStatus>(options, status, [](const v1::CampaignStatus& s) {
+    std::fputs(RenderStatus(s, /*max_rounds=*/0).c_str(), stdout);
+  });
+}
+
+int PauseCommand(const GlobalOptions& options, const std::string& campaign) {
+  return Command(options, campaign, "paused; tasks under way run on", &Stub::Pause);
+}
+int ResumeCommand(const GlobalOptions& options, const std::string& campaign) {
+  return Command(options, campaign, "resumed", &Stub::Resume);
+}
+int CancelCommand(const GlobalOptions& options, const std::string& campaign) {
+  return Command(options, campaign, "cancelled", &Stub::Cancel);
+}
+
+Result<std::int64_t> ExportAdapter(const GlobalOptions& options, const ExportOptions& what) {
+  TRIBUTARY_ASSIGN_OR_RETURN(Session session, Session::Open(options));
+  TRIBUTARY_ASSIGN_OR_RETURN(const auto status,
+                             session.Call(&Stub::Show, RequestFor(what.campaign)));
+  TRIBUTARY_ASSIGN_OR_RETURN(v1::VersionInfo version, [&]() -> Result<v1::VersionInfo> {
+    const std::int64_t wanted = what.version < 0 ? status.version() : what.version;
+    for (const v1::VersionInfo& info : status.versions()) {
+      if (info.version() == wanted) return info;
+    }
+    return NotFoundError("campaign " + what.campaign + " has versions 0.." +
+                         std::to_string(status.version()) + ", not " + std::to_string(wanted));
+  }());
+  TRIBUTARY_ASSIGN_OR_RETURN(const Digest digest, Digest::FromHex(version.digest()));
+  TRIBUTARY_RETURN_IF_ERROR(MakeDirectories(what.directory, 0755));
+  TRIBUTARY_RETURN_IF_ERROR(client::Transfer(session.federation())
+                                .Download(digest, version.bytes(),
+                                          JoinPath(what.directory, kAdapterWeightsFile), kAlways));
+  TRIBUTARY_ASSIGN_OR_RETURN(auto config,
+                             AdapterConfig::FromPeftJson(status.adapter_config_json()));
+  if (!what.base_model.empty()) config.base_model = what.base_model;
+  TRIBUTARY_RETURN_IF_ERROR(
+      WriteFileAtomic(JoinPath(what.directory, kAdapterConfigFile), config.ToPeftJson(), 0644));
+  return version.version();
+}
+
+int ExportCommand(const GlobalOptions& options, const ExportOptions& what) {
+  const auto version = ExportAdapter(options, what);
+  if (!version.ok()) return Fail(version.status(), options.json);
+  if (options.json) {
+    PrintJson({{"campaign", what.campaign}, {"version", *version}, {"directory", what.directory}});
+  } else {
+    PrintLine("version " + std::to_string(*version) + " of campaign " + what.campaign + " is in " +
+              what.directory);
+  }
+  return kExitOk;
+}
+
+int AuditCommand(const GlobalOptions& options, const std::string& campaign) {
+  auto session = Session::Open(options);
+  if (!session.ok()) return Fail(session.status(), options.json);
+  v1::AuditRequest request;
+  request.set_campaign(campaign);
+  grpc::ClientContext context;
+  const auto reader = session->control().Audit(&context, request);
+  v1::AuditEntry entry;
+  while (reader->Read(&entry)) {
+    if (!options.json) {
+      PrintLine(std::to_string(entry.sequence()) + " " +
+                FormatTimestamp(TimestampFromMicros(entry.at_us())) + " " + entry.event_json());
+      continue;
+    }
+    const auto event = ParseJson(entry.event_json(), "event");
+    const json line = {{"sequence", entry.sequence()},
+                       {"at_us", entry.at_us()},
+                       {"event", event.ok() ? *event : json(nullptr)}};
+    PrintLine(line.dump());
+  }
+  const Status status = FromGrpc(reader->Finish());
+  return status.ok() ? kExitOk : Fail(status, options.json);
+}
+
+}  // namespace tributary::cli

@@ -1,0 +1,83 @@
+#include "cli/child_process.h"
+
+#include <fcntl.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+#include <unistd.h>
+#include <climits>
+#include <csignal>
+
+#include <cerrno>
+#include <thread>
+
+#include "core/files.h"
+
+namespace tributary::cli {
+namespace {
+
+constexpr std::chrono::milliseconds kPollInterval{20};
+
+}  // namespace
+
+Result<ChildProcess> ChildProcess::Start(const std::vector<std::string>& command,
+                                         const std::string& log_path) {
+  TRIBUTARY_ASSIGN_OR_RETURN(const FileDescriptor log,
+                             OpenFile(log_path, O_WRONLY | O_CREAT | O_APPEND));
+  TRIBUTARY_ASSIGN_OR_RETURN(const FileDescriptor null, OpenFile("/dev/null", O_RDONLY));
+  std::vector<char*> arguments;
+  for (const std::string& argument : command)
+    arguments.push_back(const_cast<char*>(argument.c_str()));
+  arguments.push_back(nullptr);
+  const pid_t pid = fork();
+  if (pid < 0) return ErrnoError("fork", errno);
+  if (pid == 0) {  // only async-signal-safe calls from here to exec
+    prctl(PR_SET_PDEATHSIG, SIGTERM);
+    setpgid(0, 0);  // Ctrl-C reaches the parent, which stops its children in order
+    dup2(null.get(), STDIN_FILENO);
+    dup2(log.get(), STDOUT_FILENO);
+    dup2(log.get(), STDERR_FILENO);
+    execv(arguments[0], arguments.data());
+    _exit(127);
+  }
+  ChildProcess child;
+  child.pid_ = pid;
+  return child;
+}
+
+ChildProcess::~ChildProcess() { Stop(); }
+
+ChildProcess::ChildProcess(ChildProcess&& other) noexcept
+    : pid_(std::exchange(other.pid_, -1)), exit_code_(other.exit_code_) {}
+
+ChildProcess& ChildProcess::operator=(ChildProcess&& other) noexcept {
+  std::swap(pid_, other.pid_);
+  std::swap(exit_code_, other.exit_code_);
+  return *this;
+}
+
+std::optional<int> ChildProcess::Poll() {
+  if (pid_ < 0 || exit_code_) return exit_code_;
+  int status = 0;
+  if (waitpid(pid_, &status, WNOHANG) == pid_) {
+    exit_code_ = WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+  }
+  return exit_code_;
+}
+
+void ChildProcess::Stop(std::chrono::seconds grace) {
+  if (pid_ < 0 || Poll()) return;
+  kill(pid_, SIGTERM);
+  const auto until = std::chrono::steady_clock::now() + grace;
+  while (!Poll()) {
+    if (std::chrono::steady_clock::now() > until) kill(pid_, SIGKILL);
+    std::this_thread::sleep_for(kPollInterval);
+  }
+}
+
+std::string ProgramDirectory() {
+  char path[PATH_MAX];
+  const ssize_t size = readlink("/proc/self/exe", path, sizeof path);
+  return size > 0 ? DirectoryOf(std::string(path, static_cast<std::size_t>(size))) : ".";
+}
+
+}  // namespace tributary::cli

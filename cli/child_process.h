@@ -1,0 +1,40 @@
+// Programs that the demonstration runs: output into a log file, ended with their parent.
+#pragma once
+
+#include <sys/types.h>
+
+#include <chrono>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "core/status.h"
+
+namespace tributary::cli {
+
+// One thread at a time. The child gets SIGTERM when its parent dies.
+class ChildProcess {
+ public:
+  // `command[0]` is a path. Standard output and error are appended to `log_path`.
+  static Result<ChildProcess> Start(const std::vector<std::string>& command,
+                                    const std::string& log_path);
+  ~ChildProcess();  // Stop()
+  ChildProcess(ChildProcess&& other) noexcept;
+  ChildProcess& operator=(ChildProcess&& other) noexcept;
+
+  // The exit code (128 + signal when killed) once it has ended.
+  std::optional<int> Poll();
+  // SIGTERM, then SIGKILL after the grace; waits for the end.
+  void Stop(std::chrono::seconds grace = std::chrono::seconds(15));
+  pid_t pid() const { return pid_; }
+
+ private:
+  ChildProcess() = default;
+  pid_t pid_ = -1;
+  std::optional<int> exit_code_;
+};
+
+// The directory of the running program: its siblings are there.
+std::string ProgramDirectory();
+
+}  // namespace tributary::cli

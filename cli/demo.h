@@ -1,0 +1,28 @@
+// `tributary demo`: a real federation of three sites on this machine, fine-tuning a small language
+// model on WordNet.
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+#include "cli/session.h"
+
+namespace CLI {
+class App;
+}
+
+namespace tributary::cli {
+
+struct DemoOptions {
+  std::string directory;  // empty: $XDG_CACHE_HOME/tributary/demo
+  std::string wordnet = "/usr/share/wordnet";
+  std::int64_t rounds = 5;
+  std::int64_t steps = 0;  // per round and site; 0: the demonstration's own choice
+  std::int64_t seed = 1;
+  bool fresh_base = false;  // pretrain again
+};
+
+void AddDemoOptions(CLI::App& command, DemoOptions* options);
+int DemoCommand(const GlobalOptions& options, const DemoOptions& demo);
+
+}  // namespace tributary::cli

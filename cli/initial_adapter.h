@@ -1,0 +1,19 @@
+// Version 0 of a campaign's global adapter, made on the lead's machine.
+#pragma once
+
+#include <string>
+
+#include "core/campaign_file.h"
+#include "core/safetensors.h"
+#include "core/status.h"
+
+namespace tributary::cli {
+
+// Writes the adapter that the campaign starts from to `path` (F32): the one in adapter.initial,
+// PEFT's initialisation for LoRA, or the model's weights for "full". Paths in the file are relative
+// to `base_directory`. When model.config is given, the shapes are checked against it.
+Result<SafetensorsWriter::Written> WriteInitialAdapter(const CampaignFile& file,
+                                                       const std::string& base_directory,
+                                                       const std::string& path);
+
+}  // namespace tributary::cli

@@ -1,0 +1,109 @@
+#include "cli/member_commands.h"
+
+#include <cstdio>
+#include <nlohmann/json.hpp>
+
+#include "cli/output.h"
+#include "cli/profile.h"
+#include "core/clock.h"
+#include "core/config.h"
+#include "security/enroll.h"
+
+namespace tributary::cli {
+
+using Stub = v1::Control::StubInterface;
+
+int ProvisionCommand(const GlobalOptions& options, const ProvisionOptions& provision) {
+  const auto made = Provision(provision);
+  if (!made.ok()) return Fail(made.status(), options.json);
+  if (options.json) {
+    PrintJson({{"federation", provision.name},
+               {"server_config", made->server_config},
+               {"lead_profile", made->lead_profile},
+               {"ca_fingerprint", made->ca_fingerprint}});
+    return kExitOk;
+  }
+  PrintLine("federation " + provision.name +
+            " is ready\n"
+            "  server     tributary-server --config " +
+            made->server_config +
+            "\n"
+            "  lead       tributary --profile " +
+            made->lead_profile +
+            " list\n"
+            "  site       tributary --profile " +
+            made->lead_profile +
+            " token --name SITE\n"
+            "  CA         " +
+            made->ca_fingerprint);
+  return kExitOk;
+}
+
+int TokenCommand(const GlobalOptions& options, const TokenOptions& token) {
+  const auto valid = ParseDuration(token.valid);
+  if (!valid.ok()) return Fail(valid.status().Annotate("--valid"), options.json);
+  auto session = Session::Open(options);
+  if (!session.ok()) return Fail(session.status(), options.json);
+  v1::CreateTokenRequest request;
+  request.set_role(token.role);
+  request.set_name(token.name);
+  request.set_valid_seconds(std::chrono::duration_cast<std::chrono::seconds>(*valid).count());
+  const auto response = session->Call(&Stub::CreateToken, request);
+  if (!response.ok()) return Fail(response.status(), options.json);
+  if (options.json) {
+    PrintJson(ToJson(*response));
+    return kExitOk;
+  }
+  const std::string program = token.role == "site" ? "tributary-client" : "tributary";
+  PrintLine("# one-time token for " + token.role + " " + token.name + ", valid until " +
+            FormatTimestamp(TimestampFromMicros(response->expires_at_us())) + "\n" +
+            "# tell the fingerprint over another channel than the token\n" + program +
+            " join --server " + response->address() + " --token " + response->token() +
+            " --ca-fingerprint " + response->ca_fingerprint());
+  return kExitOk;
+}
+
+int JoinCommand(const GlobalOptions& options, const JoinOptions& join) {
+  const auto identity =
+      security::Enroll({join.server, join.token, join.ca_fingerprint, options.profile});
+  if (!identity.ok()) return Fail(identity.status(), options.json);
+  const Status written = WriteProfile(options.profile, {join.server, ""});
+  if (!written.ok()) return Fail(written, options.json);
+  if (options.json) {
+    PrintJson({{"federation", identity->federation},
+               {"role", std::string(security::RoleName(identity->role))},
+               {"name", identity->name},
+               {"profile", options.profile}});
+  } else {
+    PrintLine("joined federation " + identity->federation + " as " +
+              std::string(security::RoleName(identity->role)) + " " + identity->name +
+              "; profile in " + options.profile);
+  }
+  return kExitOk;
+}
+
+int SitesCommand(const GlobalOptions& options) {
+  auto session = Session::Open(options);
+  if (!session.ok()) return Fail(session.status(), options.json);
+  const auto response = session->Call(&Stub::Sites, v1::SitesRequest());
+  if (!response.ok()) return Fail(response.status(), options.json);
+  if (options.json) {
+    PrintJson(ToJson(*response));
+    return kExitOk;
+  }
+  if (response->sites().empty()) PrintLine("no sites have joined; `tributary token` invites one");
+  for (const v1::SiteStatus& site : response->sites()) {
+    std::string campaigns;
+    for (const std::string& campaign : site.campaigns()) campaigns += " " + campaign;
+    std::printf("%-20s %-12s version %-10s last seen %s  campaigns:%s\n", site.site().c_str(),
+                site.connected() ? "connected" : "away",
+                site.client_version().empty() ? "-" : site.client_version().c_str(),
+                site.last_seen_us() == 0
+                    ? "never"
+                    : FormatTimestamp(TimestampFromMicros(site.last_seen_us())).c_str(),
+                campaigns.empty() ? " none" : campaigns.c_str());
+  }
+  return kExitOk;
+}
+
+}  // namespace tributary::cli

@@ -1,0 +1,156 @@
+#include "cli/output.h"
+
+#include <google/protobuf/descriptor.h>
+#include <grpcpp/support/status.h>
+
+#include <array>
+#include <cstdio>
+#include <nlohmann/json.hpp>
+
+namespace tributary::cli {
+namespace {
+
+using google::protobuf::FieldDescriptor;
+using google::protobuf::Message;
+using google::protobuf::Reflection;
+using nlohmann::json;
+
+json ScalarOf(const Message& message, const FieldDescriptor* field) {
+  const Reflection* r = message.GetReflection();
+  switch (field->cpp_type()) {
+    case FieldDescriptor::CPPTYPE_INT32:
+      return r->GetInt32(message, field);
+    case FieldDescriptor::CPPTYPE_INT64:
+      return r->GetInt64(message, field);
+    case FieldDescriptor::CPPTYPE_UINT32:
+      return r->GetUInt32(message, field);
+    case FieldDescriptor::CPPTYPE_UINT64:
+      return r->GetUInt64(message, field);
+    case FieldDescriptor::CPPTYPE_DOUBLE:
+      return r->GetDouble(message, field);
+    case FieldDescriptor::CPPTYPE_FLOAT:
+      return r->GetFloat(message, field);
+    case FieldDescriptor::CPPTYPE_BOOL:
+      return r->GetBool(message, field);
+    case FieldDescriptor::CPPTYPE_ENUM:
+      return r->GetEnum(message, field)->name();
+    case FieldDescriptor::CPPTYPE_STRING:
+      return r->GetString(message, field);
+    case FieldDescriptor::CPPTYPE_MESSAGE:
+      return ToJson(r->GetMessage(message, field));
+  }
+  return nullptr;
+}
+
+json RepeatedOf(const Message& message, const FieldDescriptor* field) {
+  const Reflection* r = message.GetReflection();
+  const int size = r->FieldSize(message, field);
+  json values = field->is_map() ? json::object() : json::array();
+  for (int i = 0; i < size; ++i) {
+    if (field->is_map()) {
+      const Message& entry = r->GetRepeatedMessage(message, field, i);
+      const json pair = ToJson(entry);
+      values[pair["key"].get<std::string>()] = pair["value"];
+    } else if (field->cpp_type() == FieldDescriptor::CPPTYPE_MESSAGE) {
+      values.push_back(ToJson(r->GetRepeatedMessage(message, field, i)));
+    } else if (field->cpp_type() == FieldDescriptor::CPPTYPE_STRING) {
+      values.push_back(r->GetRepeatedString(message, field, i));
+    } else if (field->cpp_type() == FieldDescriptor::CPPTYPE_INT64) {
+      values.push_back(r->GetRepeatedInt64(message, field, i));
+    }
+  }
+  return values;
+}
+
+}  // namespace
+
+int ExitCodeOf(const Status& status) {
+  switch (status.code()) {
+    case StatusCode::kOk:
+      return kExitOk;
+    case StatusCode::kInvalidArgument:
+    case StatusCode::kOutOfRange:
+      return kExitUsage;
+    case StatusCode::kNotFound:
+      return kExitNotFound;
+    case StatusCode::kPermissionDenied:
+    case StatusCode::kUnauthenticated:
+      return kExitRefused;
+    case StatusCode::kUnavailable:
+    case StatusCode::kDeadlineExceeded:
+      return kExitUnavailable;
+    case StatusCode::kAlreadyExists:
+    case StatusCode::kFailedPrecondition:
+    case StatusCode::kAborted:
+      return kExitConflict;
+    default:
+      return kExitFailed;
+  }
+}
+
+Status FromGrpc(const grpc::Status& status) {
+  return {static_cast<StatusCode>(status.error_code()), status.error_message()};
+}
+
+json ToJson(const Message& message) {
+  json object = json::object();
+  const auto* descriptor = message.GetDescriptor();
+  for (int i = 0; i < descriptor->field_count(); ++i) {
+    const FieldDescriptor* field = descriptor->field(i);
+    if (field->is_repeated()) {
+      object[field->name()] = RepeatedOf(message, field);
+    } else if (field->cpp_type() != FieldDescriptor::CPPTYPE_MESSAGE ||
+               message.GetReflection()->HasField(message, field)) {
+      object[field->name()] = ScalarOf(message, field);
+    }
+  }
+  return object;
+}
+
+void PrintLine(const std::string& text) {
+  std::printf("%s\n", text.c_str());
+  std::fflush(stdout);
+}
+
+void PrintJson(const json& value) {
+  PrintLine(value.dump(2, ' ', false, json::error_handler_t::replace));
+}
+
+int Fail(const Status& status, bool as_json) {
+  if (as_json) {
+    const json error = {
+        {"error",
+         {{"code", std::string(StatusCodeName(status.code()))}, {"message", status.message()}}}};
+    std::fprintf(stderr, "%s\n", error.dump(2, ' ', false, json::error_handler_t::replace).c_str());
+  } else {
+    std::fprintf(stderr, "tributary: %s\n", status.message().c_str());
+  }
+  return ExitCodeOf(status);
+}
+
+std::string BytesText(std::uint64_t bytes) {
+  static constexpr std::array<const char*, 5> kUnits = {"B", "KiB", "MiB", "GiB", "TiB"};
+  auto value = static_cast<double>(bytes);
+  std::size_t unit = 0;
+  while (value >= 1024 && unit + 1 < kUnits.size()) {
+    value /= 1024;
+    ++unit;
+  }
+  char text[32];
+  std::snprintf(text, sizeof text, unit == 0 ? "%.0f %s" : "%.1f %s", value, kUnits[unit]);
+  return text;
+}
+
+std::string SecondsText(double seconds) {
+  char text[32];
+  if (seconds < 120) {
+    std::snprintf(text, sizeof text, "%.1f s", seconds);
+  } else if (seconds < 7200) {
+    std::snprintf(text, sizeof text, "%.0f min", seconds / 60);
+  } else {
+    std::snprintf(text, sizeof text, "%.1f h", seconds / 3600);
+  }
+  return text;
+}
+
+}  // namespace tributary::cli

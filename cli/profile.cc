@@ -1,0 +1,57 @@
+#include "cli/profile.h"
+
+#include <grpcpp/create_channel.h>
+
+#include <cstdlib>
+
+#include "core/files.h"
+#include "security/grpc_credentials.h"
+#include "security/key_file.h"
+
+namespace tributary::cli {
+namespace {
+
+std::string Environment(const char* name) {
+  const char* value = std::getenv(name);  // NOLINT(concurrency-mt-unsafe): one thread here
+  return value == nullptr ? "" : value;
+}
+
+}  // namespace
+
+void Profile::Describe(ConfigVisitor& v) {
+  v.Field("server", &server, {.doc = "host:port", .required = true, .non_empty = true});
+  v.Field("server_name", &server_name,
+          {.doc = "name in the server's certificate, where `server` is a tunnel or an alias"});
+}
+
+std::string DefaultProfileDirectory() {
+  if (std::string set = Environment("TRIBUTARY_PROFILE"); !set.empty()) return set;
+  return JoinPath(Environment("HOME"), ".config/tributary");
+}
+
+Status WriteProfile(const std::string& directory, const Profile& profile) {
+  TRIBUTARY_RETURN_IF_ERROR(MakeDirectories(directory));
+  return WriteFileAtomic(JoinPath(directory, "profile.yaml"), PrintYaml(profile));
+}
+
+Result<std::shared_ptr<grpc::Channel>> OpenChannel(const std::string& directory) {
+  const std::string path = JoinPath(directory, "profile.yaml");
+  if (!PathExists(path)) {
+    return NotFoundError("no profile in " + directory +
+                         "; use --profile DIR, or `tributary join` to make one");
+  }
+  Profile profile;
+  TRIBUTARY_RETURN_IF_ERROR(LoadYamlFile(path, &profile));
+  TRIBUTARY_ASSIGN_OR_RETURN(const std::string ca, ReadFile(JoinPath(directory, "ca.crt")));
+  TRIBUTARY_ASSIGN_OR_RETURN(const std::string certificate,
+                             ReadFile(JoinPath(directory, "member.crt")));
+  TRIBUTARY_ASSIGN_OR_RETURN(auto key, security::ReadKeyFile(JoinPath(directory, "member.key")));
+  TRIBUTARY_ASSIGN_OR_RETURN(
+      const auto credentials,
+      security::MakeChannelCredentials(ca, security::CertificateAndKey{certificate, key}));
+  grpc::ChannelArguments arguments;
+  if (!profile.server_name.empty()) arguments.SetSslTargetNameOverride(profile.server_name);
+  return grpc::CreateCustomChannel(profile.server, credentials, arguments);
+}
+
+}  // namespace tributary::cli

@@ -1,0 +1,49 @@
+// What every command that speaks with the server needs.
+#pragma once
+
+#include <grpcpp/client_context.h>
+
+#include <memory>
+#include <string>
+
+#include "core/status.h"
+#include "tributary/v1/control.grpc.pb.h"
+#include "tributary/v1/federation.grpc.pb.h"
+
+namespace tributary::cli {
+
+struct GlobalOptions {
+  std::string profile;  // directory
+  bool json = false;
+};
+
+// One connection of one command.
+class Session {
+ public:
+  static Result<Session> Open(const GlobalOptions& options);
+
+  v1::Control::StubInterface& control() { return *control_; }
+  v1::Federation::StubInterface& federation() { return *federation_; }
+
+  // Calls a unary method with a deadline of a minute: session.Call(&StubInterface::Show, request).
+  template <class Request, class Response>
+  Result<Response> Call(grpc::Status (v1::Control::StubInterface::*method)(grpc::ClientContext*,
+                                                                           const Request&,
+                                                                           Response*),
+                        const Request& request) {
+    grpc::ClientContext context;
+    context.set_deadline(std::chrono::system_clock::now() + std::chrono::minutes(1));
+    Response response;
+    const grpc::Status status = (control_.get()->*method)(&context, request, &response);
+    if (!status.ok()) {
+      return Status(static_cast<StatusCode>(status.error_code()), status.error_message());
+    }
+    return response;
+  }
+
+ private:
+  std::unique_ptr<v1::Control::StubInterface> control_;
+  std::unique_ptr<v1::Federation::StubInterface> federation_;
+};
+
+}  // namespace tributary::cli

@@ -1,0 +1,65 @@
+#include "cli/watch_command.h"
+
+#include <cstdio>
+#include <nlohmann/json.hpp>
+#include <thread>
+
+#include "cli/output.h"
+#include "cli/watch_view.h"
+
+namespace tributary::cli {
+namespace {
+
+constexpr std::chrono::seconds kReconnectPause{1};
+
+bool HasEnded(const v1::CampaignStatus& status) {
+  return status.phase() == "completed" || status.phase() == "cancelled";
+}
+
+}  // namespace
+
+Result<v1::CampaignStatus> FollowCampaign(
+    const GlobalOptions& options, const std::string& campaign,
+    const std::function<void(const v1::CampaignStatus&)>& show,
+    const std::function<bool()>& keep_going) {
+  TRIBUTARY_ASSIGN_OR_RETURN(Session session, Session::Open(options));
+  v1::CampaignRequest request;
+  request.set_campaign(campaign);
+  bool seen = false;
+  while (keep_going()) {
+    grpc::ClientContext context;
+    const auto reader = session.control().Watch(&context, request);
+    v1::CampaignStatus status;
+    while (reader->Read(&status)) {
+      seen = true;
+      show(status);
+    }
+    const Status finished = FromGrpc(reader->Finish());
+    if (HasEnded(status)) return status;
+    // Before the first word an unreachable server is an error; afterwards it may be restarting.
+    const bool away = finished.ok() || finished.code() == StatusCode::kUnavailable ||
+                      finished.code() == StatusCode::kCancelled ||
+                      finished.code() == StatusCode::kUnknown;
+    if (!seen || !away) return finished.ok() ? UnavailableError("the server went away") : finished;
+    std::this_thread::sleep_for(kReconnectPause);
+  }
+  return CancelledError("no longer watching");
+}
+
+int WatchCommand(const GlobalOptions& options, const std::string& campaign) {
+  WatchPrinter printer(OutputIsTerminal());
+  const auto last = FollowCampaign(
+      options, campaign,
+      [&](const v1::CampaignStatus& status) {
+        if (options.json) {
+          PrintLine(ToJson(status).dump(-1, ' ', false, nlohmann::json::error_handler_t::replace));
+        } else {
+          printer.Show(status);
+        }
+      },
+      [] { return true; });
+  if (!last.ok()) return Fail(last.status(), options.json);
+  return last->phase() == "completed" ? kExitOk : kExitCampaignEnded;
+}
+
+}  // namespace tributary::cli

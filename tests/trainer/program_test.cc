@@ -1,0 +1,204 @@
+// tributary-trainer as a job runs it: a process, a task directory, signals.
+#include <fcntl.h>
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <chrono>
+#include <cmath>
+#include <csignal>
+#include <thread>
+
+#include "core/files.h"
+#include "core/sha256.h"
+#include "tests/trainer/reference_llama.h"
+#include "tests/trainer/tiny_model.h"
+#include "trainer/model_directory.h"
+
+namespace tributary::trainer {
+namespace {
+
+using testing::HasSubstr;
+
+class ProgramTest : public testing::Test {
+ protected:
+  // Starts the program with its error output in job.err of the directory.
+  pid_t Start(const std::string& command) const {
+    const std::string errors = JoinPath(root_, "job.err");
+    const pid_t child = fork();
+    if (child == 0) {
+      const int fd = open(errors.c_str(), O_WRONLY | O_CREAT | O_TRUNC, 0600);
+      dup2(fd, STDERR_FILENO);
+      execl(TRIBUTARY_TRAINER, "tributary-trainer", command.c_str(), "--task", root_.c_str(),
+            static_cast<char*>(nullptr));
+      _exit(127);
+    }
+    return child;
+  }
+  static int Wait(pid_t child) {
+    int status = 0;
+    waitpid(child, &status, 0);
+    return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+  }
+  int Run(const std::string& command) const { return Wait(Start(command)); }
+
+  std::string Path(std::string_view name) const { return JoinPath(root_, name); }
+  std::string Errors() const { return *ReadFile(Path("job.err")); }
+  TaskResult ReadResult() const {
+    const auto text = ReadFile(Path("update/result.json"));
+    EXPECT_TRUE(text.ok()) << text.status();
+    const auto result = TaskResult::FromJson(text.ok() ? *text : "{}");
+    EXPECT_TRUE(result.ok()) << result.status();
+    return result.ok() ? *result : TaskResult{};
+  }
+
+  TemporaryDirectory directory_ = std::move(TemporaryDirectory::Create("trainer-test")).value();
+  std::string root_ = directory_.path();
+  TaskFile task_ = TinyTrainTask(root_);
+};
+
+TEST_F(ProgramTest, TrainsAndWritesTheUpdate) {
+  WriteTinyTask(root_, task_);
+  ASSERT_EQ(Run("train"), 0) << Errors();
+  const TaskResult result = ReadResult();
+  EXPECT_EQ(result.completion, Completion::kComplete);
+  EXPECT_EQ(result.steps, 5);
+  EXPECT_EQ(result.samples, 10);
+  EXPECT_GT(result.tokens, 0);
+  EXPECT_GT(result.loss_first, 0);
+
+  const auto before = SafetensorsFile::Open(Path("global/adapter_model.safetensors"));
+  const auto after = SafetensorsFile::Open(Path("update/adapter_model.safetensors"));
+  ASSERT_TRUE(before.ok() && after.ok());
+  EXPECT_EQ(before->ToManifest(), after->ToManifest());
+  EXPECT_NE(*Sha256OfFile(Path("global/adapter_model.safetensors")),
+            *Sha256OfFile(Path("update/adapter_model.safetensors")));
+  EXPECT_EQ(*ReadFile(Path("global/adapter_config.json")),
+            *ReadFile(Path("update/adapter_config.json")));
+  EXPECT_THAT(Errors(), HasSubstr("BLAS"));
+}
+
+TEST_F(ProgramTest, TrainingTwiceGivesTheSameBytes) {
+  WriteTinyTask(root_, task_);
+  ASSERT_EQ(Run("train"), 0) << Errors();
+  const Digest first = *Sha256OfFile(Path("update/adapter_model.safetensors"));
+  ASSERT_TRUE(RemoveTree(Path("update")).ok());
+  ASSERT_EQ(Run("train"), 0) << Errors();
+  EXPECT_EQ(*Sha256OfFile(Path("update/adapter_model.safetensors")), first);
+}
+
+TEST_F(ProgramTest, AnUpdateThatIsThereStays) {
+  WriteTinyTask(root_, task_);
+  ASSERT_TRUE(MakeDirectories(Path("update")).ok());
+  EXPECT_EQ(Run("train"), 0);
+  EXPECT_THAT(Errors(), HasSubstr("already has its update"));
+  EXPECT_TRUE(ListDirectory(Path("update"))->empty());
+}
+
+TEST_F(ProgramTest, TrainsAllWeights) {
+  WriteTinyTask(root_, task_, AdapterKind::kFull);
+  ASSERT_EQ(Run("train"), 0) << Errors();
+  const auto after = SafetensorsFile::Open(Path("update/adapter_model.safetensors"));
+  ASSERT_TRUE(after.ok()) << after.status();
+  EXPECT_NE(after->Find("model.embed_tokens.weight"), nullptr);
+}
+
+TEST_F(ProgramTest, SigtermGivesAPartialUpdateWithTheStepsDone) {
+  task_.training.steps = 1'000'000;
+  WriteTinyTask(root_, task_);
+  const pid_t child = Start("train");
+  // Each of the first ten steps is a line, then about two a second: wait for progress, not for
+  // time.
+  while (!PathExists(Path("progress.jsonl")) || *FileSize(Path("progress.jsonl")) == 0) {
+    ASSERT_EQ(waitpid(child, nullptr, WNOHANG), 0) << Errors();
+    std::this_thread::yield();
+  }
+  kill(child, SIGTERM);
+  ASSERT_EQ(Wait(child), 0) << Errors();
+  const TaskResult result = ReadResult();
+  EXPECT_EQ(result.completion, Completion::kPartial);
+  EXPECT_GE(result.steps, 1);
+  EXPECT_LT(result.steps, 1'000'000);
+  EXPECT_EQ(result.samples, 2 * result.steps);
+  EXPECT_THAT(result.message, HasSubstr("after " + std::to_string(result.steps) + " of 1000000"));
+
+  // What it wrote is what that many steps give.
+  const Digest partial = *Sha256OfFile(Path("update/adapter_model.safetensors"));
+  task_.training.steps = result.steps;
+  ASSERT_TRUE(RemoveTree(Path("update")).ok());
+  ASSERT_TRUE(WriteFileAtomic(Path("task.json"), task_.ToJson()).ok());
+  ASSERT_EQ(Run("train"), 0) << Errors();
+  EXPECT_EQ(*Sha256OfFile(Path("update/adapter_model.safetensors")), partial);
+}
+
+TEST_F(ProgramTest, EvaluateEqualsThePlainReference) {
+  task_.kind = TaskKind::kEvaluate;
+  task_.evaluation_batch_size = 2;
+  WriteTinyTask(root_, task_);
+  ASSERT_EQ(Run("evaluate"), 0) << Errors();
+  const TaskResult result = ReadResult();
+  EXPECT_EQ(result.samples, 5);
+  EXPECT_FALSE(PathExists(Path("update/adapter_model.safetensors")));
+
+  // One token for each byte (2 + byte), between <s> = 0 and </s> = 1.
+  const std::vector<std::pair<std::string, std::string>> texts = {
+      {"Define: water\n", "a clear liquid"},
+      {"Define: ice\n", "water that is solid"},
+      {"", "steam is hot"},
+      {"Define: snow\n", "soft white ice"},
+      {"Define: rain\n", "water from the sky"},
+  };
+  double loss = 0;
+  std::int64_t tokens = 0;
+  for (const auto& [prompt, completion] : texts) {
+    std::vector<std::int32_t> ids = {0};
+    for (const char c : prompt + completion) ids.push_back(2 + static_cast<unsigned char>(c));
+    ids.push_back(1);
+    const auto from = static_cast<std::int64_t>(prompt.size()) + 1;
+    loss += reference::LossSum(reference::Logits(Path("model"), ids, Path("global")), ids, from);
+    tokens += static_cast<std::int64_t>(ids.size()) - from;
+  }
+  EXPECT_EQ(result.tokens, tokens);
+  const double mean = loss / static_cast<double>(tokens);
+  EXPECT_NEAR(result.metrics.at("loss/tiny"), mean, 1e-5);
+  EXPECT_NEAR(result.metrics.at("perplexity/tiny"), std::exp(result.metrics.at("loss/tiny")), 1e-9);
+}
+
+TEST_F(ProgramTest, BadTaskFilesGiveAFailedResultWithAllReasons) {
+  ASSERT_TRUE(WriteFileAtomic(Path("task.json"), R"({"schema": 1, "kind": "train"})").ok());
+  EXPECT_EQ(Run("train"), 1);
+  const TaskResult result = ReadResult();
+  EXPECT_EQ(result.completion, Completion::kFailed);
+  EXPECT_THAT(result.message, HasSubstr("model_path"));
+  EXPECT_THAT(result.message, HasSubstr("seed"));
+  EXPECT_THAT(Errors(), HasSubstr("model_path"));
+}
+
+TEST_F(ProgramTest, ADamagedModelGivesAFailedResult) {
+  WriteTinyTask(root_, task_);
+  std::string bytes = *ReadFile(Path("model/model.safetensors"));
+  bytes.resize(bytes.size() / 2);
+  ASSERT_TRUE(WriteFileAtomic(Path("model/model.safetensors"), bytes).ok());
+  EXPECT_EQ(Run("train"), 1);
+  const TaskResult result = ReadResult();
+  EXPECT_EQ(result.completion, Completion::kFailed);
+  EXPECT_THAT(result.message, HasSubstr("model.safetensors"));
+  EXPECT_FALSE(PathExists(Path("update/adapter_model.safetensors")));
+}
+
+TEST_F(ProgramTest, ATaskOfTheOtherKindIsRefused) {
+  WriteTinyTask(root_, task_);
+  EXPECT_EQ(Run("evaluate"), 1);
+  EXPECT_THAT(ReadResult().message, HasSubstr("run tributary-trainer train"));
+}
+
+TEST_F(ProgramTest, LeftoversOfAKilledTrainerAreRemoved) {
+  WriteTinyTask(root_, task_);
+  ASSERT_TRUE(MakeDirectories(Path("update.tmp-abcdef")).ok());
+  ASSERT_EQ(Run("train"), 0) << Errors();
+  EXPECT_FALSE(PathExists(Path("update.tmp-abcdef")));
+}
+
+}  // namespace
+}  // namespace tributary::trainer

@@ -1,0 +1,35 @@
+// Models small enough to check by hand, and a task directory to train them in.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "core/task_contract.h"
+#include "trainer/adapter.h"
+#include "trainer/dataset.h"
+#include "trainer/language_model.h"
+#include "trainer/model_config.h"
+#include "trainer/weights.h"
+
+namespace tributary::trainer {
+
+// Two layers, grouped-query attention, a head dimension that is not hidden / heads, an untied head.
+ModelConfig TinyConfig();
+
+// Random weights large enough that every layer matters; norms near one.
+NamedTensors TinyWeights(const ModelConfig& config, at::ScalarType dtype);
+
+// A LoRA adapter on all linear modules with both factors random.
+Adapter TinyLora(const ModelConfig& config, at::ScalarType dtype, double dropout = 0);
+
+// Sequences of the given token ids; tokens from `loss_from` on carry loss.
+PackedBatch TinyBatch(const std::vector<std::vector<std::int32_t>>& sequences,
+                      std::int64_t loss_from = 1);
+
+// DIRECTORY/model with a byte-level tokenizer, DIRECTORY/train.jsonl, DIRECTORY/global with a fresh
+// adapter (B = 0). Aborts the test program on failure.
+void WriteTinyTask(const std::string& directory, const TaskFile& task,
+                   AdapterKind kind = AdapterKind::kLora);
+TaskFile TinyTrainTask(const std::string& directory);
+
+}  // namespace tributary::trainer

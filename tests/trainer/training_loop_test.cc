@@ -1,0 +1,106 @@
+#include "trainer/training_loop.h"
+
+#include <ATen/ATen.h>
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "core/files.h"
+#include "tests/trainer/tiny_model.h"
+#include "trainer/llama.h"
+
+namespace tributary::trainer {
+namespace {
+
+bool Never() { return false; }
+
+class TrainingLoopTest : public testing::Test {
+ protected:
+  TrainingLoopTest() {
+    for (const auto& ids : std::vector<std::vector<std::int32_t>>{
+             {0, 5, 7, 2, 9, 1}, {0, 3, 1}, {0, 12, 11, 10, 4, 8, 1}, {0, 2, 6, 1}}) {
+      dataset_.examples.push_back({ids, static_cast<std::int64_t>(ids.size()) / 2});
+    }
+    settings_.steps = 6;
+    settings_.batch_size = 4;
+    settings_.learning_rate = 0.02;
+  }
+
+  // Trains fresh tensors with settings_ and returns them.
+  NamedTensors Train(double dropout = 0, const std::function<bool()>& stop = Never) {
+    const ModelConfig config = TinyConfig();
+    auto model = std::move(Llama::Create(config, TinyWeights(config, at::kDouble))).value();
+    Adapter adapter = TinyLora(config, at::kDouble, dropout);
+    AttachLora(adapter, model.get());
+    RequireGradients(&adapter.tensors);
+    auto outcome = RunTraining(*model, adapter.tensors, dataset_, settings_, 3, &progress_, stop);
+    EXPECT_TRUE(outcome.ok()) << outcome.status();
+    if (outcome.ok()) outcome_ = *outcome;
+    return adapter.tensors;
+  }
+
+  TemporaryDirectory directory_ = std::move(TemporaryDirectory::Create("loop-test")).value();
+  ProgressWriter progress_ = std::move(ProgressWriter::Open(directory_.path())).value();
+  Dataset dataset_;
+  TrainingSettings settings_;
+  TrainingOutcome outcome_;
+};
+
+TEST_F(TrainingLoopTest, LowersTheLossAndCountsWhatItUsed) {
+  settings_.steps = 30;
+  Train();
+  EXPECT_EQ(outcome_.steps, 30);
+  EXPECT_EQ(outcome_.samples, 120);
+  EXPECT_EQ(outcome_.tokens, 30 * dataset_.LossTokens());
+  EXPECT_LT(outcome_.loss_last, 0.8 * outcome_.loss_first);
+}
+
+TEST_F(TrainingLoopTest, AccumulatingTwiceTwoEqualsABatchOfFour) {
+  const NamedTensors whole = Train();
+  settings_.batch_size = 2;
+  settings_.gradient_accumulation = 2;
+  const NamedTensors accumulated = Train();
+  for (const auto& [name, tensor] : whole) {
+    EXPECT_TRUE(at::allclose(tensor, accumulated.at(name), 0, 1e-6)) << name;
+  }
+}
+
+TEST_F(TrainingLoopTest, EqualSeedsGiveEqualBitsAlsoWithDropout) {
+  const NamedTensors one = Train(0.2);
+  const NamedTensors two = Train(0.2);
+  for (const auto& [name, tensor] : one) EXPECT_TRUE(at::equal(tensor, two.at(name))) << name;
+}
+
+TEST_F(TrainingLoopTest, StopsAfterTheStepInWhichItWasAsked) {
+  int asked = 0;
+  Train(0, [&asked] { return ++asked > 3; });
+  EXPECT_EQ(outcome_.steps, 3);
+  EXPECT_TRUE(outcome_.stopped);
+}
+
+TEST_F(TrainingLoopTest, ReportsEachOfTheFirstStepsAndTheLast) {
+  settings_.steps = 10;
+  Train();
+  const auto text = ReadFile(JoinPath(directory_.path(), kProgressFile));
+  ASSERT_TRUE(text.ok());
+  EXPECT_EQ(std::count(text->begin(), text->end(), '\n'), 10);
+  const std::size_t last = text->rfind('\n', text->size() - 2) + 1;
+  const auto line = ProgressLine::FromJson(text->substr(last));
+  ASSERT_TRUE(line.ok()) << line.status();
+  EXPECT_EQ(line->step, 10);
+  EXPECT_EQ(line->steps, 10);
+  EXPECT_EQ(line->tokens, outcome_.tokens);
+}
+
+TEST_F(TrainingLoopTest, FailsWhenTheLossIsNotFinite) {
+  settings_.learning_rate = 1e300;
+  const ModelConfig config = TinyConfig();
+  NamedTensors weights = TinyWeights(config, at::kDouble);
+  const auto model = std::move(Llama::Create(config, weights)).value();
+  RequireGradients(&weights);
+  const auto outcome = RunTraining(*model, weights, dataset_, settings_, 3, &progress_, Never);
+  ASSERT_FALSE(outcome.ok());
+  EXPECT_THAT(outcome.status().message(), testing::HasSubstr("not finite at step"));
+}
+
+}  // namespace
+}  // namespace tributary::trainer

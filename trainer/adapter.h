@@ -1,0 +1,31 @@
+// The trainable tensors of a task and their place in a model.
+#pragma once
+
+#include <string>
+
+#include "core/peft_adapter.h"
+#include "core/status.h"
+#include "trainer/language_model.h"
+#include "trainer/weights.h"
+
+namespace tributary::trainer {
+
+struct Adapter {
+  AdapterConfig config;
+  std::string config_text;  // adapter_config.json as it was read
+  NamedTensors tensors;     // float, private copies; the names of core/peft_adapter.h
+};
+
+// Reads a directory as PEFT writes it and checks that it has exactly the tensors that `shape` and
+// its configuration imply.
+Result<Adapter> LoadAdapter(const std::string& directory, const LlamaShape& shape,
+                            at::ScalarType dtype = at::kFloat);
+
+// Hangs the LoRA pairs of `adapter` on the linear layers of `model`, sharing the tensors. The
+// adapter is of kind LoRA and fits the model.
+void AttachLora(const Adapter& adapter, LanguageModel* model);
+
+// Lets gradients flow to `tensors`; all others stay without.
+void RequireGradients(NamedTensors* tensors);
+
+}  // namespace tributary::trainer

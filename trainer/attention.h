@@ -1,0 +1,34 @@
+// Causal attention with rotary embeddings over sequences packed without padding.
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include <cstdint>
+#include <vector>
+
+namespace tributary::trainer {
+
+struct AttentionShape {
+  std::int64_t heads = 0;
+  std::int64_t kv_heads = 0;  // divides heads: each serves heads / kv_heads query heads in a row
+  std::int64_t head_dim = 0;  // even
+};
+
+// cos and sin of position * theta^(-2i/head_dim), each [positions, head_dim / 2].
+struct RotaryTable {
+  at::Tensor cos;
+  at::Tensor sin;
+};
+RotaryTable MakeRotaryTable(std::int64_t positions, std::int64_t head_dim, double theta,
+                            at::ScalarType dtype);
+
+// q: [rows, heads * head_dim]; k, v: [rows, kv_heads * head_dim]; float or double, contiguous.
+// Sequence s is rows starts[s] .. starts[s + 1] - 1, its first row at position 0; starts[0] = 0 and
+// starts.back() = rows. Rotates q and k in Hugging Face's half-split layout, scales by
+// 1/sqrt(head_dim). Returns [rows, heads * head_dim]. The scores of one sequence and head exist
+// only while a thread works on them.
+at::Tensor CausalAttention(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v,
+                           const RotaryTable& rotary, const std::vector<std::int64_t>& starts,
+                           const AttentionShape& shape);
+
+}  // namespace tributary::trainer

@@ -1,0 +1,85 @@
+#include "trainer/evaluation.h"
+
+#include <ATen/ATen.h>
+
+#include <algorithm>
+#include <cmath>
+
+#include "core/files.h"
+#include "trainer/model_directory.h"
+#include "trainer/progress.h"
+#include "trainer/task_directory.h"
+
+namespace tributary::trainer {
+namespace {
+
+// Every source, tokenised with the whole context of the model and cut to the number asked for.
+Result<std::vector<Dataset>> LoadSources(const std::string& directory, const TaskFile& task,
+                                         const AdaptedModel& loaded) {
+  std::vector<Dataset> sources;
+  for (const DataSource& source : task.data) {
+    TRIBUTARY_ASSIGN_OR_RETURN(Dataset dataset,
+                               LoadDataset({source}, directory, loaded.config,
+                                           loaded.config.max_positions, loaded.tokenizer.get()));
+    const auto limit = static_cast<std::size_t>(task.evaluation_max_examples);
+    if (limit > 0 && dataset.examples.size() > limit) dataset.examples.resize(limit);
+    sources.push_back(std::move(dataset));
+  }
+  return sources;
+}
+
+}  // namespace
+
+Result<double> MeanLoss(const LanguageModel& model, const Dataset& dataset, std::int64_t batch_size,
+                        const std::function<Status(std::int64_t examples)>& after_batch) {
+  const at::NoGradGuard no_grad;
+  double sum = 0;
+  std::int64_t tokens = 0;
+  const auto step = static_cast<std::size_t>(batch_size);
+  for (std::size_t begin = 0; begin < dataset.examples.size(); begin += step) {
+    std::vector<const TokenExample*> examples;
+    for (std::size_t i = begin; i < std::min(begin + step, dataset.examples.size()); ++i) {
+      examples.push_back(&dataset.examples[i]);
+    }
+    const PackedBatch batch = Pack(examples);
+    sum += LossSum(model, batch).item<double>();
+    tokens += batch.targets.numel();
+    TRIBUTARY_RETURN_IF_ERROR(after_batch(batch.examples));
+  }
+  const double mean = sum / static_cast<double>(tokens);
+  if (!std::isfinite(mean)) return InvalidArgumentError("the loss is not finite");
+  return mean;
+}
+
+Result<TaskResult> RunEvaluateTask(const std::string& directory, const TaskFile& task,
+                                   const std::function<bool()>& stop) {
+  TRIBUTARY_ASSIGN_OR_RETURN(ProgressWriter progress, ProgressWriter::Open(directory));
+  TRIBUTARY_ASSIGN_OR_RETURN(
+      const AdaptedModel loaded,
+      LoadAdaptedModel(JoinPath(directory, task.model_path), JoinPath(directory, "global")));
+  TRIBUTARY_ASSIGN_OR_RETURN(const std::vector<Dataset> sources,
+                             LoadSources(directory, task, loaded));
+  std::int64_t total = 0;
+  for (const Dataset& source : sources) total += static_cast<std::int64_t>(source.examples.size());
+
+  TaskResult result;
+  for (std::size_t i = 0; i < sources.size(); ++i) {
+    const auto after_batch = [&](std::int64_t examples) {
+      if (stop()) return CancelledError("stopped by a signal before the evaluation was complete");
+      result.samples += examples;
+      return progress.Report({result.samples, total, 0, result.tokens, 0});
+    };
+    const std::string& name = task.data[i].name;
+    TRIBUTARY_ASSIGN_OR_RETURN(const double loss, MeanLoss(*loaded.model, sources[i],
+                                                           task.evaluation_batch_size, after_batch)
+                                                      .Annotate(name));
+    result.tokens += sources[i].LossTokens();
+    result.metrics["loss/" + name] = loss;
+    result.metrics["perplexity/" + name] = std::exp(std::min(loss, 700.0));  // stays finite
+  }
+  result.train_seconds = progress.Seconds();
+  TRIBUTARY_RETURN_IF_ERROR(WriteUpdate(directory, result, nullptr));
+  return result;
+}
+
+}  // namespace tributary::trainer

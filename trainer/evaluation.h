@@ -1,0 +1,26 @@
+// `tributary-trainer evaluate`: the loss of a model with an adapter on each data source.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <string>
+
+#include "core/status.h"
+#include "core/task_contract.h"
+#include "trainer/dataset.h"
+#include "trainer/language_model.h"
+
+namespace tributary::trainer {
+
+// Carries out the evaluate task in `directory` and writes update/result.json with metrics
+// "loss/<name>", the mean over loss tokens, and "perplexity/<name>". On an error nothing is
+// written.
+Result<TaskResult> RunEvaluateTask(const std::string& directory, const TaskFile& task,
+                                   const std::function<bool()>& stop);
+
+// Mean loss per loss token over the examples, in batches of `batch_size`; `after_batch` may end it
+// with an error.
+Result<double> MeanLoss(const LanguageModel& model, const Dataset& dataset, std::int64_t batch_size,
+                        const std::function<Status(std::int64_t examples)>& after_batch);
+
+}  // namespace tributary::trainer

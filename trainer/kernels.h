@@ -1,0 +1,26 @@
+// The layers of a Llama-family model as fused operations with hand-written gradients: few
+// temporaries, because touching fresh memory costs more than the arithmetic. All take float or
+// double, row-major contiguous, and give the same bits for the same number of threads. They may be
+// called from one thread at a time.
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+namespace tributary::trainer {
+
+// y = x / sqrt(mean(x^2) + eps) * weight, by row. x: [rows, n], weight: [n].
+at::Tensor RmsNorm(const at::Tensor& x, const at::Tensor& weight, double eps);
+
+// silu(gate) * up. Both [rows, n].
+at::Tensor SwiGlu(const at::Tensor& gate, const at::Tensor& up);
+
+// Sum over rows of -log softmax(hidden head^T)[target], without ever holding all the logits.
+// hidden: [rows, n], head: [vocab, n], targets: int64 [rows] -> scalar.
+at::Tensor LinearCrossEntropy(const at::Tensor& hidden, const at::Tensor& head,
+                              const at::Tensor& targets);
+
+// x with each element kept with probability 1 - p and scaled by 1 / (1 - p); the mask depends on
+// `key` alone.
+at::Tensor SeededDropout(const at::Tensor& x, double p, std::uint64_t key);
+
+}  // namespace tributary::trainer

@@ -1,0 +1,41 @@
+// A Hugging Face style model directory: config.json, model.safetensors, tokenizer.json.
+#pragma once
+
+#include <memory>
+#include <string>
+
+#include "core/status.h"
+#include "trainer/adapter.h"
+#include "trainer/language_model.h"
+#include "trainer/model_config.h"
+#include "trainer/tokenizer.h"
+#include "trainer/weights.h"
+
+namespace tributary::trainer {
+
+// Builds the architecture that `config` names over `weights`.
+Result<std::unique_ptr<LanguageModel>> CreateModel(const ModelConfig& config,
+                                                   const NamedTensors& weights);
+
+// A base model with an adapter in place.
+struct AdaptedModel {
+  ModelConfig config;
+  std::unique_ptr<Tokenizer> tokenizer;
+  Adapter adapter;  // of kind full: the weights themselves
+  std::unique_ptr<LanguageModel> model;
+};
+
+// Loads `model_path` and the adapter in `adapter_directory`. Base weights need no gradients and are
+// mapped, not copied, when stored as F32; with an adapter of kind full they are not read at all.
+Result<AdaptedModel> LoadAdaptedModel(const std::string& model_path,
+                                      const std::string& adapter_directory);
+
+// An error when there is something at `path`.
+Status CheckOutputPath(const std::string& path);
+
+// Writes a model directory, whole or not at all. An existing `path` is an error.
+Status SaveModelDirectory(const std::string& path, const ModelConfig& config,
+                          const NamedTensors& weights, const std::string& tokenizer_json,
+                          const std::string& tokenizer_config_json);
+
+}  // namespace tributary::trainer

@@ -1,0 +1,103 @@
+#include "trainer/optimizer.h"
+
+#include <ATen/ATen.h>
+#include <ATen/Parallel.h>
+
+#include <algorithm>
+#include <cmath>
+#include <numbers>
+
+namespace tributary::trainer {
+namespace {
+
+constexpr std::int64_t kGrain = 1 << 15;
+
+struct AdamFactors {
+  double beta1;
+  double beta2;
+  double epsilon;
+  double keep;              // 1 - learning rate * weight decay
+  double rate;              // learning rate / (1 - beta1^t)
+  double inverse_variance;  // 1 / (1 - beta2^t)
+};
+
+template <typename Scalar>
+void AdamLoop(const AdamFactors& f, const Scalar* gradient, Scalar* parameter, Scalar* mean,
+              Scalar* variance, std::int64_t n) {
+  const auto beta1 = static_cast<Scalar>(f.beta1);
+  const auto beta2 = static_cast<Scalar>(f.beta2);
+  const auto epsilon = static_cast<Scalar>(f.epsilon);
+  const auto keep = static_cast<Scalar>(f.keep);
+  const auto rate = static_cast<Scalar>(f.rate);
+  const auto inverse = static_cast<Scalar>(f.inverse_variance);
+  at::parallel_for(0, n, kGrain, [&](std::int64_t begin, std::int64_t end) {
+    for (std::int64_t i = begin; i < end; ++i) {
+      const Scalar g = gradient[i];
+      mean[i] = beta1 * mean[i] + (1 - beta1) * g;
+      variance[i] = beta2 * variance[i] + (1 - beta2) * g * g;
+      parameter[i] =
+          keep * parameter[i] - rate * mean[i] / (std::sqrt(variance[i] * inverse) + epsilon);
+    }
+  });
+}
+
+}  // namespace
+
+double LearningRate(const TrainingSettings& settings, std::int64_t step) {
+  const double peak = settings.learning_rate * settings.learning_rate_scale;
+  if (step < settings.warmup_steps) {
+    return peak * static_cast<double>(step + 1) / static_cast<double>(settings.warmup_steps);
+  }
+  if (settings.schedule == "constant") return peak;
+  const auto length =
+      static_cast<double>(std::max<std::int64_t>(1, settings.steps - settings.warmup_steps));
+  const double progress = static_cast<double>(step - settings.warmup_steps) / length;
+  return peak * 0.5 * (1 + std::cos(std::numbers::pi * std::min(1.0, progress)));
+}
+
+double ClipGradients(const NamedTensors& parameters, double max_norm) {
+  double squares = 0;
+  for (const auto& [name, parameter] : parameters) {
+    if (!parameter.grad().defined()) continue;
+    const double norm = parameter.grad().norm(2, at::kDouble).item<double>();
+    squares += norm * norm;
+  }
+  const double norm = std::sqrt(squares);
+  if (max_norm > 0 && norm > max_norm) {
+    for (const auto& [name, parameter] : parameters) {
+      if (parameter.grad().defined()) parameter.mutable_grad().mul_(max_norm / norm);
+    }
+  }
+  return norm;
+}
+
+AdamW::AdamW(const NamedTensors& parameters, const TrainingSettings& settings)
+    : settings_(settings) {
+  for (const auto& [name, parameter] : parameters) {
+    slots_.push_back({parameter, at::zeros_like(parameter), at::zeros_like(parameter)});
+  }
+}
+
+void AdamW::Step(double learning_rate) {
+  ++steps_;
+  const auto t = static_cast<double>(steps_);
+  AdamFactors factors{settings_.beta1,
+                      settings_.beta2,
+                      settings_.epsilon,
+                      1,
+                      learning_rate / (1 - std::pow(settings_.beta1, t)),
+                      1 / (1 - std::pow(settings_.beta2, t))};
+  for (Slot& slot : slots_) {
+    const at::Tensor gradient = slot.parameter.grad();
+    if (!gradient.defined()) continue;
+    factors.keep = slot.parameter.dim() > 1 ? 1 - learning_rate * settings_.weight_decay : 1;
+    AT_DISPATCH_FLOATING_TYPES(gradient.scalar_type(), "adamw", [&] {
+      AdamLoop(factors, gradient.contiguous().data_ptr<scalar_t>(),
+               slot.parameter.data_ptr<scalar_t>(), slot.mean.data_ptr<scalar_t>(),
+               slot.variance.data_ptr<scalar_t>(), gradient.numel());
+    });
+    slot.parameter.mutable_grad() = at::Tensor();
+  }
+}
+
+}  // namespace tributary::trainer

@@ -1,0 +1,34 @@
+#include "trainer/progress.h"
+
+#include <fcntl.h>
+
+namespace tributary::trainer {
+namespace {
+
+constexpr std::int64_t kAlwaysFirst = 10;
+constexpr std::chrono::milliseconds kInterval{500};
+
+}  // namespace
+
+Result<ProgressWriter> ProgressWriter::Open(const std::string& directory) {
+  TRIBUTARY_ASSIGN_OR_RETURN(FileDescriptor file, OpenFile(JoinPath(directory, kProgressFile),
+                                                           O_WRONLY | O_CREAT | O_APPEND, 0600));
+  return ProgressWriter(std::move(file));
+}
+
+double ProgressWriter::Seconds() const {
+  return std::chrono::duration<double>(std::chrono::steady_clock::now() - start_).count();
+}
+
+Status ProgressWriter::Report(ProgressLine line) {
+  const auto now = std::chrono::steady_clock::now();
+  const bool due =
+      line.step <= kAlwaysFirst || line.step == line.steps || now - last_line_ >= kInterval;
+  if (!due) return OkStatus();
+  last_line_ = now;
+  line.seconds = Seconds();
+  const std::string text = line.ToJson();
+  return WriteAll(file_.get(), text.data(), text.size());
+}
+
+}  // namespace tributary::trainer

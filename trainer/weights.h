@@ -1,0 +1,29 @@
+// Between safetensors files and LibTorch.
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include <map>
+#include <memory>
+#include <string>
+
+#include "core/safetensors.h"
+#include "core/status.h"
+
+namespace tributary::trainer {
+
+using NamedTensors = std::map<std::string, at::Tensor, std::less<>>;
+
+// The floating-point tensors of a file as `dtype` (float or double). Tensors stored as F32 and
+// asked for as float are views of the mapped file, so that several trainers of a node share one
+// copy of a base model; each view keeps the mapping alive. Views are read-only: writing to one
+// kills the process.
+Result<NamedTensors> LoadWeights(const std::string& path, at::ScalarType dtype);
+
+// Names and shapes, with dtype F32.
+Manifest ManifestOf(const NamedTensors& tensors);
+
+// Writes all as F32.
+Status SaveWeights(const std::string& path, const NamedTensors& tensors);
+
+}  // namespace tributary::trainer
