@@ -68,7 +68,7 @@ Result<std::string> SubmitFile(const GlobalOptions& options, const std::string& 
                              WriteInitialAdapter(file, DirectoryOf(path), initial).Annotate(path));
   TRIBUTARY_ASSIGN_OR_RETURN(Session session, Session::Open(options));
   TRIBUTARY_RETURN_IF_ERROR(session.Call(&Stub::Validate, request).status());
-  TRIBUTARY_RETURN_IF_ERROR(client::Transfer(session.federation())
+  TRIBUTARY_RETURN_IF_ERROR(client::Transfer(session.channel())
                                 .Upload(initial, written.digest, written.bytes, "", kAlways));
   request.set_initial_digest(written.digest.ToHex());
   TRIBUTARY_ASSIGN_OR_RETURN(const auto response, session.Call(&Stub::Submit, request));
@@ -147,7 +147,7 @@ Result<std::int64_t> ExportAdapter(const GlobalOptions& options, const ExportOpt
   }());
   TRIBUTARY_ASSIGN_OR_RETURN(const Digest digest, Digest::FromHex(version.digest()));
   TRIBUTARY_RETURN_IF_ERROR(MakeDirectories(what.directory, 0755));
-  TRIBUTARY_RETURN_IF_ERROR(client::Transfer(session.federation())
+  TRIBUTARY_RETURN_IF_ERROR(client::Transfer(session.channel())
                                 .Download(digest, version.bytes(),
                                           JoinPath(what.directory, kAdapterWeightsFile), kAlways));
   TRIBUTARY_ASSIGN_OR_RETURN(auto config,

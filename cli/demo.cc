@@ -25,7 +25,7 @@ namespace {
 using nlohmann::json;
 
 // Changes when the recipe of the cached base model does.
-constexpr const char* kBaseName = "base-v1";
+constexpr const char* kBaseName = "base-v2";
 constexpr int kParallel = 2;
 
 // Steps per round and site when --steps is not given.
@@ -104,15 +104,16 @@ Status PretrainBase(Demo& demo) {
                          {"heads", 4},
                          {"kv_heads", 2},
                          {"intermediate_size", 384},
-                         {"vocab_size", 4096}}},
+                         {"vocab_size", 2048}}},
                        {"training",
-                        {{"steps", 1500},
+                        {{"steps", 2500},
                          {"batch_size", 32},
-                         {"sequence_length", 64},
-                         {"learning_rate", 2e-3},
+                         {"sequence_length", 96},
+                         {"learning_rate", 4e-3},
                          {"schedule", "cosine"},
-                         {"warmup_steps", 50},
-                         {"weight_decay", 0.01}}},
+                         {"warmup_steps", 100},
+                         {"weight_decay", 0.05},
+                         {"beta2", 0.95}}},
                        {"seed", 1},
                        {"data", {demo.data + "/rest.jsonl"}},
                        {"threads", kParallel},
@@ -136,9 +137,9 @@ CampaignFile CampaignOf(const Demo& demo) {
   file.pacing.rounds = demo.options.rounds;
   file.training.steps = demo.options.steps;
   file.training.batch_size = 16;
-  file.training.sequence_length = 64;
+  file.training.sequence_length = 96;
   file.training.learning_rate = 3e-3;
-  file.evaluation.batch_size = 64;
+  file.evaluation.batch_size = 32;
   file.evaluation.max_examples = 200;
   file.walltime = std::chrono::seconds(1800);
   file.seed = demo.options.seed;
@@ -234,7 +235,7 @@ Status EvaluateAll(Demo& demo, const CampaignFile& campaign, std::vector<Contend
     task.site = "demo";
     task.model_path = demo.base;
     for (const DemoSite& site : demo.sites) task.data.push_back({site.name, site.heldout});
-    task.evaluation_batch_size = 64;
+    task.evaluation_batch_size = 32;
     task.threads = 1;
     const std::string directory = demo.run + "/compare/" + task.task;
     TRIBUTARY_RETURN_IF_ERROR(

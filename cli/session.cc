@@ -5,10 +5,9 @@
 namespace tributary::cli {
 
 Result<Session> Session::Open(const GlobalOptions& options) {
-  TRIBUTARY_ASSIGN_OR_RETURN(const auto channel, OpenChannel(options.profile));
   Session session;
-  session.control_ = v1::Control::NewStub(channel);
-  session.federation_ = v1::Federation::NewStub(channel);
+  TRIBUTARY_ASSIGN_OR_RETURN(session.channel_, OpenChannel(options.profile));
+  session.control_ = v1::Control::NewStub(session.channel_);
   return session;
 }
 

@@ -1,6 +1,7 @@
 // What every command that speaks with the server needs.
 #pragma once
 
+#include <grpcpp/channel.h>
 #include <grpcpp/client_context.h>
 
 #include <memory>
@@ -8,7 +9,6 @@
 
 #include "core/status.h"
 #include "tributary/v1/control.grpc.pb.h"
-#include "tributary/v1/federation.grpc.pb.h"
 
 namespace tributary::cli {
 
@@ -23,7 +23,7 @@ class Session {
   static Result<Session> Open(const GlobalOptions& options);
 
   v1::Control::StubInterface& control() { return *control_; }
-  v1::Federation::StubInterface& federation() { return *federation_; }
+  const std::shared_ptr<grpc::Channel>& channel() const { return channel_; }
 
   // Calls a unary method with a deadline of a minute: session.Call(&StubInterface::Show, request).
   template <class Request, class Response>
@@ -42,8 +42,8 @@ class Session {
   }
 
  private:
+  std::shared_ptr<grpc::Channel> channel_;
   std::unique_ptr<v1::Control::StubInterface> control_;
-  std::unique_ptr<v1::Federation::StubInterface> federation_;
 };
 
 }  // namespace tributary::cli

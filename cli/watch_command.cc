@@ -2,7 +2,6 @@
 
 #include <cstdio>
 #include <nlohmann/json.hpp>
-#include <thread>
 
 #include "cli/output.h"
 #include "cli/watch_view.h"
@@ -10,7 +9,7 @@
 namespace tributary::cli {
 namespace {
 
-constexpr std::chrono::seconds kReconnectPause{1};
+constexpr std::chrono::seconds kReconnectPause{1};  // between two looks at keep_going
 
 bool HasEnded(const v1::CampaignStatus& status) {
   return status.phase() == "completed" || status.phase() == "cancelled";
@@ -41,7 +40,9 @@ Result<v1::CampaignStatus> FollowCampaign(
                       finished.code() == StatusCode::kCancelled ||
                       finished.code() == StatusCode::kUnknown;
     if (!seen || !away) return finished.ok() ? UnavailableError("the server went away") : finished;
-    std::this_thread::sleep_for(kReconnectPause);
+    while (keep_going() && !session.channel()->WaitForConnected(std::chrono::system_clock::now() +
+                                                                kReconnectPause)) {
+    }
   }
   return CancelledError("no longer watching");
 }

@@ -16,7 +16,9 @@ namespace {
 constexpr std::uint32_t kProtocol = 1;
 constexpr std::chrono::milliseconds kFirstPause{200};
 constexpr std::chrono::seconds kLongestPause{60};
-constexpr int kSilentHeartbeats = 3;  // then the connection is given up
+constexpr std::chrono::milliseconds kStopInterval{100};
+constexpr std::chrono::seconds kAwaySaid{30};  // between two words about it
+constexpr int kSilentHeartbeats = 3;           // then the connection is given up
 constexpr int kStreamWindowBytes = 4 << 20;
 
 grpc::ChannelArguments TransportOptions(const std::string& server_name) {
@@ -28,7 +30,6 @@ grpc::ChannelArguments TransportOptions(const std::string& server_name) {
   arguments.SetInt(GRPC_ARG_KEEPALIVE_TIMEOUT_MS, 20'000);
   arguments.SetInt(GRPC_ARG_MAX_RECONNECT_BACKOFF_MS, 10'000);
   arguments.SetInt(GRPC_ARG_INITIAL_RECONNECT_BACKOFF_MS, 200);
-  arguments.SetInt(GRPC_ARG_MIN_RECONNECT_BACKOFF_MS, 1'000);
   arguments.SetInt(GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL, 1);
   arguments.SetInt(GRPC_ARG_ENABLE_HTTP_PROXY, 1);
   return arguments;
@@ -69,7 +70,7 @@ Result<std::unique_ptr<Agent>> Agent::Start(
                              ClientJournal::Open(JoinPath(config.state_dir, "client.db")));
   TRIBUTARY_ASSIGN_OR_RETURN(agent->offers_, agent->journal_->LoadOffers());
   agent->jobs_ = std::make_unique<JobMonitor>(std::move(adapter), config.job.poll_interval);
-  agent->transfer_ = std::make_unique<Transfer>(*agent->stub_);
+  agent->transfer_ = std::make_unique<Transfer>(agent->channel_);
   agent->runner_ = std::make_unique<TaskRunner>(
       RunnerParts{agent->config_, agent->site_, std::move(key), clock, *agent->journal_,
                   *agent->jobs_, *agent->transfer_, *agent});
@@ -109,13 +110,27 @@ bool Agent::Send(const v1::ClientMessage& message) {
 
 void Agent::ConnectLoop() {
   Backoff backoff(kFirstPause, kLongestPause);
-  while (!Stopping()) {
+  while (AwaitChannel()) {
     if (Converse()) backoff.Reset();
     const auto until = std::chrono::steady_clock::now() + backoff.Next();
     MutexLock lock(mutex_);
     while (!stopping_ && changed_.WaitUntil(mutex_, until)) {
     }
   }
+}
+
+// A channel makes progress only while somebody waits on it; the channel itself backs off between
+// its attempts. False when the agent stops.
+bool Agent::AwaitChannel() {
+  auto say = std::chrono::steady_clock::now() + kAwaySaid;
+  while (!Stopping()) {
+    if (channel_->WaitForConnected(std::chrono::system_clock::now() + kStopInterval)) return true;
+    if (std::chrono::steady_clock::now() < say) continue;
+    say = std::chrono::steady_clock::now() + kAwaySaid;
+    LogWarning("client", "the server cannot be reached; still trying",
+               {{"server", config_.server}});
+  }
+  return false;
 }
 
 bool Agent::Converse() {

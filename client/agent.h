@@ -41,6 +41,7 @@ class Agent final : public Uplink {
   explicit Agent(const ClientConfig& config) : config_(config) {}
 
   void ConnectLoop();
+  bool AwaitChannel();
   // One connection, from Hello to its end. True when the server welcomed us.
   bool Converse();
   void WatchLoop();

@@ -74,6 +74,12 @@ Status TaskRunner::Recover() {
 }
 
 void TaskRunner::Assign(const v1::CampaignOffer& offer, const v1::TaskAssignment& assignment) {
+  if (!IsTaskId(offer.campaign(), assignment.task()) ||
+      assignment.campaign() != offer.campaign()) {
+    LogError("client", "task refused: the id is not one of its campaign's",
+             {{"campaign", offer.campaign()}, {"task", assignment.task()}});
+    return;
+  }
   auto task = std::make_shared<Active>();
   task->record.assignment = assignment;
   task->offer = offer;

@@ -16,7 +16,7 @@
 namespace tributary::client {
 namespace {
 
-constexpr std::size_t kChunkBytes = std::size_t{512} << 10;
+constexpr std::size_t kChunkBytes = std::size_t{1} << 20;
 constexpr std::chrono::milliseconds kSlice{50};  // between two looks at keep_going
 
 Status FromGrpc(const grpc::Status& status) {
@@ -37,9 +37,16 @@ bool IsTransient(const Status& status) {
   }
 }
 
-Status Retry(const char* what, const KeepGoing& keep_going, const std::function<Status()>& once) {
+}  // namespace
+
+// A channel makes progress only while somebody waits on it, so waiting for the connection comes
+// first: a call on a channel that is not connected fails at once.
+Status Transfer::Retry(const char* what, const KeepGoing& keep_going,
+                       const std::function<Status()>& once) const {
   Backoff backoff(std::chrono::milliseconds(200), std::chrono::seconds(30));
   while (true) {
+    while (keep_going() && !channel_->WaitForConnected(std::chrono::system_clock::now() + kSlice)) {
+    }
     if (!keep_going()) return CancelledError(std::string(what) + " was given up");
     const Status status = once();
     if (status.ok() || !IsTransient(status)) return status;
@@ -50,8 +57,6 @@ Status Retry(const char* what, const KeepGoing& keep_going, const std::function<
     }
   }
 }
-
-}  // namespace
 
 Status Transfer::Download(const Digest& digest, std::uint64_t bytes, const std::string& path,
                           const KeepGoing& keep_going) const {
@@ -78,7 +83,7 @@ Status Transfer::DownloadOnce(const Digest& digest, std::uint64_t bytes, const s
   v1::DownloadRequest request;
   request.set_digest(digest.ToHex());
   request.set_offset(offset);
-  const auto reader = stub_.Download(&context, request);
+  const auto reader = stub_->Download(&context, request);
   v1::Chunk chunk;
   Status status;
   while (status.ok() && reader->Read(&chunk)) {
@@ -117,14 +122,14 @@ Status Transfer::UploadOnce(const std::string& path, const Digest& digest, std::
   v1::UploadStatusResponse held;
   {
     grpc::ClientContext context;
-    const grpc::Status status = stub_.UploadStatus(&context, question, &held);
+    const grpc::Status status = stub_->UploadStatus(&context, question, &held);
     if (!status.ok()) return FromGrpc(status);
   }
   if (held.complete()) return OkStatus();
   TRIBUTARY_ASSIGN_OR_RETURN(const FileDescriptor file, OpenFile(path, O_RDONLY));
   grpc::ClientContext context;
   v1::UploadResponse response;
-  const auto writer = stub_.Upload(&context, &response);
+  const auto writer = stub_->Upload(&context, &response);
   v1::UploadRequest request;
   request.mutable_header()->set_digest(digest.ToHex());
   request.mutable_header()->set_bytes(bytes);

@@ -1,7 +1,10 @@
 // Moves blobs: resumable, verified, for ever patient.
 #pragma once
 
+#include <grpcpp/channel.h>
+
 #include <functional>
+#include <memory>
 #include <string>
 
 #include "core/sha256.h"
@@ -13,10 +16,11 @@ namespace tributary::client {
 // Whether to go on; asked between chunks and before each try.
 using KeepGoing = std::function<bool()>;
 
-// Thread-safe. `stub` outlives it.
+// Thread-safe.
 class Transfer {
  public:
-  explicit Transfer(v1::Federation::StubInterface& stub) : stub_(stub) {}
+  explicit Transfer(std::shared_ptr<grpc::Channel> channel)
+      : channel_(std::move(channel)), stub_(v1::Federation::NewStub(channel_)) {}
 
   // Writes the blob to `path`. A partial file (`path`.part) of an earlier try is continued. Retries
   // while the server is away; any other refusal is final. Cancelled when `keep_going` says no.
@@ -33,7 +37,11 @@ class Transfer {
   Status UploadOnce(const std::string& path, const Digest& digest, std::uint64_t bytes,
                     const std::string& task, const KeepGoing& keep_going) const;
 
-  v1::Federation::StubInterface& stub_;
+  Status Retry(const char* what, const KeepGoing& keep_going,
+               const std::function<Status()>& once) const;
+
+  const std::shared_ptr<grpc::Channel> channel_;
+  const std::unique_ptr<v1::Federation::StubInterface> stub_;
 };
 
 }  // namespace tributary::client

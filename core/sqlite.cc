@@ -56,12 +56,14 @@ Statement& Statement::Bind(int index, std::int64_t value) {
 }
 
 Statement& Statement::Bind(int index, std::string_view value) {
+  if (value.data() == nullptr) value = "";  // SQLite would store NULL
   sqlite3_bind_text64(statement_.get(), index, value.data(), value.size(), SQLITE_TRANSIENT,
                       SQLITE_UTF8);
   return *this;
 }
 
 Statement& Statement::BindBytes(int index, std::string_view bytes) {
+  if (bytes.data() == nullptr) bytes = "";
   sqlite3_bind_blob64(statement_.get(), index, bytes.data(), bytes.size(), SQLITE_TRANSIENT);
   return *this;
 }

@@ -12,7 +12,7 @@
 namespace tributary::server {
 namespace {
 
-constexpr std::size_t kChunkBytes = std::size_t{512} << 10;
+constexpr std::size_t kChunkBytes = std::size_t{1} << 20;
 
 // The calling code runs in gRPC's callbacks. Between a callback and the next StartRead no callback
 // comes, so there is no lock; gRPC keeps the object until Finish was called and OnDone ran.

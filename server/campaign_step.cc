@@ -183,6 +183,10 @@ void CampaignStep::OpenRound() {
       PacingOf(campaign_)->Plan({.round = round.number,
                                  .eligible = AcceptedSites(),
                                  .seed = SeedFor(campaign_.file.seed, round.number, "plan")});
+  if (plan.sites.empty()) {  // all have withdrawn since the last round
+    return Pause("no site takes part in round " + std::to_string(round.number) +
+                 "; resume when one accepts the campaign again");
+  }
   StartPhase(CampaignPhase::kTraining, plan.deadline);
   campaign_.note.clear();
   for (const SitePlan& site : plan.sites) round.sites.push_back(site.site);

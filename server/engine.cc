@@ -42,6 +42,12 @@ Status CheckFacts(const ReportFacts& facts) {
         facts.compute_seconds, facts.transfer_seconds}) {
     if (!std::isfinite(number)) return InvalidArgumentError("a loss or time is not finite");
   }
+  for (const auto& [name, value] : facts.metrics) {
+    if (!std::isfinite(value)) return InvalidArgumentError("a metric is not finite");
+  }
+  if (facts.bytes > static_cast<std::uint64_t>(INT64_MAX)) {
+    return InvalidArgumentError("bytes is out of range");
+  }
   return OkStatus();
 }
 

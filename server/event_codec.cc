@@ -53,14 +53,22 @@ class Reader {
   void operator()(const char* key, std::map<std::string, double>& v) {
     if (!reader_.Has(key)) return;
     for (const auto& [name, value] : reader_.Raw(key).items()) {
-      if (value.is_number()) v[name] = value.get<double>();
+      if (value.is_number()) {
+        v[name] = value.get<double>();
+      } else {
+        reader_.Problem(key, "holds a value that is not a number");
+      }
     }
   }
   void operator()(const char* key, Completion& v) {
     const std::string name = reader_.String(key);
     for (const auto c : {Completion::kComplete, Completion::kPartial, Completion::kFailed}) {
-      if (CompletionName(c) == name) v = c;
+      if (CompletionName(c) == name) {
+        v = c;
+        return;
+      }
     }
+    reader_.Problem(key, "is not known");
   }
   Status status() const { return ProblemsToStatus(problems_); }
 

@@ -48,6 +48,14 @@ Status CheckStatement(const v1::Statement& statement, const std::string& site, c
     }
   }
   if (statement.outcome() == v1::OUTCOME_FAILED) return OkStatus();
+  if (statement.samples() < 0 || statement.tokens() < 0 || statement.steps() < 0) {
+    return InvalidArgumentError("a negative number of samples, tokens or steps");
+  }
+  for (const double number :
+       {statement.loss_first(), statement.loss_last(), statement.queue_seconds(),
+        statement.startup_seconds(), statement.compute_seconds(), statement.transfer_seconds()}) {
+    if (!std::isfinite(number)) return InvalidArgumentError("a loss or time is not finite");
+  }
   if (task.kind == TaskKind::kTrain && (statement.steps() < 1 || statement.samples() < 1)) {
     return InvalidArgumentError("an update of " + std::to_string(statement.steps()) +
                                 " steps and " + std::to_string(statement.samples()) +
@@ -103,6 +111,7 @@ Result<std::variant<Event, Resend>> CheckReport(const v1::TaskReport& report,
   ReportFacts facts = FromStatement(statement);
   facts.statement_hex = Hex(report.statement());
   facts.signature_hex = Hex(report.signature());
+  facts.bytes = 0;  // measured below, never taken from the statement
   if (task.kind == TaskKind::kTrain) {
     const auto digest = Digest::FromHex(statement.digest());
     if (!digest.ok()) return refuse(digest.status().message());

@@ -117,7 +117,8 @@ Result<std::vector<std::int32_t>> BpeTokenizer::Encode(std::string_view text) {
   std::string prefixed;
   const bool spaced = text.empty() || text[0] == ' ';
   if (model_.add_prefix_space && !spaced) {
-    prefixed = " " + std::string(text);
+    prefixed.push_back(' ');
+    prefixed += text;
     text = prefixed;
   }
   TRIBUTARY_ASSIGN_OR_RETURN(const std::vector<std::string_view> pieces,

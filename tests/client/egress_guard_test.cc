@@ -1,0 +1,151 @@
+#include "client/egress_guard.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <limits>
+
+#include "core/random.h"
+#include "tests/core/test_files.h"
+
+namespace tributary::client {
+namespace {
+
+using testing::ElementsAre;
+using testing::HasSubstr;
+
+class EgressGuardTest : public testing::Test {
+ protected:
+  void SetUp() override { WriteFloats(directory_ / "global", {{"a", {1, 2}}, {"b", {3}}}); }
+  Result<SafetensorsWriter::Written> Write(const std::vector<NamedFloats>& trained,
+                                           std::uint64_t limit = 1 << 20) {
+    WriteFloats(directory_ / "trained", trained);
+    return WriteDelta(directory_ / "trained", directory_ / "global", manifest_, ByteSize{limit},
+                      directory_ / "delta");
+  }
+  void ExpectRefusal(const Status& status, const std::string& message) {
+    EXPECT_THAT(status.message(), HasSubstr(message));
+    EXPECT_FALSE(PathExists(directory_ / "delta"));
+  }
+
+  const TestDirectory directory_;
+  const Manifest manifest_ = {{"a", DType::kF32, {2}}, {"b", DType::kF32, {1}}};
+};
+
+TEST_F(EgressGuardTest, TheDeltaIsTrainedMinusGlobal) {
+  const auto written = Write({{"a", {1.5F, -2}}, {"b", {3}}});
+  ASSERT_TRUE(written.ok()) << written.status();
+  EXPECT_EQ(written->digest, *Sha256OfFile(directory_ / "delta"));
+  EXPECT_THAT(ReadFloats(directory_ / "delta", "a"), ElementsAre(0.5F, -4));
+  EXPECT_THAT(ReadFloats(directory_ / "delta", "b"), ElementsAre(0));
+}
+
+TEST_F(EgressGuardTest, NothingButTensorsLeaves) {
+  ASSERT_TRUE(WriteSafetensors(directory_ / "trained",
+                               ToHostTensors({{"a", {1, 2}}, {"b", {3}}}),
+                               {{"comment", "patient 4711"}})
+                  .ok());
+  ASSERT_TRUE(WriteDelta(directory_ / "trained", directory_ / "global", manifest_,
+                         ByteSize{1 << 20}, directory_ / "delta")
+                  .ok());
+  EXPECT_TRUE(SafetensorsFile::Open(directory_ / "delta")->header().metadata.empty());
+}
+
+TEST_F(EgressGuardTest, LargeTensorsAreExactToTheLastElement) {
+  const std::size_t size = 3 * (std::size_t{64} << 10) + 7;
+  SplitMix64 random(1);
+  std::vector<float> global(size), trained(size), delta(size);
+  for (std::size_t i = 0; i < size; ++i) {
+    global[i] = static_cast<float>(random.Unit());
+    trained[i] = static_cast<float>(random.Unit());
+    delta[i] = trained[i] - global[i];
+  }
+  WriteFloats(directory_ / "global", {{"w", global}});
+  WriteFloats(directory_ / "trained", {{"w", trained}});
+  const Manifest manifest = {{"w", DType::kF32, {static_cast<std::int64_t>(size)}}};
+  ASSERT_TRUE(WriteDelta(directory_ / "trained", directory_ / "global", manifest,
+                         ByteSize{1 << 30}, directory_ / "delta")
+                  .ok());
+  EXPECT_EQ(ReadFloats(directory_ / "delta", "w"), delta);
+}
+
+TEST_F(EgressGuardTest, RefusesTensorsThatTheCampaignDoesNotDeclare) {
+  ExpectRefusal(Write({{"a", {1, 2}}, {"b", {3}}, {"memory", {9}}}).status(),
+                "trained adapter: tensor memory is not part of the adapter");
+  ExpectRefusal(Write({{"a", {1, 2}}}).status(), "trained adapter: tensor b is missing");
+  ExpectRefusal(Write({{"a", {1, 2}, {1, 2}}, {"b", {3}}}).status(),
+                "tensor a has shape [1, 2]; must be [2]");
+}
+
+TEST_F(EgressGuardTest, RefusesOtherTypes) {
+  HostTensor half{{"b", DType::kBf16, {1}}, std::vector<std::byte>(2)};
+  std::vector<HostTensor> tensors = ToHostTensors({{"a", {1, 2}}});
+  tensors.push_back(half);
+  ASSERT_TRUE(WriteSafetensors(directory_ / "trained", tensors).ok());
+  ExpectRefusal(WriteDelta(directory_ / "trained", directory_ / "global", manifest_,
+                           ByteSize{1 << 20}, directory_ / "delta")
+                    .status(),
+                "tensor b has dtype BF16; must be F32");
+  ExpectRefusal(WriteDelta(directory_ / "trained", directory_ / "global",
+                           {{"a", DType::kBf16, {2}}}, ByteSize{1 << 20}, directory_ / "delta")
+                    .status(),
+                "tensor a of the campaign's adapter has dtype BF16");
+}
+
+TEST_F(EgressGuardTest, RefusesWhatIsNotFinite) {
+  const float infinity = std::numeric_limits<float>::infinity();
+  const float huge = std::numeric_limits<float>::max();
+  for (const float bad : {std::nanf(""), infinity, -infinity}) {
+    ExpectRefusal(Write({{"a", {1, bad}}, {"b", {3}}}).status(),
+                  "tensor a holds a value that is not finite");
+  }
+  WriteFloats(directory_ / "global", {{"a", {1, 2}}, {"b", {-huge}}});
+  ExpectRefusal(Write({{"a", {1, 2}}, {"b", {huge}}}).status(),  // the difference overflows
+                "tensor b holds a value that is not finite");
+}
+
+TEST_F(EgressGuardTest, RefusesAnUpdateOverTheLimit) {
+  const std::uint64_t size = Write({{"a", {1, 2}}, {"b", {3}}})->bytes;
+  ASSERT_TRUE(RemoveFile(directory_ / "delta").ok());
+  const Status status = Write({{"a", {1, 2}}, {"b", {3}}}, size - 1).status();
+  EXPECT_EQ(status.code(), StatusCode::kPermissionDenied);
+  ExpectRefusal(status, "is over policy.max_update of " + std::to_string(size - 1) + "B");
+  EXPECT_TRUE(Write({{"a", {1, 2}}, {"b", {3}}}, size).ok());
+}
+
+TEST_F(EgressGuardTest, RefusesAGlobalAdapterThatWasTamperedWith) {
+  WriteFloats(directory_ / "global", {{"a", {1, 2}}});
+  ExpectRefusal(Write({{"a", {1, 2}}, {"b", {3}}}).status(),
+                "global adapter: tensor b is missing");
+}
+
+TEST_F(EgressGuardTest, RefusesAMissingOrDamagedFile) {
+  ASSERT_TRUE(WriteFileAtomic(directory_ / "trained", "{}").ok());
+  ExpectRefusal(WriteDelta(directory_ / "trained", directory_ / "global", manifest_,
+                           ByteSize{1 << 20}, directory_ / "delta")
+                    .status(),
+                "malformed safetensors");
+  EXPECT_EQ(WriteDelta(directory_ / "absent", directory_ / "global", manifest_, ByteSize{1},
+                       directory_ / "delta")
+                .status()
+                .code(),
+            StatusCode::kNotFound);
+}
+
+TEST(FilterMetricsTest, OnlyFiniteListedMetricsLeave) {
+  PolicySection policy;
+  policy.metrics = {"loss/*", "tokens"};
+  const std::map<std::string, double> metrics = {{"loss/heldout", 1.5},
+                                                 {"loss/nan", std::nan("")},
+                                                 {"loss/inf", HUGE_VAL},
+                                                 {"tokens", 7},
+                                                 {"patients", 12}};
+  EXPECT_THAT(FilterMetrics(metrics, policy),
+              ElementsAre(std::pair("loss/heldout", 1.5), std::pair("tokens", 7.0)));
+  policy.metrics.clear();
+  EXPECT_TRUE(FilterMetrics(metrics, policy).empty());
+}
+
+}  // namespace
+}  // namespace tributary::client

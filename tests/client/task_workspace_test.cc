@@ -1,0 +1,242 @@
+#include "client/task_workspace.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <sys/stat.h>
+
+#include <fstream>
+#include <set>
+
+#include "tests/core/test_files.h"
+
+namespace tributary::client {
+namespace {
+
+using testing::ElementsAre;
+
+class TaskWorkspaceTest : public testing::Test {
+ protected:
+  TaskWorkspaceTest() {
+    offer_.set_campaign("chem");
+    offer_.set_model("base");
+    offer_.set_train_data("notes");
+    offer_.add_evaluation_data("heldout");
+    offer_.add_evaluation_data("notes");
+    offer_.set_adapter_config_json("{\"r\": 8}");
+    policy_.models = {{"base", "/models/base"}};
+    policy_.data = {{"notes", "/data/notes.jsonl"}, {"heldout", "/data/heldout.jsonl"}};
+    task_.set_task("chem.r2.a.t1");
+    task_.set_campaign("chem");
+    task_.set_kind(v1::TASK_KIND_TRAIN);
+    task_.set_round(2);
+    task_.set_global_version(1);
+    task_.set_global_digest(std::string(64, 'a'));
+    task_.set_seed(INT64_MAX);
+    task_.set_walltime_seconds(600);
+    v1::Training* training = task_.mutable_training();
+    training->set_steps(5);
+    training->set_batch_size(2);
+    training->set_gradient_accumulation(3);
+    training->set_sequence_length(128);
+    training->set_learning_rate(0.003);
+    training->set_learning_rate_scale(0.5);
+    training->set_schedule("cosine");
+    training->set_warmup_steps(1);
+    training->set_weight_decay(0.1);
+    training->set_beta1(0.8);
+    training->set_beta2(0.99);
+    training->set_epsilon(1e-6);
+    training->set_max_grad_norm(2);
+    task_.set_evaluation_batch_size(4);
+    task_.set_evaluation_max_examples(9);
+  }
+  TaskWorkspace Make() const { return {directory_.path(), task_}; }
+  // A workspace whose version has been downloaded.
+  TaskWorkspace Stage() {
+    TaskWorkspace workspace = Make();
+    EXPECT_TRUE(workspace.Create().ok());
+    EXPECT_TRUE(WriteFileAtomic(workspace.VersionPath(), "version").ok());
+    const Status status = workspace.Stage(offer_, task_, policy_, "a", 3);
+    EXPECT_TRUE(status.ok()) << status;
+    return workspace;
+  }
+  TaskFile ReadTaskFile() const {
+    const auto text = ReadFile(directory_ / "chem/" + task_.task() + "/task.json");
+    EXPECT_TRUE(text.ok()) << text.status();
+    const auto file = TaskFile::FromJson(*text);
+    EXPECT_TRUE(file.ok()) << file.status();
+    return file.ok() ? *file : TaskFile();
+  }
+
+  const TestDirectory directory_;
+  v1::CampaignOffer offer_;
+  v1::TaskAssignment task_;
+  PolicySection policy_;
+};
+
+TEST_F(TaskWorkspaceTest, StagesWhatATrainerNeeds) {
+  const TaskWorkspace workspace = Stage();
+  EXPECT_EQ(workspace.directory(), directory_ / "chem/chem.r2.a.t1");
+  EXPECT_EQ(*ReadFile(workspace.GlobalPath()), "version");
+  EXPECT_EQ(*ReadFile(workspace.directory() + "/global/adapter_config.json"), "{\"r\": 8}");
+  EXPECT_TRUE(PathExists(workspace.directory() + "/state/."));
+  struct stat info {};
+  ASSERT_EQ(stat(workspace.directory().c_str(), &info), 0);
+  EXPECT_EQ(info.st_mode & 0777U, 0700U);
+}
+
+TEST_F(TaskWorkspaceTest, TheTaskFileSaysWhatTheServerAskedAndTheSiteMapped) {
+  Stage();
+  const TaskFile file = ReadTaskFile();
+  EXPECT_EQ(file.kind, TaskKind::kTrain);
+  EXPECT_EQ(file.task, "chem.r2.a.t1");
+  EXPECT_EQ(file.campaign, "chem");
+  EXPECT_EQ(file.site, "a");
+  EXPECT_EQ(file.round, 2);
+  EXPECT_EQ(file.global_version, 1);
+  EXPECT_EQ(file.seed, static_cast<std::uint64_t>(INT64_MAX));
+  EXPECT_EQ(file.model_path, "/models/base");
+  ASSERT_EQ(file.data.size(), 1u);
+  EXPECT_EQ(file.data[0].name, "notes");
+  EXPECT_EQ(file.data[0].path, "/data/notes.jsonl");
+  EXPECT_EQ(file.threads, 3);
+  EXPECT_EQ(file.walltime_seconds, 600);
+  EXPECT_EQ(file.training.steps, 5);
+  EXPECT_EQ(file.training.batch_size, 2);
+  EXPECT_EQ(file.training.gradient_accumulation, 3);
+  EXPECT_EQ(file.training.sequence_length, 128);
+  EXPECT_EQ(file.training.learning_rate, 0.003);
+  EXPECT_EQ(file.training.learning_rate_scale, 0.5);
+  EXPECT_EQ(file.training.schedule, "cosine");
+  EXPECT_EQ(file.training.warmup_steps, 1);
+  EXPECT_EQ(file.training.weight_decay, 0.1);
+  EXPECT_EQ(file.training.beta1, 0.8);
+  EXPECT_EQ(file.training.beta2, 0.99);
+  EXPECT_EQ(file.training.epsilon, 1e-6);
+  EXPECT_EQ(file.training.max_grad_norm, 2);
+}
+
+TEST_F(TaskWorkspaceTest, AnEvaluationGetsTheHeldOutData) {
+  task_.set_task("chem.r2.a.e1");
+  task_.set_kind(v1::TASK_KIND_EVALUATE);
+  task_.clear_training();
+  Stage();
+  const TaskFile file = ReadTaskFile();
+  EXPECT_EQ(file.kind, TaskKind::kEvaluate);
+  ASSERT_EQ(file.data.size(), 2u);
+  EXPECT_EQ(file.data[0].name, "heldout");
+  EXPECT_EQ(file.data[1].path, "/data/notes.jsonl");
+  EXPECT_EQ(file.evaluation_batch_size, 4);
+  EXPECT_EQ(file.evaluation_max_examples, 9);
+}
+
+TEST_F(TaskWorkspaceTest, StagingAgainKeepsAnUpdateOfAnEarlierLife) {
+  const TaskWorkspace workspace = Stage();
+  ASSERT_TRUE(MakeDirectories(workspace.directory() + "/update").ok());
+  ASSERT_TRUE(WriteFileAtomic(workspace.TrainedPath(), "trained").ok());
+  ASSERT_TRUE(workspace.Create().ok());
+  ASSERT_TRUE(workspace.Stage(offer_, task_, policy_, "a", 3).ok());
+  EXPECT_EQ(*ReadFile(workspace.TrainedPath()), "trained");
+}
+
+TEST_F(TaskWorkspaceTest, StateOutlivesATask) {
+  const TaskWorkspace workspace = Stage();
+  ASSERT_TRUE(WriteFileAtomic(workspace.directory() + "/state/optimizer", "momentum").ok());
+  ASSERT_TRUE(workspace.Remove().ok());
+  EXPECT_FALSE(PathExists(workspace.directory()));
+  EXPECT_EQ(*ReadFile(workspace.VersionPath()), "version");
+  task_.set_task("chem.r3.a.t1");
+  EXPECT_EQ(*ReadFile(Stage().directory() + "/state/optimizer"), "momentum");
+}
+
+TEST_F(TaskWorkspaceTest, ProgressIsTheLastWholeLine) {
+  const TaskWorkspace workspace = Stage();
+  const std::string path = workspace.directory() + "/progress.jsonl";
+  EXPECT_FALSE(workspace.Progress());
+  const auto write = [&](const std::string& text) {
+    ASSERT_TRUE(WriteFileAtomic(path, text).ok());
+  };
+  const std::string one = ProgressLine{1, 5, 2.5, 10, 0.5}.ToJson() + "\n";
+  const std::string two = ProgressLine{2, 5, 2.25, 20, 1}.ToJson() + "\n";
+  write(one.substr(0, one.size() - 1));
+  EXPECT_FALSE(workspace.Progress());
+  write(one);
+  EXPECT_EQ(workspace.Progress()->step, 1);
+  write(one + two.substr(0, 10));
+  EXPECT_EQ(workspace.Progress()->step, 1);
+  write(one + two);
+  EXPECT_EQ(workspace.Progress()->step, 2);
+  EXPECT_EQ(workspace.Progress()->loss, 2.25);
+  write(one + "nonsense\n");
+  EXPECT_FALSE(workspace.Progress());
+  write("\n");
+  EXPECT_FALSE(workspace.Progress());
+  std::string many;
+  while (many.size() < 20000) many += one;
+  write(many + two + one.substr(0, 5));
+  EXPECT_EQ(workspace.Progress()->step, 2);
+}
+
+TEST_F(TaskWorkspaceTest, ReadsResultAndErrorTail) {
+  const TaskWorkspace workspace = Stage();
+  EXPECT_EQ(workspace.ReadResult().status().code(), StatusCode::kNotFound);
+  EXPECT_EQ(workspace.ErrorTail(), "");
+  TaskResult result;
+  result.samples = 7;
+  ASSERT_TRUE(MakeDirectories(workspace.directory() + "/update").ok());
+  ASSERT_TRUE(WriteFileAtomic(workspace.directory() + "/update/result.json", result.ToJson()).ok());
+  EXPECT_EQ(workspace.ReadResult()->samples, 7);
+  ASSERT_TRUE(WriteFileAtomic(workspace.directory() + "/job.err",
+                              std::string(10000, 'x') + "out of memory")
+                  .ok());
+  EXPECT_EQ(workspace.ErrorTail().size(), 4096u);
+  EXPECT_THAT(workspace.ErrorTail(), testing::EndsWith("out of memory"));
+  ASSERT_TRUE(WriteFileAtomic(workspace.directory() + "/update/result.json", "{").ok());
+  EXPECT_FALSE(workspace.ReadResult().ok());
+}
+
+TEST_F(TaskWorkspaceTest, AJobIsWhatTheSiteConfigured) {
+  JobSection job;
+  job.trainer = {"/opt/trainer", "--quiet"};
+  job.environment = {{"HOME", "/home/a"}};
+  job.queue = "gpu";
+  job.account = "chem";
+  job.cpus = 4;
+  const TaskWorkspace workspace = Make();
+  const auto spec = MakeJob(job, workspace, task_, "a");
+  EXPECT_THAT(spec.command, ElementsAre("/opt/trainer", "--quiet", "train", "--task",
+                                        workspace.directory()));
+  EXPECT_EQ(spec.working_directory, workspace.directory());
+  EXPECT_EQ(spec.environment, job.environment);
+  EXPECT_EQ(spec.stderr_path, workspace.directory() + "/job.err");
+  EXPECT_EQ(spec.queue, "gpu");
+  EXPECT_EQ(spec.account, "chem");
+  EXPECT_EQ(spec.cpus, 4);
+  EXPECT_EQ(spec.walltime, std::chrono::seconds(600));
+  EXPECT_EQ(spec.warning_before, std::chrono::seconds(30));
+  task_.set_walltime_seconds(20);  // shorter than the warning
+  EXPECT_EQ(MakeJob(job, workspace, task_, "a").warning_before, std::chrono::seconds(0));
+  task_.set_kind(v1::TASK_KIND_EVALUATE);
+  EXPECT_EQ(MakeJob(job, workspace, task_, "a").command[2], "evaluate");
+}
+
+TEST_F(TaskWorkspaceTest, JobNamesAreShortUniqueAndStable) {
+  std::set<std::string> names;
+  const std::string campaign(63, 'c');
+  for (const char* site : {"a", "b"}) {
+    for (int round = 0; round < 50; ++round) {
+      task_.set_task(campaign + ".r" + std::to_string(round) + ".a.t1");
+      const auto spec = MakeJob({}, Make(), task_, site);
+      EXPECT_LE(spec.name.size(), scheduler_adapters::kMaxJobNameBytes);
+      EXPECT_EQ(MakeJob({}, Make(), task_, site).name, spec.name);
+      names.insert(spec.name);
+    }
+  }
+  EXPECT_EQ(names.size(), 100u);
+  JobSection job;
+  job.trainer = {"/bin/true"};
+  EXPECT_TRUE(scheduler_adapters::CheckJobSpec(MakeJob(job, Make(), task_, "a")).ok());
+}
+
+}  // namespace
+}  // namespace tributary::client

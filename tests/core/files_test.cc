@@ -1,0 +1,169 @@
+#include "core/files.h"
+
+#include <fcntl.h>
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <sys/stat.h>
+
+#include "tests/core/test_files.h"
+
+namespace tributary {
+namespace {
+
+using testing::ElementsAre;
+using testing::HasSubstr;
+
+TEST(FilesTest, ReplacesAFileAndLeavesNothingElseBehind) {
+  const TestDirectory directory;
+  const std::string path = directory / "a";
+  ASSERT_TRUE(WriteFileAtomic(path, "old", 0644).ok());
+  ASSERT_TRUE(WriteFileAtomic(path, std::string("new\0bytes", 9), 0640).ok());
+  EXPECT_EQ(*ReadFile(path), std::string("new\0bytes", 9));
+  EXPECT_THAT(*ListDirectory(directory.path()), ElementsAre("a"));
+  struct stat info {};
+  ASSERT_EQ(stat(path.c_str(), &info), 0);
+  EXPECT_EQ(info.st_mode & 0777U, 0640U);
+}
+
+TEST(FilesTest, WritingIntoAMissingDirectoryIsNotFound) {
+  const TestDirectory directory;
+  const Status status = WriteFileAtomic(directory / "no/a", "x");
+  EXPECT_EQ(status.code(), StatusCode::kNotFound);
+  EXPECT_THAT(status.message(), HasSubstr(directory / "no/a"));
+}
+
+TEST(FilesTest, RefusesToReadMoreThanTheLimit) {
+  const TestDirectory directory;
+  const std::string path = directory / "a";
+  ASSERT_TRUE(WriteFileAtomic(path, "12345").ok());
+  EXPECT_EQ(*ReadFile(path, 5), "12345");
+  const Status status = ReadFile(path, 4).status();
+  EXPECT_EQ(status.message(), path + ": is 5 bytes; must be at most 4");
+}
+
+TEST(FilesTest, ReadingWhatIsNoFileFails) {
+  const TestDirectory directory;
+  EXPECT_EQ(ReadFile(directory / "absent").status().code(), StatusCode::kNotFound);
+  EXPECT_EQ(ReadFile(directory.path()).status().message(),
+            directory.path() + ": is not a regular file");
+  EXPECT_FALSE(MappedFile::Open(directory.path()).ok());
+}
+
+TEST(FilesTest, ReadsTheTail) {
+  const TestDirectory directory;
+  ASSERT_TRUE(WriteFileAtomic(directory / "a", "0123456789").ok());
+  EXPECT_EQ(*ReadFileTail(directory / "a", 4), "6789");
+  EXPECT_EQ(*ReadFileTail(directory / "a", 10), "0123456789");
+  EXPECT_EQ(*ReadFileTail(directory / "a", 99), "0123456789");
+  EXPECT_EQ(*ReadFileTail(directory / "a", 0), "");
+}
+
+TEST(FilesTest, WritesAtAnOffset) {
+  const TestDirectory directory;
+  const auto file = OpenFile(directory / "a", O_RDWR | O_CREAT);
+  ASSERT_TRUE(file.ok());
+  ASSERT_TRUE(WriteAll(file->get(), "abcdef", 6).ok());
+  ASSERT_TRUE(WriteAll(file->get(), "XY", 2, 2).ok());
+  EXPECT_EQ(*ReadFile(directory / "a"), "abXYef");
+  EXPECT_EQ(WriteAll(-1, "x", 1).code(), ErrnoError("", EBADF).code());
+}
+
+TEST(FilesTest, MakesDirectoriesOnTheWay) {
+  const TestDirectory directory;
+  ASSERT_TRUE(MakeDirectories(directory / "a/b//c").ok());
+  ASSERT_TRUE(MakeDirectories(directory / "a/b/c/").ok());
+  EXPECT_TRUE(PathExists(directory / "a/b/c"));
+  ASSERT_TRUE(WriteFileAtomic(directory / "file", "").ok());
+  EXPECT_FALSE(MakeDirectories(directory / "file").ok());
+  EXPECT_FALSE(MakeDirectories(directory / "file/below").ok());
+  EXPECT_FALSE(MakeDirectories("").ok());
+}
+
+TEST(FilesTest, RemovesTreesAndFilesThatMayBeAbsent) {
+  const TestDirectory directory;
+  ASSERT_TRUE(MakeDirectories(directory / "a/b").ok());
+  ASSERT_TRUE(WriteFileAtomic(directory / "a/b/f", "x").ok());
+  EXPECT_TRUE(RemoveFile(directory / "a/b/f").ok());
+  EXPECT_TRUE(RemoveFile(directory / "a/b/f").ok());
+  EXPECT_TRUE(RemoveTree(directory / "a").ok());
+  EXPECT_TRUE(RemoveTree(directory / "a").ok());
+  EXPECT_FALSE(PathExists(directory / "a"));
+}
+
+TEST(FilesTest, ListsSortedNames) {
+  const TestDirectory directory;
+  for (const char* name : {"b", "a", ".hidden"}) {
+    ASSERT_TRUE(WriteFileAtomic(directory / name, "").ok());
+  }
+  EXPECT_THAT(*ListDirectory(directory.path()), ElementsAre(".hidden", "a", "b"));
+  EXPECT_EQ(ListDirectory(directory / "absent").status().code(), StatusCode::kNotFound);
+}
+
+TEST(FilesTest, JoinsAndSplitsPaths) {
+  EXPECT_EQ(JoinPath("a", "b"), "a/b");
+  EXPECT_EQ(JoinPath("a/", "b"), "a/b");
+  EXPECT_EQ(JoinPath("", "b"), "b");
+  EXPECT_EQ(JoinPath("a", "/b"), "/b");
+  EXPECT_EQ(DirectoryOf("a/b/c"), "a/b");
+  EXPECT_EQ(DirectoryOf("/a"), "/");
+  EXPECT_EQ(DirectoryOf("a"), ".");
+}
+
+TEST(FilesTest, RenamesDurably) {
+  const TestDirectory directory;
+  ASSERT_TRUE(WriteFileAtomic(directory / "a", "x").ok());
+  ASSERT_TRUE(RenameDurably(directory / "a", directory / "b").ok());
+  EXPECT_FALSE(PathExists(directory / "a"));
+  EXPECT_EQ(*FileSize(directory / "b"), 1u);
+  EXPECT_EQ(RenameDurably(directory / "a", directory / "b").code(), StatusCode::kNotFound);
+}
+
+TEST(FilesTest, ATemporaryDirectoryGoesWithItsContent) {
+  std::string path;
+  {
+    auto directory = TemporaryDirectory::Create("tributary-test-");
+    ASSERT_TRUE(directory.ok());
+    const TemporaryDirectory moved = *std::move(directory);
+    path = moved.path();
+    ASSERT_TRUE(WriteFileAtomic(JoinPath(path, "f"), "x").ok());
+  }
+  EXPECT_FALSE(PathExists(path));
+}
+
+TEST(MappedFileTest, BytesStayWhereTheyAreWhenMoved) {
+  const TestDirectory directory;
+  ASSERT_TRUE(WriteFileAtomic(directory / "a", std::string(10000, 'x') + "end").ok());
+  auto opened = MappedFile::Open(directory / "a");
+  ASSERT_TRUE(opened.ok());
+  const auto bytes = opened->bytes();
+  MappedFile file;
+  file = *std::move(opened);
+  EXPECT_EQ(file.bytes().data(), bytes.data());
+  file.Release(bytes);
+  EXPECT_EQ(static_cast<char>(bytes[0]), 'x');
+  EXPECT_EQ(static_cast<char>(bytes[10002]), 'd');
+}
+
+TEST(MappedFileTest, AnEmptyFileHasNoBytes) {
+  const TestDirectory directory;
+  ASSERT_TRUE(WriteFileAtomic(directory / "a", "").ok());
+  const auto file = MappedFile::Open(directory / "a");
+  ASSERT_TRUE(file.ok());
+  EXPECT_TRUE(file->bytes().empty());
+}
+
+TEST(FileDescriptorTest, OwnsExactlyOneDescriptor) {
+  const TestDirectory directory;
+  auto opened = OpenFile(directory / "a", O_RDWR | O_CREAT);
+  ASSERT_TRUE(opened.ok());
+  FileDescriptor file = *std::move(opened);
+  const int fd = file.get();
+  FileDescriptor other = std::move(file);
+  EXPECT_EQ(other.get(), fd);
+  other.Reset();
+  EXPECT_FALSE(other.valid());
+  EXPECT_EQ(fcntl(fd, F_GETFD), -1);
+}
+
+}  // namespace
+}  // namespace tributary

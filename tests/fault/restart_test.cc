@@ -1,0 +1,116 @@
+// kill -9 of server and clients, with real processes: nothing lost, nothing twice, the same bits.
+#include <gtest/gtest.h>
+
+#include <random>
+
+#include "tests/integration/federation_harness.h"
+
+namespace tributary::integration {
+namespace {
+
+constexpr int kSites = 3;
+constexpr int kRounds = 4;
+// Train jobs and evaluation jobs of one site.
+constexpr int kJobsPerSite = 2 * kRounds;
+
+std::unique_ptr<FederationHarness> StartOrFail() {
+  auto harness = FederationHarness::Start(kSites);
+  EXPECT_TRUE(harness.ok()) << harness.status();
+  return harness.ok() ? *std::move(harness) : nullptr;
+}
+
+// The digest of the last version of an undisturbed run; computed once.
+const std::string& UndisturbedDigest() {
+  static const std::string digest = [] {
+    const auto harness = StartOrFail();
+    EXPECT_TRUE(harness->Submit(harness->Campaign("allowed", kRounds)).ok());
+    const auto status = harness->AwaitEnd("allowed");
+    EXPECT_TRUE(status.ok()) << status.status();
+    return status.ok() ? status->version_digest() : std::string();
+  }();
+  return digest;
+}
+
+void ExpectSameEnd(FederationHarness& harness) {
+  const auto status = harness.AwaitEnd("allowed");
+  ASSERT_TRUE(status.ok()) << status.status();
+  EXPECT_EQ(status->phase(), "completed");
+  EXPECT_EQ(status->version(), kRounds);
+  EXPECT_EQ(status->version_digest(), UndisturbedDigest());
+  for (const v1::RoundStatus& round : status->round_history()) {
+    EXPECT_EQ(round.contributions_size(), kSites);
+    for (const v1::Contribution& c : round.contributions()) EXPECT_EQ(c.outcome(), "accepted");
+  }
+  for (int k = 0; k < kSites; ++k) {
+    EXPECT_EQ(harness.JobStarts("site-" + std::to_string(k)), kJobsPerSite) << "site " << k;
+  }
+}
+
+bool JobRuns(FederationHarness& harness, const std::string& site) {
+  return WaitFor([&] { return harness.JobStarts(site) == 1; });
+}
+
+TEST(RestartTest, ServerKilledInTheMiddleOfARoundLosesNothing) {
+  const auto harness = StartOrFail();
+  harness->CloseGate("site-0");
+  ASSERT_TRUE(harness->Submit(harness->Campaign("allowed", kRounds)).ok());
+  ASSERT_TRUE(WaitFor([&] {  // two of three updates are in
+    const auto status = harness->Show("allowed");
+    if (!status.ok() || status->round_history().empty()) return false;
+    int accepted = 0;
+    for (const auto& c : status->round_history(0).contributions()) {
+      accepted += c.outcome() == "accepted" ? 1 : 0;
+    }
+    return accepted == 2;
+  }));
+  harness->KillServer();
+  harness->OpenGate("site-0");  // this job ends while the server is away
+  ASSERT_TRUE(harness->StartServer().ok());
+  ExpectSameEnd(*harness);
+}
+
+TEST(RestartTest, ClientKilledWhileItsJobRunsSubmitsItOnce) {
+  const auto harness = StartOrFail();
+  harness->CloseGate("site-1");
+  ASSERT_TRUE(harness->Submit(harness->Campaign("allowed", kRounds)).ok());
+  ASSERT_TRUE(JobRuns(*harness, "site-1"));
+  harness->KillClient("site-1");
+  harness->OpenGate("site-1");  // the job ends while its daemon is dead
+  ASSERT_TRUE(harness->StartClient("site-1").ok());
+  ExpectSameEnd(*harness);
+}
+
+TEST(RestartTest, EverybodyKilledAtRandomTimesEndsWithTheSameBits) {
+  const auto harness = StartOrFail();
+  ASSERT_TRUE(harness->Submit(harness->Campaign("allowed", kRounds)).ok());
+  std::mt19937 random(20261121);
+  for (int i = 0; i < 12; ++i) {
+    const auto pause = std::chrono::milliseconds(random() % 150);
+    const auto until = std::chrono::steady_clock::now() + pause;
+    WaitFor([&] { return std::chrono::steady_clock::now() >= until; });
+    const unsigned victim = random() % (kSites + 1);
+    if (victim == kSites) {
+      harness->KillServer();
+      ASSERT_TRUE(harness->StartServer().ok());
+    } else {
+      const std::string site = "site-" + std::to_string(victim);
+      harness->KillClient(site);
+      ASSERT_TRUE(harness->StartClient(site).ok());
+    }
+  }
+  ExpectSameEnd(*harness);
+}
+
+TEST(RestartTest, ServerDrainsOnSigtermAndContinues) {
+  const auto harness = StartOrFail();
+  harness->CloseGate("site-2");
+  ASSERT_TRUE(harness->Submit(harness->Campaign("allowed", kRounds)).ok());
+  ASSERT_TRUE(JobRuns(*harness, "site-2"));
+  EXPECT_EQ(harness->StopServer(), 0);
+  ASSERT_TRUE(harness->StartServer().ok());
+  harness->OpenGate("site-2");
+  ExpectSameEnd(*harness);
+}
+
+}  // namespace
+}  // namespace tributary::integration

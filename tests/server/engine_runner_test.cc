@@ -1,0 +1,233 @@
+#include "server/engine_runner.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <filesystem>
+#include <future>
+
+#include "tests/core/test_files.h"
+#include "tests/server/engine_harness.h"
+
+namespace tributary::server {
+namespace {
+
+using testing::Contains;
+using testing::ElementsAre;
+using testing::HasSubstr;
+
+// Collects the actions; tests wait for one, never for a time.
+class RecordingSink final : public ActionSink {
+ public:
+  void Perform(const Action& action, const State&) override {
+    MutexLock lock(mutex_);
+    actions_.push_back(Text(action));
+    changed_.NotifyAll();
+  }
+  void Tick(const State&, bool) override {
+    MutexLock lock(mutex_);
+    ++ticks_;
+    changed_.NotifyAll();
+  }
+  void Await(const std::string& action) {
+    MutexLock lock(mutex_);
+    while (std::find(actions_.begin(), actions_.end(), action) == actions_.end()) {
+      changed_.Wait(mutex_);
+    }
+  }
+  void AwaitTicks(int more) {
+    MutexLock lock(mutex_);
+    const int until = ticks_ + more;
+    while (ticks_ < until) changed_.Wait(mutex_);
+  }
+  std::vector<std::string> actions() {
+    MutexLock lock(mutex_);
+    return actions_;
+  }
+
+ private:
+  Mutex mutex_;
+  CondVar changed_;
+  std::vector<std::string> actions_ TRIBUTARY_GUARDED_BY(mutex_);
+  int ticks_ TRIBUTARY_GUARDED_BY(mutex_) = 0;
+};
+
+class EngineRunnerTest : public testing::Test {
+ protected:
+  void Open() {
+    auto runner = EngineRunner::Open(directory_ / "journal.db", clock_, sink_);
+    ASSERT_TRUE(runner.ok()) << runner.status();
+    runner_ = *std::move(runner);
+  }
+  Status Post(const Event& event) {
+    std::promise<Status> outcome;
+    runner_->Post(event, [&](const Status& status) { outcome.set_value(status); });
+    return outcome.get_future().get();
+  }
+  std::string StateText() {
+    std::promise<std::string> text;
+    runner_->Read([&](const State& state) { text.set_value(Text(state)); });
+    return text.get_future().get();
+  }
+  // One site, one round, up to the open training round.
+  void StartCampaign(const std::string& more = "pacing: {rounds: 1}\n") {
+    ASSERT_TRUE(Post(SiteEnrolled{"a", "f"}).ok());
+    ASSERT_TRUE(
+        Post(CampaignSubmitted{"c", "lena", CampaignYaml({"a"}, more), DigestOf("v0"), 1}).ok());
+    ASSERT_TRUE(Post(CampaignAnswered{"c", "a", true, ""}).ok());
+  }
+
+  const TestDirectory directory_;
+  FakeClock clock_{TimestampFromMicros(1'700'000'000'000'123)};
+  RecordingSink sink_;
+  std::unique_ptr<EngineRunner> runner_;
+};
+
+TEST_F(EngineRunnerTest, AppliesEventsAndPerformsTheirActions) {
+  Open();
+  runner_->Start();
+  StartCampaign();
+  sink_.Await("assign a c.r1.a.t1");
+  EXPECT_THAT(sink_.actions(), ElementsAre("offer a c", "assign a c.r1.a.t1"));
+}
+
+TEST_F(EngineRunnerTest, AnEventIsDurableWhenItIsAnswered) {
+  Open();
+  runner_->Start();
+  std::promise<void> copied;
+  runner_->Post(SiteEnrolled{"a", "f"}, [&](const Status& status) {
+    EXPECT_TRUE(status.ok());  // what a crash at this very moment would leave behind
+    std::filesystem::create_directory(directory_ / "crash");
+    for (const char* file : {"journal.db", "journal.db-wal"}) {
+      std::filesystem::copy(directory_ / file, directory_ / (std::string("crash/") + file));
+    }
+    copied.set_value();
+  });
+  copied.get_future().wait();
+  RecordingSink sink;
+  const auto restarted = EngineRunner::Open(directory_ / "crash/journal.db", clock_, sink);
+  ASSERT_TRUE(restarted.ok()) << restarted.status();
+  EXPECT_TRUE((*restarted)->recovered_state().sites.contains("a"));
+}
+
+TEST_F(EngineRunnerTest, ARestartContinuesWithTheSameState) {
+  Open();
+  runner_->Start();
+  StartCampaign();
+  clock_.Advance(std::chrono::microseconds(777));
+  ASSERT_TRUE(
+      Post(UpdateAccepted{"c.r1.a.t1", EngineHarness::Facts("c.r1.a.t1")}).ok());
+  const std::string before = StateText();
+  runner_.reset();
+  clock_.Advance(std::chrono::hours(1));
+  Open();
+  EXPECT_EQ(Text(runner_->recovered_state()), before);
+  RecordingSink& sink = sink_;
+  const auto count = [&] {
+    const auto actions = sink.actions();
+    return std::count(actions.begin(), actions.end(), "aggregate c 1");
+  };
+  EXPECT_EQ(count(), 1);
+  runner_->Start();  // the fold that the restart interrupted is ordered again
+  EXPECT_EQ(count(), 2);
+}
+
+TEST_F(EngineRunnerTest, ARefusedEventIsNotJournaled) {
+  Open();
+  runner_->Start();
+  EXPECT_EQ(Post(CampaignPaused{"c", "x"}).code(), StatusCode::kNotFound);
+  ASSERT_TRUE(Post(SiteEnrolled{"a", "f"}).ok());
+  const auto entries = runner_->ReadJournal();
+  ASSERT_TRUE(entries.ok());
+  ASSERT_EQ(entries->size(), 1u);
+  EXPECT_EQ((*entries)[0].at, clock_.Now());
+  EXPECT_EQ((*entries)[0].event_json, EncodeEvent(SiteEnrolled{"a", "f"}));
+}
+
+TEST_F(EngineRunnerTest, EventsOfOneBatchSeeEachOther) {
+  Open();
+  std::vector<Status> outcomes(3);
+  std::promise<void> last;
+  runner_->Post(SiteEnrolled{"a", "f"}, [&](const Status& status) { outcomes[0] = status; });
+  const CampaignSubmitted submitted{"c", "lena", CampaignYaml({"a"}), DigestOf("v0"), 1};
+  runner_->Post(submitted, [&](const Status& status) { outcomes[1] = status; });
+  runner_->Post(submitted, [&](const Status& status) {
+    outcomes[2] = status;
+    last.set_value();
+  });
+  runner_->Start();
+  last.get_future().wait();
+  EXPECT_TRUE(outcomes[0].ok());
+  EXPECT_TRUE(outcomes[1].ok());
+  EXPECT_EQ(outcomes[2].code(), StatusCode::kAlreadyExists);
+}
+
+TEST_F(EngineRunnerTest, ADeadlinePassesWhenTheClockDoes) {
+  Open();
+  runner_->Start();
+  ASSERT_TRUE(Post(SiteEnrolled{"b", "f"}).ok());
+  ASSERT_TRUE(Post(SiteEnrolled{"a", "f"}).ok());
+  ASSERT_TRUE(Post(CampaignSubmitted{
+                       "c", "lena",
+                       CampaignYaml({"a", "b"}, "pacing: {quorum: 1, deadline: 60s}\n"),
+                       DigestOf("v0"), 1})
+                  .ok());
+  ASSERT_TRUE(Post(CampaignAnswered{"c", "a", true, ""}).ok());
+  clock_.Advance(std::chrono::seconds(59));
+  sink_.AwaitTicks(2);
+  EXPECT_THAT(sink_.actions(), testing::Not(Contains("assign a c.r1.a.t1")));
+  clock_.Advance(std::chrono::seconds(1));
+  sink_.Await("assign a c.r1.a.t1");
+}
+
+TEST_F(EngineRunnerTest, PostUntilDurableReachesTheState) {
+  Open();
+  runner_->Start();
+  StartCampaign();
+  ASSERT_TRUE(Post(UpdateAccepted{"c.r1.a.t1", EngineHarness::Facts("x")}).ok());
+  runner_->PostUntilDurable(VersionPublished{"c", 1, DigestOf("v1"), 5});
+  sink_.Await("assign a c.r1.a.e1");
+  runner_->PostUntilDurable(VersionPublished{"c", 1, DigestOf("v1"), 5});  // refused, and dropped
+  EXPECT_THAT(StateText(), HasSubstr("finishing"));
+  EXPECT_EQ(runner_->ReadJournal()->size(), 5u);
+}
+
+TEST_F(EngineRunnerTest, StoppingFinishesWhatIsQueuedAndAnswersTheRest) {
+  Open();
+  bool durable = false;
+  runner_->Post(SiteEnrolled{"a", "f"}, [&](const Status& status) { durable = status.ok(); });
+  runner_->Start();
+  runner_->Stop();
+  EXPECT_TRUE(durable);
+  EXPECT_EQ(Post(SiteEnrolled{"b", "f"}).code(), StatusCode::kUnavailable);
+  EXPECT_EQ(runner_->ReadJournal().status().code(), StatusCode::kUnavailable);
+}
+
+TEST_F(EngineRunnerTest, RefusesAJournalInUse) {
+  Open();
+  RecordingSink sink;
+  EXPECT_EQ(EngineRunner::Open(directory_ / "journal.db", clock_, sink).status().code(),
+            StatusCode::kFailedPrecondition);
+}
+
+TEST_F(EngineRunnerTest, AnEntryThatDoesNotFitIsDataLoss) {
+  const auto open_with = [&](const std::string& file, const std::vector<std::string>& texts) {
+    Journal journal = std::move(Journal::Open(directory_ / file)).value();
+    std::vector<JournalEntry> entries;
+    for (const std::string& text : texts) entries.push_back({0, Timestamp{}, text});
+    EXPECT_TRUE(journal.Append(entries).ok());
+  };
+  open_with("gap.db", {EncodeEvent(SiteEnrolled{"a", "f"}),
+                       EncodeEvent(VersionPublished{"c", 1, DigestOf("v"), 1})});
+  Status status = EngineRunner::Open(directory_ / "gap.db", clock_, sink_).status();
+  EXPECT_EQ(status.code(), StatusCode::kDataLoss);
+  EXPECT_THAT(status.message(), HasSubstr("journal entry 2 does not fit the state before it: "));
+  open_with("damaged.db", {"{\"type\":\"site_en"});
+  status = EngineRunner::Open(directory_ / "damaged.db", clock_, sink_).status();
+  EXPECT_EQ(status.code(), StatusCode::kDataLoss);
+  EXPECT_THAT(status.message(), HasSubstr("journal entry 1: "));
+}
+
+}  // namespace
+}  // namespace tributary::server

@@ -1,0 +1,133 @@
+#include "server/event_codec.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <limits>
+
+namespace tributary::server {
+namespace {
+
+using testing::HasSubstr;
+
+UpdateAccepted FullUpdate() {
+  UpdateAccepted event;
+  event.task = "c.r1.a.t1";
+  ReportFacts& facts = event.facts;
+  facts.completion = Completion::kPartial;
+  facts.message = "line\n\"quoted\" \xE2\x82\xAC \xF0\x9F\x98\x80 \\ \x01";
+  facts.digest = Sha256Of("x");
+  facts.bytes = std::numeric_limits<std::int64_t>::max();
+  facts.samples = std::numeric_limits<std::int64_t>::max();
+  facts.tokens = 1;
+  facts.steps = std::numeric_limits<std::int64_t>::min();
+  facts.loss_first = 0.1;
+  facts.loss_last = std::numeric_limits<double>::denorm_min();
+  facts.metrics = {{"loss/a b", 1.0 / 3}, {"", -0.0}, {"big", std::numeric_limits<double>::max()}};
+  facts.queue_seconds = 1e-300;
+  facts.startup_seconds = 12345678.901234567;
+  facts.compute_seconds = 3;
+  facts.transfer_seconds = -1e22;
+  facts.statement_hex = "00ff";
+  facts.signature_hex = "ab";
+  return event;
+}
+
+const std::vector<Event>& EveryType() {
+  static const std::vector<Event> events = {
+      SiteEnrolled{"a", "SHA256:00"},
+      CampaignSubmitted{"c", "lena", "name: c\n# \xC3\xA9\n", Sha256Of("v0"), 1ULL << 62},
+      CampaignAnswered{"c", "a", true, ""},
+      CampaignAnswered{"c", "a", false, "no \"model\""},
+      CampaignPaused{"c", "lena"},
+      CampaignResumed{"c", "lena"},
+      CampaignCancelled{"c", "lena"},
+      FullUpdate(),
+      UpdateAccepted{"c.r1.a.e1", {}},
+      TaskFailed{"c.r1.a.t1", "out of memory"},
+      VersionPublished{"c", 3, Sha256Of("v3"), 7},
+      AggregationFailed{"c", 3, "disk full"},
+      DeadlinePassed{"c"}};
+  return events;
+}
+
+TEST(EventCodecTest, EveryTypeRoundTrips) {
+  std::set<std::size_t> types;
+  for (const Event& event : EveryType()) {
+    types.insert(event.index());
+    const std::string text = EncodeEvent(event);
+    const auto decoded = DecodeEvent(text);
+    ASSERT_TRUE(decoded.ok()) << decoded.status() << " " << text;
+    EXPECT_EQ(decoded->index(), event.index());
+    EXPECT_EQ(EncodeEvent(*decoded), text);
+  }
+  EXPECT_EQ(types.size(), std::variant_size_v<Event>);
+}
+
+TEST(EventCodecTest, NumbersAndTextsSurviveExactly) {
+  const ReportFacts facts = FullUpdate().facts;
+  const auto decoded = DecodeEvent(EncodeEvent(FullUpdate()));
+  ASSERT_TRUE(decoded.ok()) << decoded.status();
+  const ReportFacts& read = std::get<UpdateAccepted>(*decoded).facts;
+  EXPECT_EQ(read.completion, facts.completion);
+  EXPECT_EQ(read.message, facts.message);
+  EXPECT_EQ(read.digest, facts.digest);
+  EXPECT_EQ(read.bytes, facts.bytes);
+  EXPECT_EQ(read.samples, facts.samples);
+  EXPECT_EQ(read.steps, facts.steps);
+  EXPECT_EQ(read.loss_first, facts.loss_first);
+  EXPECT_EQ(read.loss_last, facts.loss_last);
+  EXPECT_EQ(read.metrics, facts.metrics);
+  EXPECT_TRUE(std::signbit(read.metrics.at("")));
+  EXPECT_EQ(read.queue_seconds, facts.queue_seconds);
+  EXPECT_EQ(read.startup_seconds, facts.startup_seconds);
+  EXPECT_EQ(read.transfer_seconds, facts.transfer_seconds);
+  EXPECT_EQ(read.statement_hex, facts.statement_hex);
+}
+
+TEST(EventCodecTest, IsReadableText) {
+  EXPECT_EQ(EncodeEvent(CampaignAnswered{"c", "a", false, "no"}),
+            R"({"accepted":false,"campaign":"c","reason":"no","site":"a",)"
+            R"("type":"campaign_answered"})");
+}
+
+TEST(EventCodecTest, AnUnknownTypeIsDataLoss) {
+  const Status status = DecodeEvent(R"({"type": "from_the_future"})").status();
+  EXPECT_EQ(status, DataLossError("event type \"from_the_future\" is not known"));
+}
+
+TEST(EventCodecTest, DamagedTextIsDataLoss) {
+  for (const std::string text :
+       {"", "null", "[]", "{}", "{", R"({"type": 5})", R"({"type": "deadline_passed"})",
+        R"({"type": "deadline_passed", "campaign": 5})",
+        R"({"type": "version_published", "campaign": "c", "round": 1.5, "bytes": 1})",
+        R"({"type": "version_published", "campaign": "c", "round": 1, "bytes": -1})",
+        R"({"type": "version_published", "campaign": "c", "round": 1, "bytes": 1, "digest": "x"})",
+        R"({"type": "campaign_answered", "campaign": "c", "site": "a", "accepted": 1})"}) {
+    EXPECT_EQ(DecodeEvent(text).status().code(), StatusCode::kDataLoss) << text;
+  }
+}
+
+TEST(EventCodecTest, DamagedFactsAreDataLoss) {
+  const std::string whole = EncodeEvent(FullUpdate());
+  const auto replaced = [&](const std::string& from, const std::string& to) {
+    std::string text = whole;
+    const std::size_t at = text.find(from);
+    EXPECT_NE(at, std::string::npos) << from;
+    return DecodeEvent(text.replace(at, from.size(), to)).status().code();
+  };
+  EXPECT_EQ(replaced("\"partial\"", "\"partially\""), StatusCode::kDataLoss);
+  EXPECT_EQ(replaced("0.3333333333333333", "null"), StatusCode::kDataLoss);
+  EXPECT_EQ(replaced("\"loss_first\":0.1", "\"loss_first\":null"), StatusCode::kDataLoss);
+  EXPECT_EQ(replaced("\"tokens\":1,", ""), StatusCode::kDataLoss);
+}
+
+TEST(EventCodecTest, EveryTruncationIsDataLoss) {
+  const std::string whole = EncodeEvent(FullUpdate());
+  for (std::size_t size = 0; size < whole.size(); ++size) {
+    EXPECT_EQ(DecodeEvent(whole.substr(0, size)).status().code(), StatusCode::kDataLoss) << size;
+  }
+}
+
+}  // namespace
+}  // namespace tributary::server
