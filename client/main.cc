@@ -13,6 +13,7 @@
 #include "core/version.h"
 #include "scheduler_adapters/local_supervisor.h"
 #include "security/grpc_credentials.h"
+#include "security/grpc_log.h"
 
 namespace tributary::client {
 namespace {
@@ -52,6 +53,7 @@ int Main(int argc, char** argv) {
     return scheduler_adapters::RunLocalJob(argv[2]);
   }
   security::RequireTls13();
+  security::RouteGrpcLog();
   CLI::App app("tributary-client: runs a federation's tasks as jobs of this site");
   app.set_version_flag("--version", kVersion);
   app.require_subcommand(1);

@@ -8,6 +8,7 @@
 #include "core/files.h"
 #include "core/version.h"
 #include "security/grpc_credentials.h"
+#include "security/grpc_log.h"
 #include "server/rpc_server.h"
 
 namespace tributary::server {
@@ -37,6 +38,7 @@ Status Run(const ServerConfig& config, const std::string& port_file) {
 
 int Main(int argc, char** argv) {
   security::RequireTls13();
+  security::RouteGrpcLog();
   CLI::App app("tributary-server: coordinates federated fine-tuning campaigns");
   std::string config_path = "server.yaml";
   std::string port_file;

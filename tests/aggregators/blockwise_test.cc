@@ -82,15 +82,16 @@ TEST_F(BlockwiseTest, ShapesAndNamesAreThoseOfTheGlobalAdapter) {
   WriteFloats(directory_ / "global", {{"b", {1, 2}, {2, 1}}, {"a", {3}, {}}});
   ASSERT_TRUE(Fold({Spool("s", 1, {{"a", {1}, {}}, {"b", {1, 1}, {2, 1}}})}).ok());
   const auto next = SafetensorsFile::Open(directory_ / "next");
-  EXPECT_THAT(next->ToManifest(), ElementsAre(TensorSpec{"a", DType::kF32, {1}},
-                                              TensorSpec{"b", DType::kF32, {2, 1}}));
+  EXPECT_THAT(next->ToManifest(),
+              ElementsAre(TensorSpec{"a", DType::kF32, {1}}, TensorSpec{"b", DType::kF32, {2, 1}}));
   EXPECT_THAT(ReadFloats(directory_ / "next", "b"), ElementsAre(2, 3));
 }
 
 TEST_F(BlockwiseTest, AnUpdateOfAnotherManifestNamesItsSite) {  // U7
   WriteFloats(directory_ / "global", {{"t", {1, 2}}});
   const SpooledUpdate good = Spool("good", 1, {{"t", {1, 1}}});
-  for (const auto& [tensors, message] : std::vector<std::pair<std::vector<NamedFloats>, std::string>>{
+  for (const auto& [tensors, message] :
+       std::vector<std::pair<std::vector<NamedFloats>, std::string>>{
            {{{"t", {1}}}, "tensor t has shape [1]; must be [2]"},
            {{{"u", {1, 1}}}, "tensor u is not part of the adapter; tensor t is missing"},
            {{{"t", {1, 1}}, {"u", {1}}}, "tensor u is not part of the adapter"}}) {

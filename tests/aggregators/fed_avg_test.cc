@@ -59,9 +59,8 @@ TEST(FedAvgTest, SplittingASiteChangesNothing) {
 }
 
 TEST(FedAvgTest, WeighsByWhatTheCampaignSays) {
-  const std::vector<Update> updates = {
-      {{.site = "a", .samples = 1, .tokens = 1, .steps = 3}, {8}},
-      {{.site = "b", .samples = 3, .tokens = 7, .steps = 1}, {0}}};
+  const std::vector<Update> updates = {{{.site = "a", .samples = 1, .tokens = 1, .steps = 3}, {8}},
+                                       {{.site = "b", .samples = 3, .tokens = 7, .steps = 1}, {0}}};
   const auto fold = [&](const std::string& weights) {
     return Fold({.weights = weights}, updates, {0})[0];
   };
@@ -117,8 +116,8 @@ TEST(FedAvgTest, HowParametersAreCutIntoBlocksDoesNotMatter) {
     std::vector<float> out = global;
     for (std::size_t at = 0; at < out.size(); at += block) {
       const std::size_t count = std::min(block, out.size() - at);
-      const std::vector<std::span<const float>> parts = {
-          std::span(one).subspan(at, count), std::span(two).subspan(at, count)};
+      const std::vector<std::span<const float>> parts = {std::span(one).subspan(at, count),
+                                                         std::span(two).subspan(at, count)};
       aggregator->FoldBlock(parts, std::span(out).subspan(at, count));
     }
     EXPECT_EQ(out, whole) << block;
@@ -138,7 +137,8 @@ TEST(FedAvgTest, RefusesWeightsThatMeanNothing) {
 
 TEST(FedAvgTest, OneRoundDoesNotRememberTheLast) {
   const auto aggregator = MakeFedAvg({});
-  const std::vector<Contribution> first = {{.site = "a", .samples = 1}, {.site = "b", .samples = 1}};
+  const std::vector<Contribution> first = {{.site = "a", .samples = 1},
+                                           {.site = "b", .samples = 1}};
   const std::vector<Contribution> second = {{.site = "a", .samples = 1}};
   ASSERT_TRUE(aggregator->Begin(first).ok());
   ASSERT_TRUE(aggregator->Begin(second).ok());

@@ -61,17 +61,19 @@ TEST_F(ClientConfigTest, RelativePathsAreThoseOfTheFile) {
 
 TEST_F(ClientConfigTest, ReportsEveryProblem) {
   const Status status = Load(
-                            "server: fed.example.org\n"
+                            "server: fed.example.org:1\n"
                             "job: {trainer: [], cpus: 0}\n"
                             "policy: {campaings: [x]}\n")
                             .status();
   EXPECT_EQ(status.code(), StatusCode::kInvalidArgument);
   for (const char* part :
-       {"client.yaml:1: server: \"fed.example.org\" has no port; must be host:port",
-        "client.yaml:2: job.trainer", "client.yaml:2: job.cpus",
-        "client.yaml:3: policy.campaings", "campaigns", "policy.leads"}) {
+       {"client.yaml:2: job.trainer", "client.yaml:2: job.cpus", "client.yaml:3: policy.campaings",
+        "client.yaml:3: policy.campaigns", "client.yaml:3: policy.leads"}) {
     EXPECT_THAT(status.message(), HasSubstr(part));
   }
+  EXPECT_THAT(
+      Load("server: fed.example.org\njob: {trainer: [/bin/true]}\n").status().message(),
+      HasSubstr("client.yaml:1: server: \"fed.example.org\" has no port; must be host:port"));
 }
 
 TEST_F(ClientConfigTest, RequiresServerAndTrainer) {

@@ -42,8 +42,7 @@ TEST_F(EgressGuardTest, TheDeltaIsTrainedMinusGlobal) {
 }
 
 TEST_F(EgressGuardTest, NothingButTensorsLeaves) {
-  ASSERT_TRUE(WriteSafetensors(directory_ / "trained",
-                               ToHostTensors({{"a", {1, 2}}, {"b", {3}}}),
+  ASSERT_TRUE(WriteSafetensors(directory_ / "trained", ToHostTensors({{"a", {1, 2}}, {"b", {3}}}),
                                {{"comment", "patient 4711"}})
                   .ok());
   ASSERT_TRUE(WriteDelta(directory_ / "trained", directory_ / "global", manifest_,
@@ -64,8 +63,8 @@ TEST_F(EgressGuardTest, LargeTensorsAreExactToTheLastElement) {
   WriteFloats(directory_ / "global", {{"w", global}});
   WriteFloats(directory_ / "trained", {{"w", trained}});
   const Manifest manifest = {{"w", DType::kF32, {static_cast<std::int64_t>(size)}}};
-  ASSERT_TRUE(WriteDelta(directory_ / "trained", directory_ / "global", manifest,
-                         ByteSize{1 << 30}, directory_ / "delta")
+  ASSERT_TRUE(WriteDelta(directory_ / "trained", directory_ / "global", manifest, ByteSize{1 << 30},
+                         directory_ / "delta")
                   .ok());
   EXPECT_EQ(ReadFloats(directory_ / "delta", "w"), delta);
 }
@@ -116,8 +115,7 @@ TEST_F(EgressGuardTest, RefusesAnUpdateOverTheLimit) {
 
 TEST_F(EgressGuardTest, RefusesAGlobalAdapterThatWasTamperedWith) {
   WriteFloats(directory_ / "global", {{"a", {1, 2}}});
-  ExpectRefusal(Write({{"a", {1, 2}}, {"b", {3}}}).status(),
-                "global adapter: tensor b is missing");
+  ExpectRefusal(Write({{"a", {1, 2}}, {"b", {3}}}).status(), "global adapter: tensor b is missing");
 }
 
 TEST_F(EgressGuardTest, RefusesAMissingOrDamagedFile) {

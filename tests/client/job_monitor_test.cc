@@ -177,7 +177,8 @@ TEST_F(JobMonitorTest, StoppingEndsEveryWait) {
   monitor_.Stop();
   EXPECT_FALSE(one.get());
   EXPECT_FALSE(two.get());
-  EXPECT_FALSE(monitor_.AwaitEnd("a", [] { return true; }, [](const JobStatus&) {}));
+  EXPECT_FALSE(monitor_.AwaitEnd(
+      "a", [] { return true; }, [](const JobStatus&) {}));
 }
 
 TEST(JobMonitorWakeTest, WakeReachesAWaiterBetweenPolls) {

@@ -53,8 +53,7 @@ TEST(PolicyTest, WithoutAPolicyNothingIsAllowed) {
 
 TEST(PolicyTest, AnEmptyPolicyAllowsNothing) {
   EXPECT_EQ(CheckOffer(PolicySection{}, Offer()).code(), StatusCode::kPermissionDenied);
-  EXPECT_EQ(CheckOffer(PolicySection{}, v1::CampaignOffer()).code(),
-            StatusCode::kPermissionDenied);
+  EXPECT_EQ(CheckOffer(PolicySection{}, v1::CampaignOffer()).code(), StatusCode::kPermissionDenied);
 }
 
 TEST(PolicyTest, EveryPartOfAnOfferMustBeAllowed) {
@@ -68,8 +67,7 @@ TEST(PolicyTest, EveryPartOfAnOfferMustBeAllowed) {
       {[](O& o) { o.set_campaign("demo2"); }, "campaign demo2 is not in policy.campaigns"},
       {[](O& o) { o.set_lead("mallory"); }, "lead mallory is not in policy.leads"},
       {[](O& o) { o.set_model("large"); }, "model large is not in policy.models (base)"},
-      {[](O& o) { o.set_train_data("mail"); },
-       "data mail is not in policy.data (heldout, notes)"},
+      {[](O& o) { o.set_train_data("mail"); }, "data mail is not in policy.data (heldout, notes)"},
       {[](O& o) { o.add_evaluation_data("mail"); },
        "data mail is not in policy.data (heldout, notes)"},
       {[](O& o) { o.set_max_walltime_seconds(601); },

@@ -66,8 +66,7 @@ TEST(CampaignFileTest, ReportsEveryProblemWithItsLine) {
   EXPECT_EQ(status.code(), StatusCode::kInvalidArgument);
   for (const char* part :
        {"c.yaml:1: name: \"Chem Lora\" is not a name", "sites: \"a\" appears twice",
-        "sites: \"B\" is not a site name",
-        "c.yaml:8: adapter: target_modules is empty",
+        "sites: \"B\" is not a site name", "c.yaml:8: adapter: target_modules is empty",
         "c.yaml:9: pacing: sites_per_round is 4; must be at most the number of sites (3)",
         "c.yaml:9: pacing: quorum is 5; must be at most the sites of a round (4)",
         "c.yaml:10: evaluation: every is set but data.evaluate names no data"}) {
@@ -77,13 +76,12 @@ TEST(CampaignFileTest, ReportsEveryProblemWithItsLine) {
 }
 
 TEST(CampaignFileTest, RefusesValuesOutOfRange) {
-  for (const char* line :
-       {"pacing: {rounds: 0}", "pacing: {quorum: -1}", "pacing: {quorum: 3}",
-        "pacing: {sites_per_round: 1, quorum: 2}", "pacing: {attempts: 0}",
-        "pacing: {deadline: -1s}", "adapter: {rank: 0}", "adapter: {kind: ia3}",
-        "aggregator: {weights: loudness}", "training: {steps: 0}",
-        "training: {learning_rate: .nan}", "training: {schedule: linear}", "walltime: 0s",
-        "seed: -1", "colour: red"}) {
+  for (const char* line : {"pacing: {rounds: 0}", "pacing: {quorum: -1}", "pacing: {quorum: 3}",
+                           "pacing: {sites_per_round: 1, quorum: 2}", "pacing: {attempts: 0}",
+                           "pacing: {deadline: -1s}", "adapter: {rank: 0}", "adapter: {kind: ia3}",
+                           "aggregator: {weights: loudness}", "training: {steps: 0}",
+                           "training: {learning_rate: .nan}", "training: {schedule: linear}",
+                           "walltime: 0s", "seed: -1", "colour: red"}) {
     CampaignFile file;
     const Status status = Load(line, &file);
     EXPECT_EQ(status.code(), StatusCode::kInvalidArgument) << line;
@@ -97,13 +95,14 @@ TEST(CampaignFileTest, RequiresNameModelDataAndSites) {
   for (const char* key : {"name", "model", "data", "sites"}) {
     EXPECT_THAT(message, HasSubstr(key)) << key;
   }
-  EXPECT_FALSE(LoadYaml("name: a\nmodel: {name: b}\ndata: {train: t}\nsites: []\n", "c", &file).ok());
+  EXPECT_FALSE(
+      LoadYaml("name: a\nmodel: {name: b}\ndata: {train: t}\nsites: []\n", "c", &file).ok());
 }
 
 TEST(CampaignFileTest, GivesTheAdaptersConfiguration) {
   CampaignFile file;
-  ASSERT_TRUE(Load("adapter: {rank: 4, alpha: 12, dropout: 0.1, target_modules: [o_proj]}\n", &file)
-                  .ok());
+  ASSERT_TRUE(
+      Load("adapter: {rank: 4, alpha: 12, dropout: 0.1, target_modules: [o_proj]}\n", &file).ok());
   const AdapterConfig config = file.ToAdapterConfig();
   EXPECT_EQ(config.kind, AdapterKind::kLora);
   EXPECT_EQ(config.rank, 4);
@@ -115,8 +114,8 @@ TEST(CampaignFileTest, GivesTheAdaptersConfiguration) {
 }
 
 TEST(PlainNameTest, IsWhatFitsEveryPlaceOfAName) {
-  for (const std::string& good : {std::string("a"), std::string("0"), std::string("chem-lora-2"),
-                                  std::string(63, 'x')}) {
+  for (const std::string& good :
+       {std::string("a"), std::string("0"), std::string("chem-lora-2"), std::string(63, 'x')}) {
     EXPECT_TRUE(IsPlainName(good)) << good;
   }
   for (const std::string& bad :

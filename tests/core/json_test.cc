@@ -23,8 +23,9 @@ TEST(ParseJsonTest, ReadsWhatIsValid) {
 
 TEST(ParseJsonTest, RefusesMalformedText) {
   for (const std::string_view text :
-       {"", " ", "{", "[1,]", "{\"a\":1,}", "{a:1}", "01", "+1", "nan", "NaN", "Infinity", "1e999",
-        "\"\x01\"", "\"\xFF\"", "\"\\ud800\"", "[1] 2", "'a'", "// c\n1", "{\"a\" 1}", "\"open"}) {
+       {"",    " ",       "{",         "[1,]",  "{\"a\":1,}", "{a:1}",    "01",          "+1",
+        "nan", "NaN",     "Infinity",  "1e999", "\"\x01\"",   "\"\xFF\"", "\"\\ud800\"", "[1] 2",
+        "'a'", "// c\n1", "{\"a\" 1}", "\"open"}) {
     const auto value = ParseJson(text, "peer's file");
     EXPECT_EQ(value.status().code(), StatusCode::kInvalidArgument) << text;
     EXPECT_THAT(value.status().message(), HasSubstr("peer's file: ")) << text;

@@ -15,9 +15,8 @@ Result<SafetensorsHeader> Parse(std::string_view bytes) {
   return ParseSafetensorsHeader(std::as_bytes(std::span(bytes)), bytes.size());
 }
 
-constexpr std::string_view kTwo =
-    R"({"a":{"dtype":"F32","shape":[2],"data_offsets":[0,8]},)"
-    R"("b":{"dtype":"U8","shape":[2,2],"data_offsets":[8,12]}})";
+constexpr std::string_view kTwo = R"({"a":{"dtype":"F32","shape":[2],"data_offsets":[0,8]},)"
+                                  R"("b":{"dtype":"U8","shape":[2,2],"data_offsets":[8,12]}})";
 
 TEST(SafetensorsTest, ParsesAWholeHeader) {
   const auto header = Parse(RawSafetensors(
@@ -26,8 +25,8 @@ TEST(SafetensorsTest, ParsesAWholeHeader) {
       10));
   ASSERT_TRUE(header.ok()) << header.status();
   EXPECT_THAT(header->metadata, ElementsAre(std::pair("format", "pt")));
-  EXPECT_THAT(header->ToManifest(), ElementsAre(TensorSpec{"a", DType::kI64, {1}},
-                                                TensorSpec{"b", DType::kBf16, {}}));
+  EXPECT_THAT(header->ToManifest(),
+              ElementsAre(TensorSpec{"a", DType::kI64, {1}}, TensorSpec{"b", DType::kBf16, {}}));
   EXPECT_EQ(header->tensors[1].begin, header->tensors[0].begin + 8);
 }
 
@@ -134,10 +133,10 @@ TEST(SafetensorsTest, RefusesALengthBeforeItAllocates) {
 }
 
 TEST(SafetensorsTest, EmptyTensorsTakeNoBytes) {
-  const auto header = Parse(RawSafetensors(
-      R"({"a":{"dtype":"F32","shape":[0,4611686018427387904],"data_offsets":[0,0]},)"
-      R"("b":{"dtype":"U8","shape":[1],"data_offsets":[0,1]}})",
-      1));
+  const auto header = Parse(
+      RawSafetensors(R"({"a":{"dtype":"F32","shape":[0,4611686018427387904],"data_offsets":[0,0]},)"
+                     R"("b":{"dtype":"U8","shape":[1],"data_offsets":[0,1]}})",
+                     1));
   ASSERT_TRUE(header.ok()) << header.status();
   EXPECT_EQ(header->tensors[0].spec.ByteCount(), 0u);
 }
@@ -146,8 +145,8 @@ TEST(SafetensorsFileTest, RoundTripsAndDigestsTheFile) {
   const TestDirectory directory;
   const auto written = WriteSafetensors(
       directory / "a",
-      ToHostTensors({{"w.b", {1, -2, 3.5F}, {}}, {"w.a", {0.25F, 4, 5, 6}, {2, 2}},
-                     {"none", {}, {0, 3}}}),
+      ToHostTensors(
+          {{"w.b", {1, -2, 3.5F}, {}}, {"w.a", {0.25F, 4, 5, 6}, {2, 2}}, {"none", {}, {0, 3}}}),
       {{"format", "pt"}});
   ASSERT_TRUE(written.ok()) << written.status();
   EXPECT_EQ(written->digest, *Sha256OfFile(directory / "a"));

@@ -22,8 +22,7 @@ class TestDirectory {
   std::string operator/(std::string_view name) const { return JoinPath(path(), name); }
 
  private:
-  TemporaryDirectory directory_ =
-      std::move(TemporaryDirectory::Create("tributary-test-")).value();
+  TemporaryDirectory directory_ = std::move(TemporaryDirectory::Create("tributary-test-")).value();
 };
 
 struct NamedFloats {

@@ -50,9 +50,16 @@ std::vector<std::string> JsonSeeds() {
   AdapterConfig adapter;
   adapter.target_modules = {"q_proj", "v_proj"};
   std::vector<std::string> seeds = {
-      "", "null", "[1, -2.5e3, \"\\u00e9\\n\", true, {\"a\": {}}]", R"({"a": 1, "a": 2})",
-      std::string(70, '['), "\"\xC3\xA9\"", "18446744073709551616",
-      task.ToJson(), result.ToJson(), ProgressLine{1, 2, 0.5, 10, 1.5}.ToJson(),
+      "",
+      "null",
+      "[1, -2.5e3, \"\\u00e9\\n\", true, {\"a\": {}}]",
+      R"({"a": 1, "a": 2})",
+      std::string(70, '['),
+      "\"\xC3\xA9\"",
+      "18446744073709551616",
+      task.ToJson(),
+      result.ToJson(),
+      ProgressLine{1, 2, 0.5, 10, 1.5}.ToJson(),
       adapter.ToPeftJson(),
       R"({"model_type": "llama", "vocab_size": 32, "hidden_size": 8, "intermediate_size": 12,)"
       R"( "num_hidden_layers": 2, "num_attention_heads": 4, "num_key_value_heads": 2})"};

@@ -28,9 +28,8 @@ void FuzzSafetensors(std::string_view bytes) {
 }
 
 std::vector<std::string> SafetensorsSeeds() {
-  const std::string two =
-      R"({"a":{"dtype":"F32","shape":[2],"data_offsets":[0,8]},)"
-      R"("b":{"dtype":"U8","shape":[2,2],"data_offsets":[8,12]}})";
+  const std::string two = R"({"a":{"dtype":"F32","shape":[2],"data_offsets":[0,8]},)"
+                          R"("b":{"dtype":"U8","shape":[2,2],"data_offsets":[8,12]}})";
   std::vector<std::string> seeds = {
       "",
       RawSafetensors("{}", 0),

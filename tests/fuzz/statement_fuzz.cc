@@ -30,8 +30,7 @@ class Scene {
     report.set_statement(std::string(statement));
     report.set_signature(*security::Sign(key_, statement));
     const server::Task& task = *state_.FindTask(id);
-    const auto outcome =
-        server::CheckReport(report, "a", certificate_, {task, global_}, *blobs_);
+    const auto outcome = server::CheckReport(report, "a", certificate_, {task, global_}, *blobs_);
     Require(outcome.ok(), "a healthy server judges every report");
     if (std::holds_alternative<server::Resend>(*outcome)) return;
     const Event& event = std::get<Event>(*outcome);
@@ -51,9 +50,9 @@ class Scene {
     const security::Validity validity =
         security::ValidFrom(SystemClock().Now(), std::chrono::hours(240));
     const auto authority = security::CreateCertificateAuthority("fuzz", validity);
-    certificate_ = *security::IssueMemberCertificate(*authority,
-                                                     *security::MakeCertificateRequest(key_),
-                                                     {"fuzz", security::Role::kSite, "a"}, validity);
+    certificate_ =
+        *security::IssueMemberCertificate(*authority, *security::MakeCertificateRequest(key_),
+                                          {"fuzz", security::Role::kSite, "a"}, validity);
     blobs_.emplace(std::move(BlobStore::Open(directory_.path())).value());
     global_ = Blob({{"w", {1, 2}}});
     update_ = Blob({{"w", {0.5F, -0.5F}}});

@@ -24,7 +24,8 @@ inline std::string Join(const std::vector<std::string>& items, const char* separ
 inline std::string CampaignYaml(const std::vector<std::string>& sites,
                                 const std::string& more = "pacing: {rounds: 2}\n",
                                 const std::string& name = "c") {
-  return "name: " + name + "\nmodel: {name: base}\ndata: {train: t, evaluate: [heldout]}\nsites: [" +
+  return "name: " + name +
+         "\nmodel: {name: base}\ndata: {train: t, evaluate: [heldout]}\nsites: [" +
          Join(sites, ", ") + "]\n" + more;
 }
 

@@ -38,9 +38,8 @@ class History {
   // From wherever it is, with sites and people who do what is asked, every campaign must end.
   void Complete() {
     for (int step = 0; step < 500; ++step) {
-      const auto it =
-          std::find_if(state_.campaigns.begin(), state_.campaigns.end(),
-                       [](const auto& entry) { return !entry.second.ended(); });
+      const auto it = std::find_if(state_.campaigns.begin(), state_.campaigns.end(),
+                                   [](const auto& entry) { return !entry.second.ended(); });
       if (it == state_.campaigns.end()) return;
       Happen(HelpfulEvent(it->second));
       if (testing::Test::HasFailure()) return;
@@ -60,7 +59,8 @@ class History {
 
   std::string RandomYaml(const std::string& name) {
     const auto sites = static_cast<std::int64_t>(1 + random_.Below(3));
-    const std::int64_t selected = Chance(30) ? 1 + static_cast<std::int64_t>(random_.Below(sites)) : 0;
+    const std::int64_t selected =
+        Chance(30) ? 1 + static_cast<std::int64_t>(random_.Below(sites)) : 0;
     const std::int64_t limit = selected == 0 ? sites : selected;
     const std::int64_t quorum = static_cast<std::int64_t>(random_.Below(limit + 1));
     return CampaignYaml({kSites.begin(), kSites.begin() + sites},
@@ -98,7 +98,8 @@ class History {
     const std::string campaign = "c" + std::to_string(random_.Below(2));
     const Campaign* known = state_.FindCampaign(campaign);
     const std::int64_t round =
-        known == nullptr ? 1 : static_cast<std::int64_t>(known->rounds.size()) - (Chance(5) ? 1 : 0);
+        known == nullptr ? 1
+                         : static_cast<std::int64_t>(known->rounds.size()) - (Chance(5) ? 1 : 0);
     if (known == nullptr || Chance(1)) {
       return CampaignSubmitted{campaign, "lena", RandomYaml(campaign), DigestOf("v0"), 1};
     }

@@ -116,8 +116,7 @@ TEST_F(EngineRunnerTest, ARestartContinuesWithTheSameState) {
   runner_->Start();
   StartCampaign();
   clock_.Advance(std::chrono::microseconds(777));
-  ASSERT_TRUE(
-      Post(UpdateAccepted{"c.r1.a.t1", EngineHarness::Facts("c.r1.a.t1")}).ok());
+  ASSERT_TRUE(Post(UpdateAccepted{"c.r1.a.t1", EngineHarness::Facts("c.r1.a.t1")}).ok());
   const std::string before = StateText();
   runner_.reset();
   clock_.Advance(std::chrono::hours(1));
@@ -168,11 +167,11 @@ TEST_F(EngineRunnerTest, ADeadlinePassesWhenTheClockDoes) {
   runner_->Start();
   ASSERT_TRUE(Post(SiteEnrolled{"b", "f"}).ok());
   ASSERT_TRUE(Post(SiteEnrolled{"a", "f"}).ok());
-  ASSERT_TRUE(Post(CampaignSubmitted{
-                       "c", "lena",
-                       CampaignYaml({"a", "b"}, "pacing: {quorum: 1, deadline: 60s}\n"),
-                       DigestOf("v0"), 1})
-                  .ok());
+  ASSERT_TRUE(
+      Post(CampaignSubmitted{"c", "lena",
+                             CampaignYaml({"a", "b"}, "pacing: {quorum: 1, deadline: 60s}\n"),
+                             DigestOf("v0"), 1})
+          .ok());
   ASSERT_TRUE(Post(CampaignAnswered{"c", "a", true, ""}).ok());
   clock_.Advance(std::chrono::seconds(59));
   sink_.AwaitTicks(2);

@@ -25,8 +25,7 @@ TEST(EngineTest, ACampaignLivesFromOfferToCompletion) {
   EXPECT_EQ(engine.campaign().note, "waiting for the answer of a b");
   EXPECT_THAT(engine.Answer("b", true), IsEmpty());
   EXPECT_EQ(engine.campaign().note, "waiting for the answer of a");
-  EXPECT_THAT(engine.Answer("a", true),
-              ElementsAre("assign a c.r1.a.t1", "assign b c.r1.b.t1"));
+  EXPECT_THAT(engine.Answer("a", true), ElementsAre("assign a c.r1.a.t1", "assign b c.r1.b.t1"));
   EXPECT_EQ(engine.phase(), CampaignPhase::kTraining);
   EXPECT_EQ(engine.campaign().note, "");
   EXPECT_THAT(engine.Update("c.r1.b.t1"), ElementsAre("ack b c.r1.b.t1 ok"));
@@ -34,10 +33,10 @@ TEST(EngineTest, ACampaignLivesFromOfferToCompletion) {
   EXPECT_EQ(engine.phase(), CampaignPhase::kAggregating);
 
   // The next round opens at once; evaluations of the new version run beside it.
-  EXPECT_THAT(engine.Publish(1),
-              ElementsAre("remove " + Short("c.r1.a.t1") + " " + Short("c.r1.b.t1"),
-                          "assign a c.r1.a.e1", "assign b c.r1.b.e1", "assign a c.r2.a.t1",
-                          "assign b c.r2.b.t1"));
+  EXPECT_THAT(
+      engine.Publish(1),
+      ElementsAre("remove " + Short("c.r1.a.t1") + " " + Short("c.r1.b.t1"), "assign a c.r1.a.e1",
+                  "assign b c.r1.b.e1", "assign a c.r2.a.t1", "assign b c.r2.b.t1"));
   EXPECT_EQ(engine.task("c.r1.a.e1").base_version, 1);
   EXPECT_EQ(engine.task("c.r2.a.t1").base_version, 1);
   EXPECT_EQ(engine.task("c.r1.a.t1").base_version, 0);
@@ -63,8 +62,7 @@ TEST(EngineTest, WithoutEvaluationItEndsWithTheLastVersion) {
   EngineHarness engine;
   engine.Start({"a"}, "pacing: {rounds: 1}\nevaluation: {every: 0}\n");
   engine.Update("c.r1.a.t1");
-  EXPECT_THAT(engine.Publish(1),
-              ElementsAre("remove " + Short("c.r1.a.t1"), "close a c"));
+  EXPECT_THAT(engine.Publish(1), ElementsAre("remove " + Short("c.r1.a.t1"), "close a c"));
   EXPECT_EQ(engine.phase(), CampaignPhase::kCompleted);
 }
 
@@ -160,8 +158,7 @@ TEST(EngineTest, ADeadlineWithoutQuorumWaitsForTheNextUpdate) {
 TEST(EngineTest, AFailedTaskIsTriedAgainWithTheSameSeed) {
   EngineHarness engine;
   engine.Start({"a", "b"}, "pacing: {attempts: 2}\n");
-  EXPECT_THAT(engine.Fail("c.r1.a.t1"),
-              ElementsAre("ack a c.r1.a.t1 ok", "assign a c.r1.a.t2"));
+  EXPECT_THAT(engine.Fail("c.r1.a.t1"), ElementsAre("ack a c.r1.a.t1 ok", "assign a c.r1.a.t2"));
   const Task& retry = engine.task("c.r1.a.t2");
   EXPECT_EQ(retry.seed, engine.task("c.r1.a.t1").seed);
   EXPECT_EQ(retry.base_version, 0);
@@ -200,7 +197,8 @@ TEST(EngineTest, AFailedAggregationPausesAndResumingOrdersItAgain) {
   engine.Start({"a"});
   engine.Update("c.r1.a.t1");
   EXPECT_THAT(engine.Do(AggregationFailed{"c", 1, "disk full"}), IsEmpty());
-  EXPECT_EQ(engine.campaign().note, "round 1 could not be aggregated: disk full; resume tries again");
+  EXPECT_EQ(engine.campaign().note,
+            "round 1 could not be aggregated: disk full; resume tries again");
   EXPECT_THAT(Recover(engine.state), IsEmpty());
   EXPECT_THAT(engine.Do(CampaignResumed{"c", "lena"}), ElementsAre("aggregate c 1"));
 }
@@ -321,16 +319,14 @@ TEST(EngineCheckTest, RefusesWhatIsNotKnown) {
            AggregationFailed{"x", 1, ""}, DeadlinePassed{"x"}}) {
     EXPECT_EQ(engine.Try(event).code(), StatusCode::kNotFound) << EncodeEvent(event);
   }
-  EXPECT_EQ(engine.Try(CampaignAnswered{"c", "z", true, ""}).code(),
-            StatusCode::kPermissionDenied);
+  EXPECT_EQ(engine.Try(CampaignAnswered{"c", "z", true, ""}).code(), StatusCode::kPermissionDenied);
 }
 
 TEST(EngineCheckTest, RefusesWhatDoesNotFitThePhase) {
   EngineHarness engine;
   engine.Start({"a"});
-  for (const Event& event : std::vector<Event>{VersionPublished{"c", 1, {}, 0},
-                                               AggregationFailed{"c", 1, ""},
-                                               DeadlinePassed{"c"}}) {
+  for (const Event& event : std::vector<Event>{
+           VersionPublished{"c", 1, {}, 0}, AggregationFailed{"c", 1, ""}, DeadlinePassed{"c"}}) {
     EXPECT_EQ(engine.Try(event).code(), StatusCode::kFailedPrecondition) << EncodeEvent(event);
   }
   engine.Update("c.r1.a.t1");
@@ -435,8 +431,8 @@ TEST(EngineTest, SeedsDependOnCampaignSeedRoundAndSiteAlone) {
 TEST(EngineTest, TheEarliestDeadlineComesFirst) {
   EngineHarness engine;
   engine.Submit({"a"}, "pacing: {deadline: 100s}\n");
-  engine.Do(CampaignSubmitted{
-      "d", "lena", CampaignYaml({"a"}, "pacing: {deadline: 50s}\n", "d"), DigestOf("v0"), 1});
+  engine.Do(CampaignSubmitted{"d", "lena", CampaignYaml({"a"}, "pacing: {deadline: 50s}\n", "d"),
+                              DigestOf("v0"), 1});
   EXPECT_EQ(NextDeadline(engine.state),
             std::optional(std::pair(engine.now + std::chrono::seconds(50), std::string("d"))));
   engine.Do(CampaignPaused{"d", "lena"});

@@ -52,9 +52,8 @@ TEST_F(JournalTest, ReadingStopsAtTheFirstError) {
   Journal journal = Open();
   ASSERT_TRUE(journal.Append({Entry(1, "a"), Entry(2, "b"), Entry(3, "c")}).ok());
   int visited = 0;
-  const Status status = journal.Read([&](const JournalEntry&) {
-    return ++visited == 2 ? DataLossError("bad") : OkStatus();
-  });
+  const Status status = journal.Read(
+      [&](const JournalEntry&) { return ++visited == 2 ? DataLossError("bad") : OkStatus(); });
   EXPECT_EQ(status, DataLossError("bad"));
   EXPECT_EQ(visited, 2);
   EXPECT_EQ(Read(journal).size(), 3u);

@@ -21,11 +21,12 @@ TEST(CheckCampaignTextTest, AcceptsAGoodFile) {
 
 TEST(CheckCampaignTextTest, ReportsEveryProblemOfTheFile) {
   const Status status =
-      CheckCampaignText(CampaignYaml({"a", "a"}, "seed: -1\nqourum: 2\n"), "c.yaml").status();
+      CheckCampaignText(CampaignYaml({"a"}, "seed: -1\nqourum: 2\n"), "c.yaml").status();
   EXPECT_EQ(status.code(), StatusCode::kInvalidArgument);
-  for (const char* part : {"c.yaml:4: sites", "c.yaml:5: seed", "c.yaml:6: qourum"}) {
-    EXPECT_THAT(status.message(), HasSubstr(part));
-  }
+  EXPECT_THAT(status.message(), HasSubstr("c.yaml:5: seed"));
+  EXPECT_THAT(status.message(), HasSubstr("c.yaml:6: qourum"));
+  EXPECT_THAT(CheckCampaignText(CampaignYaml({"a", "a"}), "c.yaml").status().message(),
+              HasSubstr("c.yaml:4: sites: \"a\" appears twice"));
 }
 
 TEST(CheckCampaignTextTest, RefusesStrategiesThatDoNotExist) {
@@ -35,16 +36,14 @@ TEST(CheckCampaignTextTest, RefusesStrategiesThatDoNotExist) {
   EXPECT_EQ(check("aggregator: {kind: fedvag}\n"),
             InvalidArgumentError("c.yaml: aggregator.kind: \"fedvag\" is not known; did you mean "
                                  "fedavg?; known: fedavg"));
-  EXPECT_EQ(check("pacing: {kind: sometimes}\n"),
-            InvalidArgumentError(
-                "c.yaml: pacing.kind: \"sometimes\" is not known; known: synchronous"));
+  EXPECT_EQ(
+      check("pacing: {kind: sometimes}\n"),
+      InvalidArgumentError("c.yaml: pacing.kind: \"sometimes\" is not known; known: synchronous"));
 }
 
 class CheckInitialAdapterTest : public testing::Test {
  protected:
-  Status Check(const std::vector<NamedFloats>& tensors) {
-    return Check(ToHostTensors(tensors));
-  }
+  Status Check(const std::vector<NamedFloats>& tensors) { return Check(ToHostTensors(tensors)); }
   Status Check(const std::vector<HostTensor>& tensors) {
     const auto written = WriteSafetensors(directory_ / "file", tensors);
     EXPECT_TRUE(blobs_.Adopt(directory_ / "file", written->digest).ok());

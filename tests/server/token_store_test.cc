@@ -75,8 +75,7 @@ TEST_F(TokenStoreTest, StoresHashesOnly) {
   const std::string token = Create();
   store_.reset();
   EXPECT_THAT(*ReadFile(directory_ / "tokens.db"), testing::Not(HasSubstr(token)));
-  EXPECT_THAT(*ReadFile(directory_ / "tokens.db"),
-              HasSubstr(security::HashEnrollmentToken(token)));
+  EXPECT_THAT(*ReadFile(directory_ / "tokens.db"), HasSubstr(security::HashEnrollmentToken(token)));
 }
 
 TEST_F(TokenStoreTest, RefusesABadName) {

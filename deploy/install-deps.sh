@@ -1,0 +1,54 @@
+#!/usr/bin/env bash
+# Installs the Debian packages that Tributary needs (Debian 12 and 13; as root or with sudo).
+#   --dev   also what tests, sanitizers, fuzzing and formatting need
+set -euo pipefail
+
+dev=0
+for argument in "$@"; do
+  case $argument in
+    --dev) dev=1 ;;
+    *) echo "usage: $0 [--dev]" >&2; exit 2 ;;
+  esac
+done
+
+packages=(
+  g++ cmake ninja-build pkg-config ccache                                  # build
+  libgrpc++-dev protobuf-compiler-grpc libprotobuf-dev protobuf-compiler   # the wire
+  libssl-dev libyaml-cpp-dev libspdlog-dev libsqlite3-dev nlohmann-json3-dev libcli11-dev
+  libtorch-dev libpcre2-dev libopenblas0-openmp                            # the trainer, and its BLAS
+  wordnet-base                                                             # the demonstration's data
+)
+if [ "$dev" = 1 ]; then
+  packages+=(git libgtest-dev libgmock-dev clang clang-format clang-tidy llvm openssl procps)
+  # The sanitizer and fuzzer runtimes of the distribution's default Clang.
+  major=$(apt-cache depends clang 2>/dev/null | sed -n 's/.*Depends: clang-\([0-9]*\)$/\1/p' | head -n 1)
+  packages+=("libclang-rt-${major:-14}-dev")
+fi
+
+missing=()
+for package in "${packages[@]}"; do
+  dpkg-query -W -f='${Status}' "$package" 2>/dev/null | grep -q 'ok installed' || missing+=("$package")
+done
+
+as_root=()
+if [ "$(id -u)" != 0 ]; then
+  command -v sudo >/dev/null || { echo "$0: run as root, or install sudo" >&2; exit 1; }
+  as_root=(sudo)
+fi
+
+if [ "${#missing[@]}" -gt 0 ]; then
+  echo "installing ${#missing[@]} packages: ${missing[*]}"
+  "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get update -qq
+  "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}"
+else
+  echo "all ${#packages[@]} packages are installed"
+fi
+
+# LibTorch uses whatever provides libblas.so.3; the other providers are 1.6 to 17 times slower (docs/adr/0004-dependencies.md).
+multiarch=$(dpkg-architecture -qDEB_HOST_MULTIARCH 2>/dev/null || gcc -dumpmachine)
+for name in libblas.so.3 liblapack.so.3; do
+  path=/usr/lib/$multiarch/openblas-openmp/$name
+  if [ -e "$path" ] && [ "$(readlink -f "/etc/alternatives/$name-$multiarch")" != "$(readlink -f "$path")" ]; then
+    "${as_root[@]}" update-alternatives --set "$name-$multiarch" "$path"
+  fi
+done

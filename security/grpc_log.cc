@@ -1,0 +1,26 @@
+#include "security/grpc_log.h"
+
+#include <grpc/support/log.h>
+
+#include <string_view>
+
+#include "core/log.h"
+#include "core/text.h"
+
+namespace tributary::security {
+namespace {
+
+constexpr std::size_t kMaxMessage = 500;
+
+void Forward(gpr_log_func_args* args) {
+  const std::string_view file(args->file);
+  const std::string source(file.substr(file.find_last_of('/') + 1));
+  Log(args->severity == GPR_LOG_SEVERITY_ERROR ? LogLevel::kWarning : LogLevel::kDebug, "grpc",
+      Excerpt(args->message, kMaxMessage), {{"source", source}, {"line", args->line}});
+}
+
+}  // namespace
+
+void RouteGrpcLog() { gpr_set_log_function(Forward); }
+
+}  // namespace tributary::security

@@ -1,0 +1,174 @@
+// Who may do what, with the real server: certificates, tokens, roles, policy. Each refusal has its
+// reason in the server's log.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <grpcpp/create_channel.h>
+
+#include "cli/campaign_commands.h"
+#include "cli/provision.h"
+#include "security/enroll.h"
+#include "security/grpc_credentials.h"
+#include "tests/integration/federation_harness.h"
+
+namespace tributary::integration {
+namespace {
+
+using testing::HasSubstr;
+
+class AccessTest : public testing::Test {
+ protected:
+  void SetUp() override {
+    auto started = FederationHarness::Start(1);
+    ASSERT_TRUE(started.ok()) << started.status();
+    harness_ = *std::move(started);
+  }
+
+  std::string Path(const std::string& name) const { return harness_->directory() + "/" + name; }
+
+  void ExpectInServerLog(const std::string& text) {
+    EXPECT_TRUE(WaitFor(
+        [&] {
+          const auto log = ReadFile(harness_->ServerLog());
+          return log.ok() && log->find(text) != std::string::npos;
+        },
+        std::chrono::seconds(10)))
+        << "not in the log: " << text;
+  }
+
+  Status EnrollWith(const std::string& token, const std::string& name) {
+    return security::Enroll({harness_->address(), token, harness_->ca_fingerprint(), Path(name)})
+        .status();
+  }
+
+  Status List(const std::string& profile) {
+    auto session = cli::Session::Open({profile, false});
+    if (!session.ok()) return session.status();
+    return session->Call(&v1::Control::StubInterface::List, v1::ListRequest()).status();
+  }
+
+  std::unique_ptr<FederationHarness> harness_;
+};
+
+TEST_F(AccessTest, ReusedTokenIsRefused) {
+  const auto token = harness_->NewToken("site", "late", 600);
+  ASSERT_TRUE(token.ok()) << token.status();
+  ASSERT_TRUE(EnrollWith(*token, "first").ok());
+  const Status again = EnrollWith(*token, "second");
+  EXPECT_EQ(again.code(), StatusCode::kUnauthenticated);
+  EXPECT_THAT(again.message(), HasSubstr("already used"));
+  ExpectInServerLog("enrollment refused");
+  EXPECT_FALSE(PathExists(Path("second/member.crt")));
+}
+
+TEST_F(AccessTest, ExpiredTokenIsRefused) {
+  const auto token = harness_->NewToken("site", "late", 1);
+  ASSERT_TRUE(token.ok()) << token.status();
+  const auto expires = std::chrono::steady_clock::now() + std::chrono::milliseconds(1100);
+  WaitFor([&] { return std::chrono::steady_clock::now() > expires; });
+  const Status status = EnrollWith(*token, "late");
+  EXPECT_EQ(status.code(), StatusCode::kUnauthenticated);
+  EXPECT_THAT(status.message(), HasSubstr("expired"));
+  ExpectInServerLog("expired");
+}
+
+TEST_F(AccessTest, InventedTokenIsRefused) {
+  const Status status = EnrollWith("AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA", "late");
+  EXPECT_EQ(status.code(), StatusCode::kUnauthenticated);
+  ExpectInServerLog("enrollment refused");
+}
+
+TEST_F(AccessTest, ServerWithAnotherCaIsNotTrustedWithTheToken) {
+  const auto token = harness_->NewToken("site", "late", 600);
+  ASSERT_TRUE(token.ok());
+  const std::string other = "SHA256:" + std::string(64, 'a');
+  const auto status = security::Enroll({harness_->address(), *token, other, Path("late")}).status();
+  EXPECT_EQ(status.code(), StatusCode::kUnauthenticated);
+  EXPECT_THAT(status.message(), HasSubstr(other));
+  EXPECT_TRUE(EnrollWith(*token, "late").ok()) << "the token must still be unused";
+}
+
+TEST_F(AccessTest, ObserverMaySeeButNotSubmit) {
+  ASSERT_TRUE(harness_->Enroll("observer", "guest", Path("guest")).ok());
+  EXPECT_TRUE(List(Path("guest")).ok());
+  const CampaignFile campaign = harness_->Campaign("allowed", 1);
+  ASSERT_TRUE(WriteFileAtomic(Path("c.yaml"), PrintYaml(campaign)).ok());
+  const Status status = cli::SubmitFile({Path("guest"), false}, Path("c.yaml")).status();
+  EXPECT_EQ(status.code(), StatusCode::kPermissionDenied);
+  EXPECT_THAT(status.message(), HasSubstr("observer"));
+  ExpectInServerLog("role observer may not call");
+}
+
+TEST_F(AccessTest, SiteMayNotUseTheControlService) {
+  const Status status = List(harness_->SiteHome("site-0"));
+  EXPECT_EQ(status.code(), StatusCode::kPermissionDenied);
+  ExpectInServerLog("role site may not call List");
+}
+
+TEST_F(AccessTest, LeadMayNotCancelAnothersCampaign) {
+  ASSERT_TRUE(harness_->Enroll("lead", "other", Path("other")).ok());
+  harness_->CloseGate("site-0");
+  ASSERT_TRUE(harness_->Submit(harness_->Campaign("allowed", 1)).ok());
+  auto session = cli::Session::Open({Path("other"), false});
+  ASSERT_TRUE(session.ok());
+  v1::CampaignRequest request;
+  request.set_campaign("allowed");
+  const auto status = session->Call(&v1::Control::StubInterface::Cancel, request);
+  EXPECT_EQ(status.status().code(), StatusCode::kPermissionDenied);
+  EXPECT_THAT(status.status().message(), HasSubstr("led by lead"));
+  harness_->OpenGate("site-0");
+}
+
+TEST_F(AccessTest, CallerWithoutCertificateIsRefused) {
+  const auto ca = ReadFile(harness_->lead().profile + "/ca.crt");
+  ASSERT_TRUE(ca.ok());
+  const auto credentials = security::MakeChannelCredentials(*ca, std::nullopt);
+  ASSERT_TRUE(credentials.ok());
+  const auto stub = v1::Control::NewStub(grpc::CreateChannel(harness_->address(), *credentials));
+  grpc::ClientContext context;
+  v1::ListResponse response;
+  const grpc::Status status = stub->List(&context, v1::ListRequest(), &response);
+  EXPECT_EQ(status.error_code(), grpc::StatusCode::UNAUTHENTICATED);
+  ExpectInServerLog("call refused call=List");
+}
+
+TEST_F(AccessTest, CertificateOfAnotherAuthorityIsRefused) {
+  cli::ProvisionOptions options;
+  options.name = "test";  // the same name proves nothing
+  options.directory = Path("forged");
+  options.hosts = {"127.0.0.1"};
+  ASSERT_TRUE(cli::Provision(options).ok());
+  const std::string forged = Path("forged/lead");
+  const auto ca = ReadFile(harness_->lead().profile + "/ca.crt");
+  const auto profile = ReadFile(harness_->lead().profile + "/profile.yaml");
+  ASSERT_TRUE(ca.ok() && profile.ok());
+  ASSERT_TRUE(WriteFileAtomic(forged + "/ca.crt", *ca).ok());
+  ASSERT_TRUE(WriteFileAtomic(forged + "/profile.yaml", *profile).ok());
+  EXPECT_EQ(List(forged).code(), StatusCode::kUnavailable);
+  ExpectInServerLog("certificate verify failed");
+}
+
+TEST_F(AccessTest, CampaignThatThePolicyForbidsIsRefusedWithTheReason) {
+  ASSERT_TRUE(harness_->Submit(harness_->Campaign("forbidden", 1)).ok());
+  std::string note;
+  EXPECT_TRUE(WaitFor([&] {
+    const auto status = harness_->Show("forbidden");
+    note = status.ok() ? status->note() : "";
+    return note.find("is not in policy.campaigns") != std::string::npos;
+  })) << note;
+  EXPECT_EQ(harness_->JobStarts("site-0"), 0);
+}
+
+TEST_F(AccessTest, ClientRefusesAKeyFileThatOthersCanRead) {
+  const std::string home = harness_->SiteHome("site-0");
+  harness_->KillClient("site-0");
+  ASSERT_EQ(chmod((home + "/member.key").c_str(), 0644), 0);
+  ASSERT_TRUE(harness_->StartClient("site-0").ok());
+  EXPECT_TRUE(WaitFor([&] {
+    const auto out = ReadFile(home + "/client.out");
+    return out.ok() && out->find("chmod 600") != std::string::npos;
+  }));
+}
+
+}  // namespace
+}  // namespace tributary::integration

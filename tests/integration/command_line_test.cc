@@ -1,0 +1,146 @@
+// The user's command as a user runs it: exit codes, messages, JSON; and what pausing, resuming and
+// cancelling do to jobs.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <nlohmann/json.hpp>
+
+#include "core/json.h"
+#include "core/peft_adapter.h"
+#include "core/safetensors.h"
+#include "tests/integration/federation_harness.h"
+
+namespace tributary::integration {
+namespace {
+
+using testing::HasSubstr;
+
+struct Outcome {
+  int code = -1;
+  std::string output;
+};
+
+class CommandLineTest : public testing::Test {
+ protected:
+  void SetUp() override {
+    auto started = FederationHarness::Start(2);
+    ASSERT_TRUE(started.ok()) << started.status();
+    harness_ = *std::move(started);
+  }
+
+  Outcome Tributary(std::vector<std::string> arguments) {
+    arguments.insert(arguments.begin(),
+                     {TRIBUTARY_BIN_DIR "/tributary", "--profile", harness_->lead().profile});
+    const std::string log = harness_->directory() + "/out-" + std::to_string(++runs_);
+    auto process = cli::ChildProcess::Start(arguments, log);
+    EXPECT_TRUE(process.ok());
+    EXPECT_TRUE(WaitFor([&] { return process->Poll().has_value(); }));
+    const auto output = ReadFile(log);
+    return {process->Poll().value_or(-1), output.ok() ? *output : ""};
+  }
+
+  nlohmann::json Json(const Outcome& outcome) {
+    auto parsed = ParseJson(outcome.output, "output");
+    EXPECT_TRUE(parsed.ok()) << parsed.status() << outcome.output;
+    return parsed.ok() ? *parsed : nlohmann::json();
+  }
+
+  std::string WriteCampaign(const std::string& name, int rounds) {
+    const std::string path = harness_->directory() + "/" + name + ".yaml";
+    EXPECT_TRUE(WriteFileAtomic(path, PrintYaml(harness_->Campaign(name, rounds))).ok());
+    return path;
+  }
+
+  std::unique_ptr<FederationHarness> harness_;
+  int runs_ = 0;
+};
+
+TEST_F(CommandLineTest, RunsACampaignFromValidationToExport) {
+  const std::string file = WriteCampaign("allowed", 2);
+  const Outcome valid = Tributary({"validate", file});
+  EXPECT_EQ(valid.code, 0) << valid.output;
+  EXPECT_THAT(valid.output, HasSubstr("quorum:"));
+  EXPECT_EQ(Json(Tributary({"submit", file, "--json"}))["campaign"], "allowed");
+  const Outcome again = Tributary({"submit", file});
+  EXPECT_EQ(again.code, 6) << again.output;
+
+  const Outcome watched = Tributary({"watch", "allowed"});
+  EXPECT_EQ(watched.code, 0) << watched.output;
+  EXPECT_THAT(watched.output, HasSubstr("round 2"));
+  EXPECT_THAT(watched.output, HasSubstr("campaign allowed: completed"));
+
+  const auto shown = Json(Tributary({"show", "allowed", "--json"}));
+  EXPECT_EQ(shown["phase"], "completed");
+  EXPECT_EQ(shown["version"], 2);
+  EXPECT_EQ(shown["round_history"][1]["contributions"].size(), 2U);
+  EXPECT_EQ(Json(Tributary({"--json", "list"}))["campaigns"].size(), 1U);
+  EXPECT_EQ(Json(Tributary({"--json", "sites"}))["sites"][0]["connected"], true);
+
+  const std::string to = harness_->directory() + "/exported";
+  EXPECT_EQ(Tributary({"export", "allowed", "--to", to}).code, 0);
+  const auto adapter = SafetensorsFile::Open(JoinPath(to, kAdapterWeightsFile));
+  ASSERT_TRUE(adapter.ok()) << adapter.status();
+  EXPECT_EQ(adapter->ToManifest().size(), 2U);
+  const auto config = ReadFile(JoinPath(to, kAdapterConfigFile));
+  ASSERT_TRUE(config.ok());
+  EXPECT_EQ(Json({0, *config})["peft_type"], "LORA");
+  EXPECT_EQ(Tributary({"export", "allowed", "--to", to, "--version-number", "7"}).code, 3);
+}
+
+TEST_F(CommandLineTest, ReportsMistakesWithStableExitCodes) {
+  EXPECT_EQ(Tributary({"frobnicate"}).code, 2);
+  EXPECT_EQ(Tributary({"show"}).code, 2);
+  const Outcome unknown = Tributary({"show", "nobody"});
+  EXPECT_EQ(unknown.code, 3);
+  EXPECT_THAT(unknown.output, HasSubstr("campaign \"nobody\" is not known"));
+
+  const std::string file = harness_->directory() + "/bad.yaml";
+  ASSERT_TRUE(WriteFileAtomic(file,
+                              "name: allowed\nmodel: {name: none}\ndata: {train: none}\n"
+                              "sites: [site-0]\npacing:\n  rouds: 3\n  rounds: 0\n")
+                  .ok());
+  const Outcome bad = Tributary({"submit", file});
+  EXPECT_EQ(bad.code, 2);
+  EXPECT_THAT(bad.output, HasSubstr(file + ":6: "));
+  EXPECT_THAT(bad.output, HasSubstr("rounds"));  // the suggestion
+  EXPECT_THAT(bad.output, HasSubstr(file + ":7: pacing.rounds: 0 is out of range"));
+
+  const auto error = Json(Tributary({"--json", "show", "nobody"}));
+  EXPECT_EQ(error["error"]["code"], "not found");
+  EXPECT_EQ(harness_->StopServer(), 0);
+  EXPECT_EQ(Tributary({"list"}).code, 5);
+}
+
+TEST_F(CommandLineTest, PausedCampaignOpensNoRoundUntilItIsResumed) {
+  harness_->CloseGate("site-0");
+  ASSERT_EQ(Tributary({"submit", WriteCampaign("allowed", 2)}).code, 0);
+  ASSERT_TRUE(WaitFor([&] { return harness_->JobStarts("site-0") == 1; }));
+  EXPECT_EQ(Tributary({"pause", "allowed"}).code, 0);
+  EXPECT_EQ(Tributary({"pause", "allowed"}).code, 6);
+  harness_->OpenGate("site-0");
+  EXPECT_TRUE(WaitFor([&] {  // the open round's updates still arrive
+    const auto status = harness_->Show("allowed");
+    int accepted = 0;
+    for (const auto& c : status->round_history(0).contributions()) {
+      accepted += c.outcome() == "accepted" ? 1 : 0;
+    }
+    return accepted == 2;
+  }));
+  EXPECT_EQ(harness_->Show("allowed")->version(), 0);
+  EXPECT_EQ(Tributary({"resume", "allowed"}).code, 0);
+  const auto end = harness_->AwaitEnd("allowed");
+  ASSERT_TRUE(end.ok()) << end.status();
+  EXPECT_EQ(end->phase(), "completed");
+}
+
+TEST_F(CommandLineTest, CancelledCampaignEndsItsJobsAndLeavesNothingAtTheSite) {
+  harness_->CloseGate("site-1");
+  ASSERT_EQ(Tributary({"submit", WriteCampaign("allowed", 2)}).code, 0);
+  ASSERT_TRUE(WaitFor([&] { return harness_->JobStarts("site-1") == 1; }));
+  EXPECT_EQ(Tributary({"cancel", "allowed"}).code, 0);
+  EXPECT_EQ(Tributary({"watch", "allowed"}).code, 7);
+  EXPECT_TRUE(WaitFor([&] { return !PathExists(harness_->SiteHome("site-1") + "/work/allowed"); }));
+}
+
+}  // namespace
+}  // namespace tributary::integration
