@@ -88,7 +88,8 @@ Status PrepareData(Demo& demo) {
 }
 
 Status PretrainBase(Demo& demo) {
-  demo.base = JoinPath(demo.options.directory, kBaseName);
+  demo.base = JoinPath(demo.options.directory,
+                       kBaseName + std::string("-") + std::to_string(demo.options.base_steps));
   if (demo.options.fresh_base) TRIBUTARY_RETURN_IF_ERROR(RemoveTree(demo.base));
   if (PathExists(JoinPath(demo.base, "config.json"))) {
     demo.Say("base model: from the cache, " + demo.base);
@@ -106,12 +107,12 @@ Status PretrainBase(Demo& demo) {
                          {"intermediate_size", 384},
                          {"vocab_size", 2048}}},
                        {"training",
-                        {{"steps", 2500},
+                        {{"steps", demo.options.base_steps},
                          {"batch_size", 32},
                          {"sequence_length", 96},
                          {"learning_rate", 4e-3},
                          {"schedule", "cosine"},
-                         {"warmup_steps", 100},
+                         {"warmup_steps", std::min<std::int64_t>(100, demo.options.base_steps / 2)},
                          {"weight_decay", 0.05},
                          {"beta2", 0.95}}},
                        {"seed", 1},
@@ -354,6 +355,11 @@ void AddDemoOptions(CLI::App& command, DemoOptions* options) {
   command.add_option("--steps", options->steps, "optimizer steps per round and site")
       ->check(CLI::Range(1, 100000));
   command.add_option("--seed", options->seed)->capture_default_str();
+  command
+      .add_option("--base-steps", options->base_steps,
+                  "pretraining steps of the base model; fewer are faster and worse")
+      ->capture_default_str()
+      ->check(CLI::Range(1, 1000000));
   command.add_flag("--fresh-base", options->fresh_base, "pretrain the base model again");
 }
 

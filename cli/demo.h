@@ -19,7 +19,8 @@ struct DemoOptions {
   std::int64_t rounds = 5;
   std::int64_t steps = 0;  // per round and site; 0: the demonstration's own choice
   std::int64_t seed = 1;
-  bool fresh_base = false;  // pretrain again
+  std::int64_t base_steps = 2500;  // of pretraining
+  bool fresh_base = false;         // pretrain again
 };
 
 void AddDemoOptions(CLI::App& command, DemoOptions* options);

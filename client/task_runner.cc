@@ -51,6 +51,7 @@ TaskRunner::~TaskRunner() {
     changed_.NotifyAll();
   }
   parts_.jobs.Stop();
+  parts_.transfer.CancelCalls();
   for (std::thread& worker : workers_) worker.join();
 }
 

@@ -39,6 +39,30 @@ bool IsTransient(const Status& status) {
 
 }  // namespace
 
+class Transfer::Call {
+ public:
+  explicit Call(const Transfer& transfer) : transfer_(transfer) {
+    MutexLock lock(transfer_.mutex_);
+    transfer_.calls_.insert(&context_);
+  }
+  ~Call() {
+    MutexLock lock(transfer_.mutex_);
+    transfer_.calls_.erase(&context_);
+  }
+  Call(const Call&) = delete;
+  Call& operator=(const Call&) = delete;
+  grpc::ClientContext* context() { return &context_; }
+
+ private:
+  const Transfer& transfer_;
+  grpc::ClientContext context_;
+};
+
+void Transfer::CancelCalls() const {
+  MutexLock lock(mutex_);
+  for (grpc::ClientContext* context : calls_) context->TryCancel();
+}
+
 // A channel makes progress only while somebody waits on it, so waiting for the connection comes
 // first: a call on a channel that is not connected fails at once.
 Status Transfer::Retry(const char* what, const KeepGoing& keep_going,
@@ -79,11 +103,11 @@ Status Transfer::DownloadOnce(const Digest& digest, std::uint64_t bytes, const s
     hash.Update(buffer.data(), static_cast<std::size_t>(got));
     at += static_cast<std::uint64_t>(got);
   }
-  grpc::ClientContext context;
+  Call call(*this);
   v1::DownloadRequest request;
   request.set_digest(digest.ToHex());
   request.set_offset(offset);
-  const auto reader = stub_->Download(&context, request);
+  const auto reader = stub_->Download(call.context(), request);
   v1::Chunk chunk;
   Status status;
   while (status.ok() && reader->Read(&chunk)) {
@@ -98,7 +122,7 @@ Status Transfer::DownloadOnce(const Digest& digest, std::uint64_t bytes, const s
     offset += data.size();
     if (!keep_going()) status = CancelledError("download was given up");
   }
-  if (!status.ok()) context.TryCancel();
+  if (!status.ok()) call.context()->TryCancel();
   const grpc::Status finished = reader->Finish();
   if (!status.ok()) return status;
   if (!finished.ok()) return FromGrpc(finished);
@@ -121,21 +145,23 @@ Status Transfer::UploadOnce(const std::string& path, const Digest& digest, std::
   question.set_digest(digest.ToHex());
   v1::UploadStatusResponse held;
   {
-    grpc::ClientContext context;
-    const grpc::Status status = stub_->UploadStatus(&context, question, &held);
+    Call call(*this);
+    const grpc::Status status = stub_->UploadStatus(call.context(), question, &held);
     if (!status.ok()) return FromGrpc(status);
   }
   if (held.complete()) return OkStatus();
   TRIBUTARY_ASSIGN_OR_RETURN(const FileDescriptor file, OpenFile(path, O_RDONLY));
-  grpc::ClientContext context;
+  Call call(*this);
   v1::UploadResponse response;
-  const auto writer = stub_->Upload(&context, &response);
+  const auto writer = stub_->Upload(call.context(), &response);
   v1::UploadRequest request;
   request.mutable_header()->set_digest(digest.ToHex());
   request.mutable_header()->set_bytes(bytes);
   request.mutable_header()->set_offset(held.offset());
   request.mutable_header()->set_task(task);
   bool open = writer->Write(request);
+  // The server answers when it is this upload's turn; until then nothing fills its buffers.
+  if (open) writer->WaitForInitialMetadata();
   Status status;
   for (std::uint64_t at = held.offset(); open && status.ok() && at < bytes;) {
     std::string* data = request.mutable_data();
@@ -148,7 +174,7 @@ Status Transfer::UploadOnce(const std::string& path, const Digest& digest, std::
     at += static_cast<std::uint64_t>(got);
     open = writer->Write(request);
   }
-  if (!status.ok()) context.TryCancel();
+  if (!status.ok()) call.context()->TryCancel();
   writer->WritesDone();
   const grpc::Status finished = writer->Finish();
   return status.ok() ? FromGrpc(finished) : status;

@@ -5,8 +5,10 @@
 
 #include <functional>
 #include <memory>
+#include <set>
 #include <string>
 
+#include "core/mutex.h"
 #include "core/sha256.h"
 #include "core/status.h"
 #include "tributary/v1/federation.grpc.pb.h"
@@ -31,17 +33,24 @@ class Transfer {
   Status Upload(const std::string& path, const Digest& digest, std::uint64_t bytes,
                 const std::string& task, const KeepGoing& keep_going) const;
 
+  // Ends the calls under way: they return soon. For a caller that stops.
+  void CancelCalls() const;
+
  private:
   Status DownloadOnce(const Digest& digest, std::uint64_t bytes, const std::string& part,
                       const KeepGoing& keep_going) const;
   Status UploadOnce(const std::string& path, const Digest& digest, std::uint64_t bytes,
                     const std::string& task, const KeepGoing& keep_going) const;
 
+  class Call;  // a client context that CancelCalls() finds
+
   Status Retry(const char* what, const KeepGoing& keep_going,
                const std::function<Status()>& once) const;
 
   const std::shared_ptr<grpc::Channel> channel_;
-  const std::unique_ptr<v1::Federation::StubInterface> stub_;
+  const std::unique_ptr<v1::Federation::Stub> stub_;
+  mutable Mutex mutex_;
+  mutable std::set<grpc::ClientContext*> calls_ TRIBUTARY_GUARDED_BY(mutex_);
 };
 
 }  // namespace tributary::client

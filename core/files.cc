@@ -212,8 +212,13 @@ MappedFile::~MappedFile() {
 
 void MappedFile::Release(std::span<const std::byte> part) const {
   constexpr std::uintptr_t kPage = 4096;
-  const auto begin = (reinterpret_cast<std::uintptr_t>(part.data()) + kPage - 1) & ~(kPage - 1);
-  const auto end = (reinterpret_cast<std::uintptr_t>(part.data()) + part.size()) & ~(kPage - 1);
+  // The kernel maps pages around each fault too, also ones behind the reader: they go with the next
+  // part.
+  constexpr std::uintptr_t kBehind = std::uintptr_t{256} << 10;
+  const auto start = reinterpret_cast<std::uintptr_t>(data_);
+  const auto first = reinterpret_cast<std::uintptr_t>(part.data());
+  const auto begin = (std::max(start, first - std::min(first, kBehind)) + kPage - 1) & ~(kPage - 1);
+  const auto end = (first + part.size()) & ~(kPage - 1);
   if (begin < end) madvise(reinterpret_cast<void*>(begin), end - begin, MADV_DONTNEED);
 }
 

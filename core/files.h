@@ -96,8 +96,9 @@ class MappedFile {
   MappedFile& operator=(MappedFile&& other) noexcept;
 
   std::span<const std::byte> bytes() const { return {data_, size_}; }
-  // Lets the pages wholly inside `part` of bytes() leave this process's memory; they stay readable
-  // (from the page cache).
+  // Lets the pages of `part` of bytes(), and some before it, leave this process's memory; they stay
+  // readable (from the page cache). For readers that go through a large file once, from its start
+  // to its end.
   void Release(std::span<const std::byte> part) const;
 
  private:

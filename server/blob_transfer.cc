@@ -66,11 +66,12 @@ class UploadReactor final : public grpc::ServerReadReactor<v1::UploadRequest> {
     auto receiver = parts_.blobs.Receive(who_.name, digest_, header_.bytes());
     if (!receiver.ok()) return Refuse(receiver.status());
     if ((*receiver)->offset() != header_.offset()) {
-      return Refuse(AbortedError(
-          "upload starts at byte " + std::to_string(header_.offset()) + " but the server holds " +
-          std::to_string((*receiver)->offset()) + "; ask UploadStatus"));
+      return Refuse(AbortedError("upload starts at byte " + std::to_string(header_.offset()) +
+                                 " but the server holds " + std::to_string((*receiver)->offset()) +
+                                 "; ask UploadStatus"));
     }
     receiver_ = std::move(*receiver);
+    StartSendInitialMetadata();  // the sender waits for it: its turn has come
     StartRead(&request_);
   }
 

@@ -266,7 +266,7 @@ class History {
 TEST(EnginePropertyTest, KeepsItsPromisesInEveryHistory) {
   std::map<CampaignPhase, int> phases;
   int refused = 0;
-  for (std::uint64_t seed = 0; seed < 300; ++seed) {
+  for (std::uint64_t seed = 0; seed < 1200; ++seed) {
     SCOPED_TRACE("seed " + std::to_string(seed));
     History history(seed);
     history.Run(120);
@@ -282,11 +282,11 @@ TEST(EnginePropertyTest, KeepsItsPromisesInEveryHistory) {
         CampaignPhase::kCancelled}) {
     EXPECT_GT(phases[phase], 0) << CampaignPhaseName(phase);
   }
-  EXPECT_GT(refused, 300 * 10);
+  EXPECT_GT(refused, 1200 * 10);
 }
 
 TEST(EnginePropertyTest, EveryCampaignCanBeBroughtToAnEnd) {
-  for (std::uint64_t seed = 10'000; seed < 10'300; ++seed) {
+  for (std::uint64_t seed = 10'000; seed < 10'600; ++seed) {
     SCOPED_TRACE("seed " + std::to_string(seed));
     History history(seed);
     history.Run(static_cast<int>(5 + seed % 90));
