@@ -146,6 +146,7 @@ bool Agent::Converse() {
   hello.mutable_hello()->set_protocol_min(kProtocol);
   hello.mutable_hello()->set_protocol_max(kProtocol);
   hello.mutable_hello()->set_client_version(kVersion);
+  for (const std::string& task : runner_->KnownTasks()) hello.mutable_hello()->add_tasks(task);
   v1::ServerMessage message;
   bool welcomed = false;
   if (stream->Write(hello) && stream->Read(&message) && message.has_welcome()) {
@@ -245,7 +246,13 @@ void Agent::Handle(const v1::ServerMessage& message) {
 void Agent::Answer(const v1::CampaignOffer& offer) {
   Status status = CheckOffer(config_.policy, offer);
   if (status.ok()) status = journal_->SaveOffer(offer);
-  if (status.ok()) offers_[offer.campaign()] = offer;
+  if (status.ok()) {
+    offers_[offer.campaign()] = offer;
+  } else if (offers_.erase(offer.campaign()) >
+             0) {  // the policy has changed: nothing of it goes on
+    runner_->CloseCampaign(offer.campaign());
+    (void)journal_->RemoveOffer(offer.campaign());  // refused again after a restart
+  }
   LogInfo("client", status.ok() ? "campaign accepted" : "campaign refused",
           {{"campaign", offer.campaign()}, {"lead", offer.lead()}, {"reason", status.message()}});
   v1::ClientMessage message;

@@ -1,5 +1,7 @@
 #include "client/client_config.h"
 
+#include <filesystem>
+
 #include "core/files.h"
 
 namespace tributary::client {
@@ -63,6 +65,9 @@ void ClientConfig::Describe(ConfigVisitor& v) {
 }
 
 void ClientConfig::Check(ConfigProblems& problems) const {
+  if (!job.trainer.empty() && !job.trainer.front().starts_with('/')) {
+    problems.Add("job", "trainer: \"" + job.trainer.front() + "\" is not an absolute path");
+  }
   if (server.rfind(':') == std::string::npos) {
     problems.Add("server", "\"" + server + "\" has no port; must be host:port");
   }
@@ -71,12 +76,14 @@ void ClientConfig::Check(ConfigProblems& problems) const {
 Result<ClientConfig> LoadClientConfig(const std::string& path) {
   ClientConfig config;
   TRIBUTARY_RETURN_IF_ERROR(LoadYamlFile(path, &config));
-  const std::string base = DirectoryOf(path);
+  std::error_code ignored;  // a relative path stays relative when there is no working directory
+  const std::string base = std::filesystem::absolute(DirectoryOf(path), ignored).lexically_normal();
   const auto resolve = [&](std::string* name) {
     if (!name->empty()) *name = JoinPath(base, *name);
   };
-  for (std::string* name : {&config.tls.ca, &config.tls.certificate, &config.tls.key,
-                            &config.state_dir, &config.workspace, &config.log.file}) {
+  for (std::string* name :
+       {&config.tls.ca, &config.tls.certificate, &config.tls.key, &config.state_dir,
+        &config.workspace, &config.log.file, &config.scheduler.state_directory}) {
     resolve(name);
   }
   if (config.policy) {

@@ -1,5 +1,8 @@
 #include "client/join.h"
 
+#include <unistd.h>
+
+#include <climits>
 #include <cstdio>
 
 #include "core/files.h"
@@ -7,6 +10,14 @@
 
 namespace tributary::client {
 namespace {
+
+// The trainer beside this program.
+std::string TrainerPath() {
+  char path[PATH_MAX];
+  const ssize_t size = readlink("/proc/self/exe", path, sizeof path);
+  const std::string self(path, size > 0 ? static_cast<std::size_t>(size) : 0);
+  return JoinPath(size > 0 ? DirectoryOf(self) : "/usr/bin", "tributary-trainer");
+}
 
 std::string StarterFile(const std::string& server) {
   return "# This site's file. See configs/client.yaml for every key.\n"
@@ -18,7 +29,9 @@ std::string StarterFile(const std::string& server) {
          "scheduler:\n"
          "  adapter: local\n"
          "job:\n"
-         "  trainer: [tributary-trainer]   # absolute path of the trainer's program\n"
+         "  trainer: [" +
+         TrainerPath() +
+         "]\n"
          "  cpus: 1\n"
          "# What this site allows. As it stands: nothing.\n"
          "policy:\n"

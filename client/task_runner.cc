@@ -75,8 +75,7 @@ Status TaskRunner::Recover() {
 }
 
 void TaskRunner::Assign(const v1::CampaignOffer& offer, const v1::TaskAssignment& assignment) {
-  if (!IsTaskId(offer.campaign(), assignment.task()) ||
-      assignment.campaign() != offer.campaign()) {
+  if (!IsTaskId(offer.campaign(), assignment.task()) || assignment.campaign() != offer.campaign()) {
     LogError("client", "task refused: the id is not one of its campaign's",
              {{"campaign", offer.campaign()}, {"task", assignment.task()}});
     return;
@@ -125,6 +124,13 @@ void TaskRunner::Acknowledge(const v1::ReportAck& ack) {
   changed_.NotifyAll();
 }
 
+std::vector<std::string> TaskRunner::KnownTasks() {
+  MutexLock lock(mutex_);
+  std::vector<std::string> tasks;
+  for (const auto& [id, task] : active_) tasks.push_back(id);
+  return tasks;
+}
+
 void TaskRunner::Reconnected() {
   MutexLock lock(mutex_);
   for (auto& [id, task] : active_) task->report_due = true;
@@ -164,11 +170,10 @@ void TaskRunner::Report(const ActivePtr& task, const std::string& phase,
   progress->set_task(task->record.assignment.task());
   progress->set_phase(phase);
   progress->set_job(task->record.job);
-  if (line) {
-    progress->set_step(line->step);
-    progress->set_steps(line->steps);
-    progress->set_loss(line->loss);
-  }
+  if (line) task->progress = *line;
+  progress->set_step(task->progress.step);
+  progress->set_steps(task->progress.steps);
+  progress->set_loss(task->progress.loss);
   (void)parts_.uplink.Send(message);  // for people who watch; may be lost
 }
 
@@ -293,7 +298,10 @@ Result<JobStatus> TaskRunner::AwaitJob(const ActivePtr& task, const TaskWorkspac
   };
   auto ended = parts_.jobs.AwaitEnd(
       task->record.job, [&] { return KeepGoing(task); }, watch);
-  if (ended) return *std::move(ended);
+  if (ended) {
+    task->job_ended = true;
+    return *std::move(ended);
+  }
   return CancelledError("given up");
 }
 
@@ -425,15 +433,15 @@ void TaskRunner::Forget(const ActivePtr& task, const TaskWorkspace& workspace) {
     const auto found = parts_.jobs.Find(job.name);
     if (found.ok() && *found) task->record.job = **found;
   }
-  if (!task->record.job.empty() && task->record.phase != Phase::kReady) {
+  if (!task->record.job.empty() && !task->job_ended) {
     const Status status = parts_.jobs.Cancel(task->record.job);
     LogInfo("client", "job cancelled", {{"job", task->record.job}, {"result", status}});
     // The directory stays in use until the job has gone.
     (void)parts_.jobs.AwaitEnd(
         task->record.job,
-        [this] {
+        [&] {
           MutexLock lock(mutex_);
-          return !stopping_;
+          return !stopping_ && task->record.phase != Phase::kReady;
         },
         [](const JobStatus&) {});
   }

@@ -45,6 +45,8 @@ class TaskRunner {
   void Assign(const v1::CampaignOffer& offer, const v1::TaskAssignment& task);
   void Cancel(const std::string& task, const std::string& reason);
   void Acknowledge(const v1::ReportAck& ack);
+  // For Hello: what this site works on.
+  std::vector<std::string> KnownTasks();
   // The connection is back: reports that wait are sent again.
   void Reconnected();
   // The campaign ended: its tasks are cancelled, its directory goes when the last one is gone.
@@ -54,10 +56,12 @@ class TaskRunner {
   struct Active {
     TaskRecord record;
     v1::CampaignOffer offer;
+    ProgressLine progress;  // the last that was read
     bool cancelled = false;
     bool acknowledged = false;
     bool resend = false;     // the server asked for the blob again
     bool report_due = true;  // send the report at the next chance
+    bool job_ended = false;  // seen by this process
     bool recovered = false;  // a job may exist that the journal does not know
   };
   using ActivePtr = std::shared_ptr<Active>;

@@ -47,8 +47,7 @@ void PacingSection::Describe(ConfigVisitor& v) {
           {.doc = "updates that make a version; 0: all selected sites", .min = 0, .max = 10000});
   v.Field("deadline", &deadline,
           {.doc = "a round with a quorum closes then; 0s: waits for every site", .min = 0});
-  v.Field("attempts", &attempts,
-          {.doc = "of a failed task, and of a round without a quorum", .min = 1, .max = 100});
+  v.Field("attempts", &attempts, {.doc = "of a task that fails", .min = 1, .max = 100});
 }
 
 void EvaluationSection::Describe(ConfigVisitor& v) {

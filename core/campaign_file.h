@@ -51,7 +51,7 @@ struct PacingSection {
   std::int64_t sites_per_round = 0;  // 0: all that accepted
   std::int64_t quorum = 0;           // updates that make a version; 0: one from every selected site
   std::chrono::seconds deadline{0};  // a round with a quorum closes then; 0: waits for every site
-  std::int64_t attempts = 3;         // of a failed task, and of a round that missed its quorum
+  std::int64_t attempts = 3;         // of a task that fails
   void Describe(ConfigVisitor& v);
 };
 

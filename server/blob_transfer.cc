@@ -121,7 +121,7 @@ class DownloadReactor final : public grpc::ServerWriteReactor<v1::Chunk> {
           }
           parts_.downloads.Enter([this, digest] {
             admitted_ = true;
-            Begin(digest);
+            parts_.workers.Submit([this, digest] { Begin(digest); });
           });
         });
   }

@@ -94,6 +94,17 @@ void CampaignStep::Cancel(const std::string& by) {
   CloseAtSites();
 }
 
+void CampaignStep::Answer(const std::string& site, bool accepted, const std::string& reason) {
+  campaign_.answers[site] = {accepted ? SiteAnswer::Kind::kAccepted : SiteAnswer::Kind::kRefused,
+                             reason};
+  if (accepted) return;
+  for (auto& [id, task] : campaign_.tasks) {  // a site that changed its mind
+    if (task.site == site && task.phase == TaskPhase::kOutstanding) {
+      Withdraw(task, TaskPhase::kFailed, "the site refuses the campaign: " + reason);
+    }
+  }
+}
+
 void CampaignStep::Accept(Task& task, const ReportFacts& facts) {
   actions_.push_back(AcknowledgeReport{task.site, task.id, true, ""});
   task.phase = TaskPhase::kAccepted;
@@ -281,6 +292,7 @@ void CampaignStep::Assign(Task task) {
 
 // The same work under a new id: same version, same seed, hence the same bits.
 void CampaignStep::Retry(const std::string& site) {
+  if (campaign_.answers.at(site).kind != SiteAnswer::Kind::kAccepted) return;
   Round& round = campaign_.rounds.back();
   const Task& failed = campaign_.tasks.at(round.tasks.at(site));
   Task task = MakeTask(TaskKind::kTrain, round.number, site, failed.attempt + 1);

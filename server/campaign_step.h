@@ -22,6 +22,7 @@ class CampaignStep {
   void Pause(std::string note);
   void Resume();
   void Cancel(const std::string& by);
+  void Answer(const std::string& site, bool accepted, const std::string& reason);
   void Accept(Task& task, const ReportFacts& facts);
   void Fail(Task& task, const std::string& reason);
   void Publish(const VersionPublished& event);

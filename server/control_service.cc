@@ -339,17 +339,21 @@ grpc::ServerWriteReactor<v1::AuditEntry>* ControlService::Audit(Context* context
     return reactor;
   }
   parts_.workers.Submit([this, stream = stream, campaign = request->campaign()] {
-    const auto entries = parts_.runner.ReadJournal();
-    if (!entries.ok()) return stream->End(entries.status());
-    for (const JournalEntry& entry : *entries) {
-      const auto event = DecodeEvent(entry.event_json);
-      if (!event.ok()) return stream->End(event.status());
-      if (!campaign.empty() && CampaignOf(*event) != campaign) continue;
-      v1::AuditEntry out;
-      out.set_sequence(entry.sequence);
-      out.set_at_us(ToMicros(entry.at));
-      out.set_event_json(entry.event_json);
-      stream->Write(std::move(out), /*replace=*/false);
+    for (std::int64_t after = 0;;) {
+      const auto page = parts_.runner.ReadJournal(after);
+      if (!page.ok()) return stream->End(page.status());
+      if (page->empty()) break;
+      after = page->back().sequence;
+      for (const JournalEntry& entry : *page) {
+        const auto event = DecodeEvent(entry.event_json);
+        if (!event.ok()) return stream->End(event.status());
+        if (!campaign.empty() && CampaignOf(*event) != campaign) continue;
+        v1::AuditEntry out;
+        out.set_sequence(entry.sequence);
+        out.set_at_us(ToMicros(entry.at));
+        out.set_event_json(entry.event_json);
+        stream->Write(std::move(out), /*replace=*/false);
+      }
     }
     stream->EndAfterQueue(OkStatus());
   });

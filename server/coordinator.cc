@@ -157,8 +157,17 @@ void Coordinator::SendAck(const AcknowledgeReport& ack, bool resend) {
   sessions_.Send(ack.site, std::move(message));
 }
 
-void Coordinator::SiteConnected(const std::string& site) {
-  runner_->Read([this, site](const State& state) {
+void Coordinator::SiteConnected(const std::string& site, std::vector<std::string> known) {
+  runner_->Read([this, site, known = std::move(known)](const State& state) {
+    for (const std::string& id : known) {
+      const auto verdict = VerdictOf(state, site, id);
+      if (!verdict) continue;
+      if (verdict->accepted) {
+        Perform(*verdict, state);
+      } else {
+        Perform(CancelTask{site, id, verdict->reason}, state);
+      }
+    }
     for (const Action& action : Outstanding(state, site)) Perform(action, state);
   });
 }

@@ -43,7 +43,9 @@ class Coordinator final : public ActionSink {
   void Tick(const State& state, bool changed) override;
 
   // A site's stream is up: offers and tasks go out.
-  void SiteConnected(const std::string& site);
+  // `known`: the tasks that the site works on; those that are settled are withdrawn or
+  // acknowledged.
+  void SiteConnected(const std::string& site, std::vector<std::string> known);
   // One message from a site whose certificate was verified.
   void HandleMessage(const std::string& site, const std::string& certificate_pem,
                      v1::ClientMessage message);

@@ -134,11 +134,7 @@ Campaign NewCampaign(const CampaignSubmitted& event, Timestamp now) {
 void Apply(Campaign& campaign, const Event& event, CampaignStep& step) {
   std::visit(
       Overload{[](const SiteEnrolled&) {}, [&](const CampaignSubmitted&) { step.Begin(); },
-               [&](const CampaignAnswered& e) {
-                 campaign.answers[e.site] = {
-                     e.accepted ? SiteAnswer::Kind::kAccepted : SiteAnswer::Kind::kRefused,
-                     e.reason};
-               },
+               [&](const CampaignAnswered& e) { step.Answer(e.site, e.accepted, e.reason); },
                [&](const CampaignPaused& e) { step.Pause("paused by " + e.by); },
                [&](const CampaignResumed&) { step.Resume(); },
                [&](const CampaignCancelled& e) { step.Cancel(e.by); },

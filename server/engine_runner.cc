@@ -11,6 +11,7 @@ namespace {
 // How often deadlines and postponed events are looked at when nothing else happens.
 constexpr std::chrono::milliseconds kTick{250};
 constexpr std::chrono::seconds kRetryPause{5};
+constexpr std::int64_t kJournalPage = 500;  // entries read in one turn of the engine's thread
 
 }  // namespace
 
@@ -172,16 +173,18 @@ void EngineRunner::Process(std::deque<Item> items) {
   sink_.Tick(state_, !entries.empty());
 }
 
-Result<std::vector<JournalEntry>> EngineRunner::ReadJournal() {
+Result<std::vector<JournalEntry>> EngineRunner::ReadJournal(std::int64_t after) {
   std::promise<Result<std::vector<JournalEntry>>> promise;
   auto future = promise.get_future();
   Enqueue({std::nullopt, [&](const Status& status) { promise.set_value(status); },
            [&](const State&) {
              std::vector<JournalEntry> entries;
-             const Status status = journal_.Read([&](const JournalEntry& entry) {
-               entries.push_back(entry);
-               return OkStatus();
-             });
+             const Status status = journal_.Read(
+                 [&](const JournalEntry& entry) {
+                   entries.push_back(entry);
+                   return OkStatus();
+                 },
+                 after, kJournalPage);
              if (status.ok()) {
                promise.set_value(std::move(entries));
              } else {

@@ -48,8 +48,9 @@ class EngineRunner {
   void PostUntilDurable(Event event);
   // Runs `work` on the engine's thread with the state as it then is. Must be short.
   void Read(std::function<void(const State&)> work);
-  // All journal entries, oldest first; blocks the caller until the engine's thread has read them.
-  Result<std::vector<JournalEntry>> ReadJournal();
+  // A page of journal entries after sequence number `after`, oldest first, empty at the end; blocks
+  // the caller until the engine's thread has read it.
+  Result<std::vector<JournalEntry>> ReadJournal(std::int64_t after = 0);
 
  private:
   struct Item {

@@ -29,12 +29,15 @@ grpc::ServerUnaryReactor* EnrollmentService::Enroll(grpc::CallbackServerContext*
 
 Status EnrollmentService::Issue(const v1::EnrollRequest& request, v1::EnrollResponse* response) {
   const Timestamp now = clock_.Now();
-  TRIBUTARY_ASSIGN_OR_RETURN(const auto record, tokens_.Redeem(request.token(), now));
-  const security::Identity identity{federation_, record.role, record.name};
-  TRIBUTARY_ASSIGN_OR_RETURN(
-      const std::string certificate,
-      security::IssueMemberCertificate(authority_, request.csr_pem(), identity,
-                                       security::ValidFrom(now, lifetime_)));
+  std::string certificate;
+  const auto issue = [&](const security::TokenRecord& record) -> Status {
+    TRIBUTARY_ASSIGN_OR_RETURN(
+        certificate, security::IssueMemberCertificate(authority_, request.csr_pem(),
+                                                      {federation_, record.role, record.name},
+                                                      security::ValidFrom(now, lifetime_)));
+    return OkStatus();
+  };
+  TRIBUTARY_ASSIGN_OR_RETURN(const auto record, tokens_.Redeem(request.token(), now, issue));
   response->set_certificate_pem(certificate);
   response->set_ca_pem(authority_.certificate_pem);
   response->set_federation(federation_);

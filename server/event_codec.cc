@@ -32,7 +32,7 @@ class Writer {
 
 class Reader {
  public:
-  explicit Reader(const json& object) : reader_(object, "event", &problems_), object_(object) {}
+  explicit Reader(const json& object) : reader_(object, "event", &problems_) {}
   void operator()(const char* key, std::string& v) { v = reader_.String(key); }
   void operator()(const char* key, bool& v) { v = reader_.Bool(key); }
   void operator()(const char* key, std::int64_t& v) { v = reader_.Int(key, INT64_MIN, INT64_MAX); }
@@ -75,7 +75,6 @@ class Reader {
  private:
   std::vector<std::string> problems_;
   JsonObjectReader reader_;
-  const json& object_;
 };
 
 template <class F>

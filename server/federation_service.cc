@@ -141,7 +141,7 @@ class SiteReactor final : public Reactor {
     message.mutable_welcome()->set_heartbeat_seconds(
         static_cast<std::uint32_t>(heartbeat_.count()));
     outbox_->Send(std::move(message));
-    coordinator_.SiteConnected(site_);
+    coordinator_.SiteConnected(site_, {hello.tasks().begin(), hello.tasks().end()});
     return OkStatus();
   }
 

@@ -26,10 +26,13 @@ Status Journal::Append(const std::vector<JournalEntry>& entries) {
   return status.Annotate("journal");
 }
 
-Status Journal::Read(const std::function<Status(const JournalEntry&)>& visit) {
+Status Journal::Read(const std::function<Status(const JournalEntry&)>& visit, std::int64_t after,
+                     std::int64_t limit) {
   TRIBUTARY_ASSIGN_OR_RETURN(
       Statement select,
-      database_.Prepare("SELECT sequence, at_us, event FROM journal ORDER BY sequence"));
+      database_.Prepare("SELECT sequence, at_us, event FROM journal WHERE sequence > ? "
+                        "ORDER BY sequence LIMIT ?"));
+  select.Bind(1, after).Bind(2, limit);
   while (true) {
     TRIBUTARY_ASSIGN_OR_RETURN(const bool row, select.Step());
     if (!row) return OkStatus();

@@ -26,8 +26,10 @@ class Journal {
   // Appends all entries in one transaction; durable on OK, absent otherwise. Sequence numbers are
   // assigned here.
   Status Append(const std::vector<JournalEntry>& entries);
-  // Calls `visit` with each entry, oldest first; stops at its first error.
-  Status Read(const std::function<Status(const JournalEntry&)>& visit);
+  // Calls `visit` with each entry after sequence number `after`, oldest first, at most `limit` of
+  // them; stops at its first error.
+  Status Read(const std::function<Status(const JournalEntry&)>& visit, std::int64_t after = 0,
+              std::int64_t limit = INT64_MAX);
 
  private:
   Journal(Database database, Statement insert)

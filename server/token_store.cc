@@ -26,7 +26,9 @@ Result<std::string> TokenStore::Create(security::Role role, const std::string& n
   return token;
 }
 
-Result<security::TokenRecord> TokenStore::Redeem(const std::string& token, Timestamp now) {
+Result<security::TokenRecord> TokenStore::Redeem(
+    const std::string& token, Timestamp now,
+    const std::function<Status(const security::TokenRecord&)>& use) {
   MutexLock lock(mutex_);
   TRIBUTARY_ASSIGN_OR_RETURN(
       Statement select,
@@ -43,6 +45,7 @@ Result<security::TokenRecord> TokenStore::Redeem(const std::string& token, Times
   }
   select.Reset();
   TRIBUTARY_RETURN_IF_ERROR(security::JudgeEnrollmentToken(record, token, now));
+  TRIBUTARY_RETURN_IF_ERROR(use(*record));
   TRIBUTARY_ASSIGN_OR_RETURN(Statement update,
                              database_.Prepare("UPDATE tokens SET used_us = ? WHERE hash = ?"));
   update.Bind(1, ToMicros(now)).Bind(2, hash);

@@ -2,6 +2,8 @@
 #pragma once
 
 #include <chrono>
+#include <functional>
+#include <memory>
 #include <string>
 
 #include "core/mutex.h"
@@ -18,9 +20,11 @@ class TokenStore {
   // The token's text, for its bearer only; it cannot be had again.
   Result<std::string> Create(security::Role role, const std::string& name, Timestamp now,
                              std::chrono::seconds valid);
-  // Marks the token as used, durably, and says whom it is for. Unauthenticated, with the reason,
-  // when it cannot be used.
-  Result<security::TokenRecord> Redeem(const std::string& token, Timestamp now);
+  // Calls `use` with whom the token is for; when that succeeds, marks the token as used, durably. Unauthenticated, with the
+  // reason, when it cannot be used.
+  Result<security::TokenRecord> Redeem(
+      const std::string& token, Timestamp now,
+      const std::function<Status(const security::TokenRecord&)>& use);
 
  private:
   explicit TokenStore(Database database) : database_(std::move(database)) {}

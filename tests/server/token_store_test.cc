@@ -11,6 +11,8 @@ namespace {
 using security::Role;
 using testing::HasSubstr;
 
+Status Granted(const security::TokenRecord&) { return OkStatus(); }
+
 class TokenStoreTest : public testing::Test {
  protected:
   void SetUp() override { Open(); }
@@ -24,7 +26,7 @@ class TokenStoreTest : public testing::Test {
     return *store_->Create(Role::kSite, name, now_, std::chrono::hours(1));
   }
   Status Redeem(const std::string& token, std::chrono::seconds after) {
-    return store_->Redeem(token, now_ + after).status();
+    return store_->Redeem(token, now_ + after, Granted).status();
   }
 
   const TestDirectory directory_;
@@ -34,7 +36,7 @@ class TokenStoreTest : public testing::Test {
 
 TEST_F(TokenStoreTest, ATokenSaysWhomItIsForOnce) {
   const std::string token = *store_->Create(Role::kLead, "lena", now_, std::chrono::hours(1));
-  const auto record = store_->Redeem(token, now_);
+  const auto record = store_->Redeem(token, now_, Granted);
   ASSERT_TRUE(record.ok()) << record.status();
   EXPECT_EQ(record->role, Role::kLead);
   EXPECT_EQ(record->name, "lena");
@@ -42,6 +44,15 @@ TEST_F(TokenStoreTest, ATokenSaysWhomItIsForOnce) {
   const Status again = Redeem(token, std::chrono::seconds(1));
   EXPECT_EQ(again.code(), StatusCode::kUnauthenticated);
   EXPECT_THAT(again.message(), HasSubstr("used"));
+}
+
+TEST_F(TokenStoreTest, ATokenWhoseUseFailsIsStillGood) {
+  const std::string token = Create();
+  const auto refused = store_->Redeem(token, now_, [](const security::TokenRecord& record) {
+    return InvalidArgumentError("bad request of " + record.name);
+  });
+  EXPECT_EQ(refused.status(), InvalidArgumentError("bad request of chem"));
+  EXPECT_TRUE(Redeem(token, std::chrono::seconds(1)).ok());
 }
 
 TEST_F(TokenStoreTest, ATokenExpires) {
