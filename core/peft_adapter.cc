@@ -101,7 +101,7 @@ std::string AdapterConfig::ToPeftJson() const {
                        {"revision", nullptr},
                        {"target_modules", target_modules},
                        {"task_type", "CAUSAL_LM"},
-                       {"use_dora", false},
+                       // Nothing newer: PEFT refuses keys that its version does not know.
                        {"use_rslora", false}};
   return object.dump(2, ' ', false, json::error_handler_t::replace) + "\n";
 }
