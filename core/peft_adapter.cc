@@ -100,9 +100,8 @@ std::string AdapterConfig::ToPeftJson() const {
                        {"rank_pattern", json::object()},
                        {"revision", nullptr},
                        {"target_modules", target_modules},
-                       {"task_type", "CAUSAL_LM"},
                        // Nothing newer: PEFT refuses keys that its version does not know.
-                       {"use_rslora", false}};
+                       {"task_type", "CAUSAL_LM"}};
   return object.dump(2, ' ', false, json::error_handler_t::replace) + "\n";
 }
 
