@@ -11,6 +11,8 @@
 namespace tributary::cli {
 namespace {
 
+constexpr int kMaxMessageBytes = 64 << 20;  // the status of a long campaign
+
 std::string Environment(const char* name) {
   const char* value = std::getenv(name);  // NOLINT(concurrency-mt-unsafe): one thread here
   return value == nullptr ? "" : value;
@@ -50,6 +52,7 @@ Result<std::shared_ptr<grpc::Channel>> OpenChannel(const std::string& directory)
       const auto credentials,
       security::MakeChannelCredentials(ca, security::CertificateAndKey{certificate, key}));
   grpc::ChannelArguments arguments;
+  arguments.SetMaxReceiveMessageSize(kMaxMessageBytes);
   if (!profile.server_name.empty()) arguments.SetSslTargetNameOverride(profile.server_name);
   return grpc::CreateCustomChannel(profile.server, credentials, arguments);
 }

@@ -9,6 +9,9 @@
 namespace tributary::cli {
 namespace {
 
+constexpr std::chrono::seconds kStreamLife{
+    5};  // then keep_going is asked and the stream opened again
+
 constexpr std::chrono::seconds kReconnectPause{1};  // between two looks at keep_going
 
 bool HasEnded(const v1::CampaignStatus& status) {
@@ -27,6 +30,7 @@ Result<v1::CampaignStatus> FollowCampaign(
   bool seen = false;
   while (keep_going()) {
     grpc::ClientContext context;
+    context.set_deadline(std::chrono::system_clock::now() + kStreamLife);
     const auto reader = session.control().Watch(&context, request);
     v1::CampaignStatus status;
     while (reader->Read(&status)) {
@@ -37,6 +41,7 @@ Result<v1::CampaignStatus> FollowCampaign(
     if (HasEnded(status)) return status;
     // Before the first word an unreachable server is an error; afterwards it may be restarting.
     const bool away = finished.ok() || finished.code() == StatusCode::kUnavailable ||
+                      finished.code() == StatusCode::kDeadlineExceeded ||
                       finished.code() == StatusCode::kCancelled ||
                       finished.code() == StatusCode::kUnknown;
     if (!seen || !away) return finished.ok() ? UnavailableError("the server went away") : finished;

@@ -35,7 +35,7 @@ std::string Bar(std::int64_t step, std::int64_t steps) {
 std::string LossText(double loss) { return loss == 0 ? "" : Format("loss %.4f", loss); }
 
 std::string TaskLine(const v1::TaskStatus& task) {
-  const std::string head = Format("  %-16s %-9s %-12s", task.site().c_str(), task.kind().c_str(),
+  const std::string head = Format("  %-20s %-9s %-12s", task.site().c_str(), task.kind().c_str(),
                                   EscapeControl(task.phase()).c_str());
   if (task.kind() != "train") return head;
   return head + Format(" %s step %lld/%lld  %s", Bar(task.step(), task.steps()).c_str(),

@@ -20,10 +20,12 @@ constexpr std::chrono::milliseconds kStopInterval{100};
 constexpr std::chrono::seconds kAwaySaid{30};  // between two words about it
 constexpr int kSilentHeartbeats = 3;           // then the connection is given up
 constexpr int kStreamWindowBytes = 4 << 20;
+constexpr int kMaxMessageBytes = 64 << 20;  // an offer carries the adapter's whole manifest
 
 grpc::ChannelArguments TransportOptions(const std::string& server_name) {
   grpc::ChannelArguments arguments;
   if (!server_name.empty()) arguments.SetSslTargetNameOverride(server_name);
+  arguments.SetMaxReceiveMessageSize(kMaxMessageBytes);
   arguments.SetInt(GRPC_ARG_HTTP2_BDP_PROBE, 0);
   arguments.SetInt(GRPC_ARG_HTTP2_STREAM_LOOKAHEAD_BYTES, kStreamWindowBytes);
   arguments.SetInt(GRPC_ARG_KEEPALIVE_TIME_MS, 30'000);
@@ -244,9 +246,13 @@ void Agent::Handle(const v1::ServerMessage& message) {
 }
 
 void Agent::Answer(const v1::CampaignOffer& offer) {
-  Status status = CheckOffer(config_.policy, offer);
-  if (status.ok()) status = journal_->SaveOffer(offer);
+  const Status status = CheckOffer(config_.policy, offer);
   if (status.ok()) {
+    if (const Status saved = journal_->SaveOffer(offer); !saved.ok()) {
+      // No answer: the offer comes again with the next connection.
+      LogError("client", "an offer cannot be journaled", {{"reason", saved}});
+      return;
+    }
     offers_[offer.campaign()] = offer;
   } else if (offers_.erase(offer.campaign()) >
              0) {  // the policy has changed: nothing of it goes on

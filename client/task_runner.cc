@@ -86,6 +86,7 @@ void TaskRunner::Assign(const v1::CampaignOffer& offer, const v1::TaskAssignment
   {
     MutexLock lock(mutex_);
     if (stopping_ || active_.contains(assignment.task())) return;
+    closed_.erase(assignment.campaign());  // accepted again
     active_[assignment.task()] = task;
   }
   // Not journaled (a full disk): forgotten; the server assigns it again at the next connection.
@@ -161,7 +162,20 @@ bool TaskRunner::KeepGoing(const ActivePtr& task) {
   return !stopping_ && !task->cancelled;
 }
 
-Status TaskRunner::Save(const ActivePtr& task) { return parts_.journal.SaveTask(task->record); }
+// A journal that cannot be written (a full disk) is waited out: it says nothing about the task.
+Status TaskRunner::Save(const ActivePtr& task) {
+  Backoff backoff(kSubmitPause, kReportAgain);
+  while (true) {
+    const Status status = parts_.journal.SaveTask(task->record);
+    if (status.ok()) return status;
+    LogError("client", "the journal cannot be written; will try again", {{"reason", status}});
+    const auto until = std::chrono::steady_clock::now() + backoff.Next();
+    MutexLock lock(mutex_);
+    while (!stopping_ && !task->cancelled && changed_.WaitUntil(mutex_, until)) {
+    }
+    if (stopping_ || task->cancelled) return status;
+  }
+}
 
 void TaskRunner::Report(const ActivePtr& task, const std::string& phase,
                         const std::optional<ProgressLine>& line) {
@@ -426,25 +440,36 @@ Status TaskRunner::ReportLoss(const ActivePtr& task) {
   return SignAndKeep(task, std::move(statement));
 }
 
+// No job of the task runs any more, or goes on without us knowing. False when the daemon stops
+// before that is sure.
+bool TaskRunner::EndJob(const ActivePtr& task, const TaskWorkspace& workspace) {
+  const auto go_on = [this] {
+    MutexLock lock(mutex_);
+    return !stopping_;
+  };
+  if (task->record.phase == Phase::kSubmitting) {  // the scheduler may have it
+    const auto job = MakeJob(parts_.config.job, workspace, task->record.assignment, parts_.site);
+    auto found = parts_.jobs.Find(job.name);
+    while (!found.ok() && go_on()) {
+      MutexLock lock(mutex_);
+      if (!stopping_) (void)changed_.WaitFor(mutex_, kSubmitPause);
+      found = parts_.jobs.Find(job.name);
+    }
+    if (!found.ok()) return false;
+    if (*found) task->record.job = **found;
+  }
+  if (task->record.job.empty() || task->job_ended) return true;
+  const Status status = parts_.jobs.Cancel(task->record.job);
+  LogInfo("client", "job cancelled", {{"job", task->record.job}, {"result", status}});
+  if (status.code() == StatusCode::kNotFound || task->record.phase == Phase::kReady) return true;
+  // The directory stays in use until the job has gone.
+  return parts_.jobs.AwaitEnd(task->record.job, go_on, [](const JobStatus&) {}).has_value();
+}
+
 void TaskRunner::Forget(const ActivePtr& task, const TaskWorkspace& workspace) {
   const std::string& id = task->record.assignment.task();
-  if (task->record.phase == Phase::kSubmitting) {
-    const auto job = MakeJob(parts_.config.job, workspace, task->record.assignment, parts_.site);
-    const auto found = parts_.jobs.Find(job.name);
-    if (found.ok() && *found) task->record.job = **found;
-  }
-  if (!task->record.job.empty() && !task->job_ended) {
-    const Status status = parts_.jobs.Cancel(task->record.job);
-    LogInfo("client", "job cancelled", {{"job", task->record.job}, {"result", status}});
-    // The directory stays in use until the job has gone.
-    (void)parts_.jobs.AwaitEnd(
-        task->record.job,
-        [&] {
-          MutexLock lock(mutex_);
-          return !stopping_ && task->record.phase != Phase::kReady;
-        },
-        [](const JobStatus&) {});
-  }
+  if (!EndJob(task, workspace))
+    return;  // stopping: the journal has it, the server withdraws it again
   for (const Status& status : {workspace.Remove(), parts_.journal.RemoveTask(id)}) {
     if (!status.ok()) LogWarning("client", "clean-up failed", {{"task", id}, {"reason", status}});
   }

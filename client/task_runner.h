@@ -79,6 +79,7 @@ class TaskRunner {
   Status SignAndKeep(const ActivePtr& task, v1::Statement statement);
   void Deliver(const ActivePtr& task, const TaskWorkspace& workspace);
   Status ReportLoss(const ActivePtr& task);
+  bool EndJob(const ActivePtr& task, const TaskWorkspace& workspace);
   void Forget(const ActivePtr& task, const TaskWorkspace& workspace);
   void RemoveOldVersions(const TaskWorkspace& workspace);
 

@@ -44,6 +44,7 @@ class Transfer::Call {
   explicit Call(const Transfer& transfer) : transfer_(transfer) {
     MutexLock lock(transfer_.mutex_);
     transfer_.calls_.insert(&context_);
+    if (transfer_.cancelled_) context_.TryCancel();
   }
   ~Call() {
     MutexLock lock(transfer_.mutex_);
@@ -60,6 +61,7 @@ class Transfer::Call {
 
 void Transfer::CancelCalls() const {
   MutexLock lock(mutex_);
+  cancelled_ = true;
   for (grpc::ClientContext* context : calls_) context->TryCancel();
 }
 
@@ -126,6 +128,7 @@ Status Transfer::DownloadOnce(const Digest& digest, std::uint64_t bytes, const s
   const grpc::Status finished = reader->Finish();
   if (!status.ok()) return status;
   if (!finished.ok()) return FromGrpc(finished);
+  if (fdatasync(file.get()) != 0) return ErrnoError("fdatasync " + part, errno);
   if (offset != bytes || hash.Finish() != digest) {
     TRIBUTARY_RETURN_IF_ERROR(RemoveFile(part));
     return DataLossError("blob " + digest.ToHex() + " arrived damaged; it is fetched again");

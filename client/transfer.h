@@ -33,7 +33,7 @@ class Transfer {
   Status Upload(const std::string& path, const Digest& digest, std::uint64_t bytes,
                 const std::string& task, const KeepGoing& keep_going) const;
 
-  // Ends the calls under way: they return soon. For a caller that stops.
+  // Ends the calls under way and all later ones: they return soon. For a caller that stops.
   void CancelCalls() const;
 
  private:
@@ -50,6 +50,7 @@ class Transfer {
   const std::shared_ptr<grpc::Channel> channel_;
   const std::unique_ptr<v1::Federation::Stub> stub_;
   mutable Mutex mutex_;
+  mutable bool cancelled_ TRIBUTARY_GUARDED_BY(mutex_) = false;
   mutable std::set<grpc::ClientContext*> calls_ TRIBUTARY_GUARDED_BY(mutex_);
 };
 

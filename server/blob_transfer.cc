@@ -57,7 +57,8 @@ class UploadReactor final : public grpc::ServerReadReactor<v1::UploadRequest> {
                                        if (!status.ok()) return Refuse(status);
                                        parts_.uploads.Enter([this] {
                                          admitted_ = true;
-                                         Begin();
+                                         // What an earlier connection left is hashed first.
+                                         parts_.workers.Submit([this] { Begin(); });
                                        });
                                      });
   }

@@ -194,9 +194,9 @@ void CampaignStep::OpenRound() {
       PacingOf(campaign_)->Plan({.round = round.number,
                                  .eligible = AcceptedSites(),
                                  .seed = SeedFor(campaign_.file.seed, round.number, "plan")});
-  if (plan.sites.empty()) {  // all have withdrawn since the last round
-    return Pause("no site takes part in round " + std::to_string(round.number) +
-                 "; resume when one accepts the campaign again");
+  if (plan.sites.empty()) {  // sites have withdrawn since the last round
+    return Pause("too few sites take part in round " + std::to_string(round.number) +
+                 "; resume when more accept the campaign again");
   }
   StartPhase(CampaignPhase::kTraining, plan.deadline);
   campaign_.note.clear();

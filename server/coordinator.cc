@@ -88,13 +88,18 @@ void Coordinator::Perform(const Action& action, const State& state) {
     v1::ServerMessage message;
     message.mutable_cancel()->set_task(cancel->task);
     message.mutable_cancel()->set_reason(cancel->reason);
+    {
+      MutexLock lock(mutex_);
+      progress_.erase(ProgressKey(cancel->site, cancel->task));
+    }
     sessions_.Send(cancel->site, std::move(message));
   } else if (const auto* ack = std::get_if<AcknowledgeReport>(&action)) {
     SendAck(*ack);
   } else if (const auto* aggregate = std::get_if<AggregateRound>(&action)) {
     Aggregate(*aggregate, state);
   } else if (const auto* remove = std::get_if<RemoveBlobs>(&action)) {
-    const std::set<Digest> referenced = ReferencedBlobs(state);
+    std::set<Digest> referenced = ReferencedBlobs(state);
+    for (const auto& [task, digest] : judging_) referenced.insert(digest);
     std::vector<Digest> digests;
     for (const Digest& digest : remove->digests) {
       if (!referenced.contains(digest)) digests.push_back(digest);
@@ -128,11 +133,10 @@ void Coordinator::Aggregate(const AggregateRound& action, const State& state) {
           "engine", "a round could not be aggregated",
           {{"campaign", failed->campaign}, {"round", failed->round}, {"reason", failed->reason}});
     }
-    // Queued before the event, hence run before it: a resume may order the same fold again.
-    runner_->Read([this, key = std::pair(work.campaign, work.round)](const State&) {
+    // Answered before any action of the same batch: a resume may order the same fold again.
+    runner_->PostUntilDurable(std::move(event), [this, key = std::pair(work.campaign, work.round)] {
       aggregating_.erase(key);
     });
-    runner_->PostUntilDurable(std::move(event));
   });
 }
 
@@ -185,10 +189,8 @@ void Coordinator::HandleMessage(const std::string& site, const std::string& cert
       const v1::CampaignAnswer& answer = message.campaign_answer();
       LogInfo("engine", answer.accepted() ? "campaign accepted" : "campaign refused",
               {{"campaign", answer.campaign()}, {"site", site}, {"reason", answer.reason()}});
-      // A refusal by Check is a repetition or a campaign that ended meanwhile: nothing to do.
-      return runner_->Post(CampaignAnswered{answer.campaign(), site, answer.accepted(),
-                                            Excerpt(answer.reason(), 500)},
-                           nullptr);
+      return runner_->PostUntilDurable(CampaignAnswered{answer.campaign(), site, answer.accepted(),
+                                                        Excerpt(answer.reason(), 500)});
     }
     case v1::ClientMessage::kProgress: {
       MutexLock lock(mutex_);
@@ -218,6 +220,11 @@ void Coordinator::HandleReport(const std::string& site, const std::string& certi
 void Coordinator::JudgeReport(const std::string& site, const std::string& certificate_pem,
                               v1::TaskReport report, const State& state) {
   if (const auto verdict = VerdictOf(state, site, report.task())) return SendAck(*verdict);
+  v1::Statement statement;  // not believed yet: only its digest is kept from removal meanwhile
+  if (!statement.ParseFromString(report.statement())) statement.Clear();
+  const auto digest = Digest::FromHex(statement.digest());
+  // A report that is repeated while it is judged is dropped.
+  if (!judging_.emplace(report.task(), digest.ok() ? *digest : Digest{}).second) return;
   ExpectedReport expected{*state.FindTask(report.task()), {}};
   const Campaign& campaign = state.campaigns.at(expected.task.campaign);
   expected.global_digest =
@@ -228,9 +235,10 @@ void Coordinator::JudgeReport(const std::string& site, const std::string& certif
         if (!outcome.ok()) {
           LogWarning("engine", "a report cannot be judged now; the site will repeat it",
                      {{"task", report.task()}, {"error", outcome.status()}});
-          return;
+          return DoneJudging(report.task());
         }
         if (std::holds_alternative<Resend>(*outcome)) {
+          DoneJudging(report.task());
           return SendAck({site, report.task(), false, ""}, /*resend=*/true);
         }
         Event event = std::get<Event>(std::move(*outcome));
@@ -241,6 +249,7 @@ void Coordinator::JudgeReport(const std::string& site, const std::string& certif
           LogInfo("engine", "update accepted", {{"task", report.task()}, {"site", site}});
         }
         runner_->Post(std::move(event), [this, site, task = report.task()](const Status& status) {
+          judging_.erase(task);
           if (status.ok()) return;  // the engine acknowledged it
           // The round closed meanwhile, or the report came twice: say what became of the task.
           runner_->Read([this, site, task](const State& now) {
@@ -248,6 +257,10 @@ void Coordinator::JudgeReport(const std::string& site, const std::string& certif
           });
         });
       });
+}
+
+void Coordinator::DoneJudging(const std::string& task) {
+  runner_->Read([this, task](const State&) { judging_.erase(task); });
 }
 
 std::map<std::string, v1::TaskProgress> Coordinator::Progress() const {

@@ -66,6 +66,7 @@ class Coordinator final : public ActionSink {
                     v1::TaskReport report);
   void JudgeReport(const std::string& site, const std::string& certificate_pem,
                    v1::TaskReport report, const State& state);
+  void DoneJudging(const std::string& task);
   void SendAck(const AcknowledgeReport& ack, bool resend = false);
   Result<Manifest> ManifestOf(const Campaign& campaign);
 
@@ -78,6 +79,7 @@ class Coordinator final : public ActionSink {
   // The engine's thread only.
   std::map<std::string, Manifest> manifests_;
   std::set<std::pair<std::string, std::int64_t>> aggregating_;
+  std::map<std::string, Digest> judging_;  // task -> update of a report under judgement: must stay
   Timestamp last_notify_;
   bool notify_due_ = false;
 

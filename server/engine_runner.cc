@@ -74,44 +74,33 @@ void EngineRunner::Read(std::function<void(const State&)> work) {
   Enqueue({std::nullopt, nullptr, std::move(work)});
 }
 
-void EngineRunner::PostUntilDurable(Event event) {
-  Post(event, [this, event](const Status& status) {
-    const bool refused = status.code() == StatusCode::kNotFound ||
-                         status.code() == StatusCode::kAlreadyExists ||
-                         status.code() == StatusCode::kInvalidArgument ||
-                         status.code() == StatusCode::kFailedPrecondition;
-    if (status.ok()) return;
-    LogWarning("engine", refused ? "event refused" : "event not journaled; will try again",
-               {{"error", status}});
-    if (refused) return;
-    MutexLock lock(mutex_);
-    retries_.push_back({event,
-                        [this, event](const Status& again) {
-                          if (again.code() == StatusCode::kResourceExhausted ||
-                              again.code() == StatusCode::kInternal) {
-                            PostUntilDurable(event);
-                          }
-                        },
-                        nullptr});
-  });
+void EngineRunner::PostUntilDurable(Event event, std::function<void()> settled) {
+  Done done = [this, event, settled](const Status& status) {
+    if (status.code() != StatusCode::kUnavailable) {  // durable, or refused by Check
+      if (settled) settled();
+      return;
+    }
+    MutexLock lock(mutex_);  // the journal cannot be written now
+    if (!stopping_) retries_.emplace_back(event, settled);
+  };
+  Post(std::move(event), std::move(done));
 }
 
 void EngineRunner::Loop() {
   auto next_retry = std::chrono::steady_clock::now();
   while (true) {
     std::deque<Item> items;
+    std::deque<std::pair<Event, std::function<void()>>> retries;
     bool stopping = false;
     {
       MutexLock lock(mutex_);
       if (queue_.empty() && !stopping_) wake_.WaitFor(mutex_, kTick);
       items.swap(queue_);
       stopping = stopping_;
-      if (!retries_.empty() && std::chrono::steady_clock::now() >= next_retry) {
-        for (Item& item : retries_) items.push_back(std::move(item));
-        retries_.clear();
-        next_retry = std::chrono::steady_clock::now() + kRetryPause;
-      }
+      if (std::chrono::steady_clock::now() >= next_retry) retries.swap(retries_);
     }
+    if (!retries.empty()) next_retry = std::chrono::steady_clock::now() + kRetryPause;
+    for (auto& [event, settled] : retries) PostUntilDurable(std::move(event), std::move(settled));
     if (!stopping) AddDeadlineEvent(&items);
     if (items.empty()) {
       sink_.Tick(state_, false);
@@ -152,7 +141,10 @@ void EngineRunner::Process(std::deque<Item> items) {
     answers.emplace_back(std::move(item.done), std::move(status));
   }
   if (!entries.empty()) {
-    if (const Status status = journal_.Append(entries); !status.ok()) {
+    if (const Status appended = journal_.Append(entries); !appended.ok()) {
+      // One code for "not now", whatever the disk says: unlike a refusal by Check, it may be tried
+      // again.
+      const Status status = UnavailableError(appended.message());
       LogError("engine", "the journal cannot be written; nothing is lost, senders will repeat",
                {{"error", status}});
       for (auto& [done, answer] : answers) {

@@ -43,9 +43,10 @@ class EngineRunner {
   // with the outcome: OK means durable.
   using Done = std::function<void(const Status&)>;
   void Post(Event event, Done done);
-  // Posts until it is durable or refused by Check: for events of the server itself, when the disk
-  // is full for a while.
-  void PostUntilDurable(Event event);
+  // Posts until it is durable or refused by Check: for events that nobody repeats, when the disk is
+  // full for a while. Then calls `settled` (may be null) on the engine's thread, before the actions
+  // of the event.
+  void PostUntilDurable(Event event, std::function<void()> settled = nullptr);
   // Runs `work` on the engine's thread with the state as it then is. Must be short.
   void Read(std::function<void(const State&)> work);
   // A page of journal entries after sequence number `after`, oldest first, empty at the end; blocks
@@ -76,7 +77,8 @@ class EngineRunner {
   Mutex mutex_;
   CondVar wake_;
   std::deque<Item> queue_ TRIBUTARY_GUARDED_BY(mutex_);
-  std::deque<Item> retries_ TRIBUTARY_GUARDED_BY(mutex_);  // posted again after a pause
+  // Posted again after a pause.
+  std::deque<std::pair<Event, std::function<void()>>> retries_ TRIBUTARY_GUARDED_BY(mutex_);
   bool stopping_ TRIBUTARY_GUARDED_BY(mutex_) = false;
 };
 

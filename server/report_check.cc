@@ -13,6 +13,7 @@ namespace tributary::server {
 namespace {
 
 constexpr int kMaxMetrics = 1000;
+constexpr std::size_t kMaxMessage = 500;
 
 std::string Hex(std::string_view bytes) {
   static constexpr char kHex[] = "0123456789abcdef";
@@ -91,7 +92,7 @@ Result<std::variant<Event, Resend>> CheckReport(const v1::TaskReport& report,
   using Outcome = std::variant<Event, Resend>;
   const Task& task = expected.task;
   const auto refuse = [&](const std::string& reason) -> Outcome {
-    return Event(TaskFailed{task.id, "refused: " + reason});
+    return Event(TaskFailed{task.id, "refused: " + Excerpt(reason, kMaxMessage)});
   };
   if (const Status status =
           security::Verify(site_certificate_pem, report.statement(), report.signature());
@@ -106,9 +107,10 @@ Result<std::variant<Event, Resend>> CheckReport(const v1::TaskReport& report,
     return refuse(status.message());
   }
   if (statement.outcome() != v1::OUTCOME_COMPLETE && statement.outcome() != v1::OUTCOME_PARTIAL) {
-    return Outcome(Event(TaskFailed{task.id, EscapeControl(statement.message())}));
+    return Outcome(Event(TaskFailed{task.id, Excerpt(statement.message(), kMaxMessage)}));
   }
   ReportFacts facts = FromStatement(statement);
+  facts.message = Excerpt(facts.message, kMaxMessage);
   facts.statement_hex = Hex(report.statement());
   facts.signature_hex = Hex(report.signature());
   facts.bytes = 0;  // measured below, never taken from the statement
@@ -119,6 +121,9 @@ Result<std::variant<Event, Resend>> CheckReport(const v1::TaskReport& report,
     const std::string global = blobs.PathOf(expected.global_digest);
     if (!PathExists(global)) return UnavailableError("the global adapter is not readable");
     if (const Status status = CheckUpdate(blobs.PathOf(*digest), global); !status.ok()) {
+      if (status.code() == StatusCode::kNotFound) return Outcome(Resend{});
+      // Anything but a bad update is this server's trouble, and no reason to lose the update.
+      if (status.code() != StatusCode::kInvalidArgument) return status;
       return refuse(status.message());
     }
     TRIBUTARY_ASSIGN_OR_RETURN(facts.bytes, blobs.SizeOf(*digest));

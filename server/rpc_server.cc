@@ -65,6 +65,13 @@ struct RpcServer::Parts {
     coordinator = std::make_unique<Coordinator>(clock, blobs, *workers);
   }
 
+  // Also when a start fails half-way: nothing may run that uses what goes first.
+  ~Parts() {
+    grpc.reset();
+    if (runner) runner->Stop();
+    workers.reset();
+  }
+
   SystemClock clock;
   BlobStore blobs;
   AdmissionGate upload_gate;

@@ -14,8 +14,10 @@ class SynchronousPacing final : public Pacing {
 
   RoundPlan Plan(const PlanInput& input) const override {
     RoundPlan plan;
-    for (const std::string& site : Select(input)) plan.sites.push_back({site, steps_, 1.0});
     plan.deadline = pacing_.deadline;
+    const std::vector<std::string> sites = Select(input);
+    if (static_cast<std::int64_t>(sites.size()) < pacing_.quorum) return plan;  // could never close
+    for (const std::string& site : sites) plan.sites.push_back({site, steps_, 1.0});
     return plan;
   }
 

@@ -20,8 +20,8 @@ class TokenStore {
   // The token's text, for its bearer only; it cannot be had again.
   Result<std::string> Create(security::Role role, const std::string& name, Timestamp now,
                              std::chrono::seconds valid);
-  // Calls `use` with whom the token is for; when that succeeds, marks the token as used, durably. Unauthenticated, with the
-  // reason, when it cannot be used.
+  // Calls `use` with whom the token is for; when that succeeds, marks the token as used, durably.
+  // Unauthenticated, with the reason, when it cannot be used.
   Result<security::TokenRecord> Redeem(
       const std::string& token, Timestamp now,
       const std::function<Status(const security::TokenRecord&)>& use);

@@ -18,11 +18,12 @@ namespace tributary {
 // A directory for one test; gone afterwards.
 class TestDirectory {
  public:
+  TestDirectory() : directory_(std::move(TemporaryDirectory::Create("tributary-test-")).value()) {}
   const std::string& path() const { return directory_.path(); }
   std::string operator/(std::string_view name) const { return JoinPath(path(), name); }
 
  private:
-  TemporaryDirectory directory_ = std::move(TemporaryDirectory::Create("tributary-test-")).value();
+  TemporaryDirectory directory_;
 };
 
 struct NamedFloats {

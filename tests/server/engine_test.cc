@@ -280,19 +280,45 @@ TEST(EngineTest, CancellingATrainingRoundTellsTheSites) {
             "ack b c.r1.b.t1 no: the campaign is cancelled");
 }
 
-TEST(EngineTest, NobodyTakingPartAnyMorePausesBeforeTheNextRound) {
+TEST(EngineTest, ASiteThatChangesItsMindLosesItsTasks) {
   EngineHarness engine;
-  engine.Start({"a", "b"}, "pacing: {rounds: 2, quorum: 1}\n");
+  engine.Start({"a", "b"}, "pacing: {quorum: 1, attempts: 3}\n");
+  EXPECT_THAT(engine.Answer("a", false, "maintenance"),
+              ElementsAre("cancel a c.r1.a.t1: the site refuses the campaign: maintenance"));
+  EXPECT_EQ(engine.task("c.r1.a.t1").phase, TaskPhase::kFailed);
+  EXPECT_THAT(engine.Update("c.r1.b.t1"), Contains("aggregate c 1"));
+  EXPECT_THAT(engine.Publish(1), Not(Contains("assign a c.r2.a.t1")));
+  EXPECT_THAT(engine.campaign().rounds[1].sites, ElementsAre("b"));
+}
+
+TEST(EngineTest, ASiteThatComesBackToAFailedRoundIsTriedAgain) {
+  EngineHarness engine;
+  engine.Start({"a"});
   engine.Answer("a", false, "maintenance");
-  engine.Answer("b", false, "maintenance");
-  engine.Update("c.r1.a.t1");
-  engine.Update("c.r1.b.t1");
-  EXPECT_THAT(engine.Publish(1), Not(Contains("aggregate c 2")));
-  EXPECT_EQ(engine.campaign().rounds.size(), 1u);
+  EXPECT_THAT(engine.campaign().note, HasSubstr("a: the site refuses the campaign: maintenance"));
+  engine.Do(CampaignResumed{"c", "lena"});  // still refused: nothing to try
   EXPECT_TRUE(engine.campaign().paused);
-  EXPECT_THAT(engine.campaign().note, HasSubstr("no site takes part"));
   engine.Answer("a", true);
-  EXPECT_THAT(engine.Do(CampaignResumed{"c", "lena"}), ElementsAre("assign a c.r2.a.t1"));
+  EXPECT_THAT(engine.Do(CampaignResumed{"c", "lena"}), ElementsAre("assign a c.r1.a.t2"));
+}
+
+TEST(EngineTest, TooFewSitesPauseTheCampaignBeforeTheNextRound) {
+  for (const char* quorum : {"0", "1", "2"}) {
+    EngineHarness engine;
+    engine.Start({"a", "b"}, std::string("pacing: {rounds: 2, quorum: ") + quorum + "}\n");
+    engine.Update("c.r1.a.t1");
+    engine.Update("c.r1.b.t1");
+    engine.Answer("a", false, "maintenance");
+    if (*quorum != '2') engine.Answer("b", false, "maintenance");
+    engine.Publish(1);
+    EXPECT_EQ(engine.phase(), CampaignPhase::kPlanning);
+    EXPECT_EQ(engine.campaign().rounds.size(), 1u);
+    EXPECT_TRUE(engine.campaign().paused);
+    EXPECT_EQ(engine.campaign().note,
+              "too few sites take part in round 2; resume when more accept the campaign again");
+    engine.Answer("a", true);
+    EXPECT_THAT(engine.Do(CampaignResumed{"c", "lena"}), Contains("assign a c.r2.a.t1"));
+  }
 }
 
 TEST(EngineCheckTest, RefusesRepetitions) {

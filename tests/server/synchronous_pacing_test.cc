@@ -65,6 +65,12 @@ TEST(SynchronousPacingTest, PlansTheCampaignsStepsForEverySite) {
   EXPECT_TRUE(pacing->Plan({.round = 1, .eligible = {}, .seed = 1}).sites.empty());
 }
 
+TEST(SynchronousPacingTest, PlansNobodyWhenTheQuorumIsOutOfReach) {
+  const auto pacing = MakeSynchronousPacing(File(0, 2));
+  EXPECT_TRUE(pacing->Plan({.round = 1, .eligible = {"a"}, .seed = 1}).sites.empty());
+  EXPECT_EQ(pacing->Plan({.round = 1, .eligible = {"a", "b"}, .seed = 1}).sites.size(), 2u);
+}
+
 TEST(SynchronousPacingTest, SelectsASeededSortedSubset) {
   const auto pacing = MakeSynchronousPacing(File(2, 0));
   const std::vector<std::string> eligible = {"a", "b", "c", "d"};
