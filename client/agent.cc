@@ -20,6 +20,7 @@ constexpr std::chrono::milliseconds kStopInterval{100};
 constexpr std::chrono::seconds kAwaySaid{30};  // between two words about it
 constexpr int kSilentHeartbeats = 3;           // then the connection is given up
 constexpr int kStreamWindowBytes = 4 << 20;
+constexpr int kFrameBytes = 1 << 20;
 constexpr int kMaxMessageBytes = 64 << 20;  // an offer carries the adapter's whole manifest
 
 grpc::ChannelArguments TransportOptions(const std::string& server_name) {
@@ -28,6 +29,7 @@ grpc::ChannelArguments TransportOptions(const std::string& server_name) {
   arguments.SetMaxReceiveMessageSize(kMaxMessageBytes);
   arguments.SetInt(GRPC_ARG_HTTP2_BDP_PROBE, 0);
   arguments.SetInt(GRPC_ARG_HTTP2_STREAM_LOOKAHEAD_BYTES, kStreamWindowBytes);
+  arguments.SetInt(GRPC_ARG_HTTP2_MAX_FRAME_SIZE, kFrameBytes);
   arguments.SetInt(GRPC_ARG_KEEPALIVE_TIME_MS, 30'000);
   arguments.SetInt(GRPC_ARG_KEEPALIVE_TIMEOUT_MS, 20'000);
   arguments.SetInt(GRPC_ARG_MAX_RECONNECT_BACKOFF_MS, 10'000);

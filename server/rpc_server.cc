@@ -19,6 +19,7 @@ constexpr int kMaxMessageBytes = 4 << 20;
 // Flow control windows are set here instead of probed: probing lets buffers grow with each
 // uploading stream.
 constexpr int kStreamWindowBytes = 4 << 20;
+constexpr int kFrameBytes = 1 << 20;  // without probing it would stay at 16 KiB
 constexpr std::int64_t kStalePartSeconds = 7 * 86400;
 
 struct KeyMaterial {
@@ -45,6 +46,7 @@ void SetTransportOptions(grpc::ServerBuilder* builder) {
   builder->SetMaxReceiveMessageSize(kMaxMessageBytes);
   builder->AddChannelArgument(GRPC_ARG_HTTP2_BDP_PROBE, 0);
   builder->AddChannelArgument(GRPC_ARG_HTTP2_STREAM_LOOKAHEAD_BYTES, kStreamWindowBytes);
+  builder->AddChannelArgument(GRPC_ARG_HTTP2_MAX_FRAME_SIZE, kFrameBytes);
   // Half-open connections are found within a minute; clients may ping as often as they like while
   // they have a stream.
   builder->AddChannelArgument(GRPC_ARG_KEEPALIVE_TIME_MS, 30'000);
