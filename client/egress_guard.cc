@@ -1,7 +1,9 @@
 #include "client/egress_guard.h"
 
 #include <algorithm>
+#include <bit>
 #include <cmath>
+#include <cstdint>
 #include <span>
 #include <vector>
 
@@ -20,13 +22,15 @@ Status AppendDelta(const SafetensorsEntry& entry, const SafetensorsFile& trained
   const std::span<const float> x = global.Floats(*global.Find(entry.spec.name));
   for (std::size_t at = 0; at < y.size(); at += kBlock) {
     const std::size_t count = std::min(kBlock, y.size() - at);
-    float check = 0;  // stays 0 unless a delta is NaN or infinite
+    // The largest magnitude as bits, which order as the numbers do; NaN and infinity are the
+    // largest.
+    std::uint32_t largest = 0;
     for (std::size_t i = 0; i < count; ++i) {
       const float delta = y[at + i] - x[at + i];
       (*block)[i] = delta;
-      check += delta * 0.0F;
+      largest = std::max(largest, std::bit_cast<std::uint32_t>(delta) & 0x7fffffffU);
     }
-    if (!std::isfinite(check)) {
+    if (!std::isfinite(std::bit_cast<float>(largest))) {
       return InvalidArgumentError("tensor " + entry.spec.name +
                                   " holds a value that is not finite");
     }

@@ -109,10 +109,11 @@ Status Transfer::DownloadOnce(const Digest& digest, std::uint64_t bytes, const s
   v1::DownloadRequest request;
   request.set_digest(digest.ToHex());
   request.set_offset(offset);
-  const auto reader = stub_->Download(call.context(), request);
+  const auto stream = stub_->Download(call.context());
+  stream->Write(request);
   v1::Chunk chunk;
   Status status;
-  while (status.ok() && reader->Read(&chunk)) {
+  while (status.ok() && offset < bytes && stream->Read(&chunk)) {
     const std::string& data = chunk.data();
     if (data.size() > bytes - std::min(bytes, offset))
       status = DataLossError("more bytes than announced");
@@ -125,7 +126,9 @@ Status Transfer::DownloadOnce(const Digest& digest, std::uint64_t bytes, const s
     if (!keep_going()) status = CancelledError("download was given up");
   }
   if (!status.ok()) call.context()->TryCancel();
-  const grpc::Status finished = reader->Finish();
+  stream->WritesDone();  // all is here: the next may have this place
+  while (stream->Read(&chunk)) status = DataLossError("more bytes than announced");
+  const grpc::Status finished = stream->Finish();
   if (!status.ok()) return status;
   if (!finished.ok()) return FromGrpc(finished);
   if (fdatasync(file.get()) != 0) return ErrnoError("fdatasync " + part, errno);

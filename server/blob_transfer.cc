@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <atomic>
 #include <cerrno>
 
 #include "core/log.h"
@@ -18,8 +19,9 @@ constexpr std::size_t kChunkBytes = std::size_t{1} << 20;
 // comes, so there is no lock; gRPC keeps the object until Finish was called and OnDone ran.
 class UploadReactor final : public grpc::ServerReadReactor<v1::UploadRequest> {
  public:
-  UploadReactor(TransferParts& parts, security::Identity who, v1::UploadResponse* response)
-      : parts_(parts), who_(std::move(who)), response_(response) {
+  UploadReactor(TransferParts& parts, grpc::CallbackServerContext& context, security::Identity who,
+                v1::UploadResponse* response)
+      : parts_(parts), context_(context), who_(std::move(who)), response_(response) {
     StartRead(&request_);
   }
 
@@ -29,10 +31,12 @@ class UploadReactor final : public grpc::ServerReadReactor<v1::UploadRequest> {
     const std::string& data = request_.data();
     const Status status = receiver_->Append(std::as_bytes(std::span(data)));
     if (!status.ok()) return Refuse(status);
+    moving_->Moved(data.size());
     StartRead(&request_);
   }
 
   void OnDone() override {
+    moving_.reset();
     receiver_.reset();
     if (admitted_) parts_.uploads.Leave();
     delete this;
@@ -72,6 +76,7 @@ class UploadReactor final : public grpc::ServerReadReactor<v1::UploadRequest> {
                                  "; ask UploadStatus"));
     }
     receiver_ = std::move(*receiver);
+    moving_ = parts_.stalls.Watch("upload from " + who_.name, [this] { context_.TryCancel(); });
     StartSendInitialMetadata();  // the sender waits for it: its turn has come
     StartRead(&request_);
   }
@@ -94,30 +99,37 @@ class UploadReactor final : public grpc::ServerReadReactor<v1::UploadRequest> {
   }
 
   TransferParts& parts_;
+  grpc::CallbackServerContext& context_;
   const security::Identity who_;
   v1::UploadResponse* response_;
   v1::UploadRequest request_;
   v1::UploadHeader header_;
   Digest digest_;
   std::unique_ptr<BlobReceiver> receiver_;
+  std::unique_ptr<StallWatch::Transfer> moving_;
   bool admitted_ = false;
 };
 
-class DownloadReactor final : public grpc::ServerWriteReactor<v1::Chunk> {
+// Reads and writes may call back at the same time once Begin() ran; only their two ends meet, in
+// HalfDone().
+class DownloadReactor final : public grpc::ServerBidiReactor<v1::DownloadRequest, v1::Chunk> {
  public:
-  DownloadReactor(TransferParts& parts, const security::Identity& who,
-                  const v1::DownloadRequest& request)
-      : parts_(parts), offset_(request.offset()) {
-    const auto digest = Digest::FromHex(request.digest());
-    if (!digest.ok()) {
-      Finish(ToGrpc(digest.status()));
-      return;
-    }
+  DownloadReactor(TransferParts& parts, grpc::CallbackServerContext& context,
+                  security::Identity who)
+      : parts_(parts), context_(context), who_(std::move(who)) {
+    StartRead(&request_);
+  }
+
+  void OnReadDone(bool ok) override {
+    if (moving_) return HalfDone();  // the peer has all, or is gone, or says more than it should
+    if (!ok) return Finish({grpc::StatusCode::CANCELLED, "the peer went away"});
+    const auto digest = Digest::FromHex(request_.digest());
+    if (!digest.ok()) return Finish(ToGrpc(digest.status()));
     parts_.coordinator.AuthorizeBlob(
-        who, *digest, Coordinator::BlobUse::kRead, "",
-        [this, digest = *digest, name = who.name](const Status& status) {
+        who_, *digest, Coordinator::BlobUse::kRead, "",
+        [this, digest = *digest](const Status& status) {
           if (!status.ok()) {
-            LogWarning("rpc", "download refused", {{"from", name}, {"reason", status}});
+            LogWarning("rpc", "download refused", {{"from", who_.name}, {"reason", status}});
             return Finish(ToGrpc(status));
           }
           parts_.downloads.Enter([this, digest] {
@@ -129,10 +141,12 @@ class DownloadReactor final : public grpc::ServerWriteReactor<v1::Chunk> {
 
   void OnWriteDone(bool ok) override {
     if (!ok) return Finish({grpc::StatusCode::CANCELLED, "the peer went away"});
+    moving_->Moved(chunk_.data().size());
     Next();
   }
 
   void OnDone() override {
+    moving_.reset();
     if (admitted_) parts_.downloads.Leave();
     delete this;
   }
@@ -142,14 +156,17 @@ class DownloadReactor final : public grpc::ServerWriteReactor<v1::Chunk> {
     const auto size = parts_.blobs.SizeOf(digest);
     if (!size.ok()) return Finish(ToGrpc(size.status()));
     size_ = *size;
+    offset_ = request_.offset();
     auto file = OpenFile(parts_.blobs.PathOf(digest), O_RDONLY);
     if (!file.ok()) return Finish(ToGrpc(file.status()));
     file_ = *std::move(file);
+    moving_ = parts_.stalls.Watch("download by " + who_.name, [this] { context_.TryCancel(); });
+    StartRead(&request_);
     Next();
   }
 
   void Next() {
-    if (offset_ >= size_) return Finish(grpc::Status::OK);
+    if (offset_ >= size_) return HalfDone();
     std::string* data = chunk_.mutable_data();
     data->resize(std::min<std::uint64_t>(kChunkBytes, size_ - offset_));
     const ssize_t got = pread(file_.get(), data->data(), data->size(), static_cast<off_t>(offset_));
@@ -159,26 +176,35 @@ class DownloadReactor final : public grpc::ServerWriteReactor<v1::Chunk> {
     StartWrite(&chunk_);
   }
 
+  void HalfDone() {
+    if (halves_left_.fetch_sub(1) == 1) Finish(grpc::Status::OK);
+  }
+
   TransferParts& parts_;
-  std::uint64_t offset_;
+  grpc::CallbackServerContext& context_;
+  const security::Identity who_;
+  v1::DownloadRequest request_;
+  std::uint64_t offset_ = 0;
   std::uint64_t size_ = 0;
   FileDescriptor file_;
   v1::Chunk chunk_;
+  std::unique_ptr<StallWatch::Transfer> moving_;
+  std::atomic<int> halves_left_{2};
   bool admitted_ = false;
 };
 
 }  // namespace
 
 grpc::ServerReadReactor<v1::UploadRequest>* StartUpload(TransferParts& parts,
+                                                        grpc::CallbackServerContext& context,
                                                         const security::Identity& who,
                                                         v1::UploadResponse* response) {
-  return new UploadReactor(parts, who, response);
+  return new UploadReactor(parts, context, who, response);
 }
 
-grpc::ServerWriteReactor<v1::Chunk>* StartDownload(TransferParts& parts,
-                                                   const security::Identity& who,
-                                                   const v1::DownloadRequest& request) {
-  return new DownloadReactor(parts, who, request);
+grpc::ServerBidiReactor<v1::DownloadRequest, v1::Chunk>* StartDownload(
+    TransferParts& parts, grpc::CallbackServerContext& context, const security::Identity& who) {
+  return new DownloadReactor(parts, context, who);
 }
 
 }  // namespace tributary::server

@@ -6,6 +6,7 @@
 #include "core/blob_store.h"
 #include "security/identity.h"
 #include "server/coordinator.h"
+#include "server/stall_watch.h"
 #include "server/worker_pool.h"
 #include "tributary/v1/federation.pb.h"
 
@@ -18,15 +19,16 @@ struct TransferParts {
   WorkerPool& workers;
   AdmissionGate& uploads;
   AdmissionGate& downloads;
+  StallWatch& stalls;
   std::uint64_t max_upload_bytes = 0;
 };
 
 // Each deletes itself when the call is over.
 grpc::ServerReadReactor<v1::UploadRequest>* StartUpload(TransferParts& parts,
+                                                        grpc::CallbackServerContext& context,
                                                         const security::Identity& who,
                                                         v1::UploadResponse* response);
-grpc::ServerWriteReactor<v1::Chunk>* StartDownload(TransferParts& parts,
-                                                   const security::Identity& who,
-                                                   const v1::DownloadRequest& request);
+grpc::ServerBidiReactor<v1::DownloadRequest, v1::Chunk>* StartDownload(
+    TransferParts& parts, grpc::CallbackServerContext& context, const security::Identity& who);
 
 }  // namespace tributary::server

@@ -166,12 +166,14 @@ Reactor* FederationService::Connect(grpc::CallbackServerContext* context) {
                          *std::move(certificate));
 }
 
-grpc::ServerWriteReactor<v1::Chunk>* FederationService::Download(
-    grpc::CallbackServerContext* context, const v1::DownloadRequest* request) {
+grpc::ServerBidiReactor<v1::DownloadRequest, v1::Chunk>* FederationService::Download(
+    grpc::CallbackServerContext* context) {
   const auto who =
       Authorize(*context, federation_, "Download", {Role::kSite, Role::kLead, Role::kAdmin});
-  if (!who.ok()) return new Refused<grpc::ServerWriteReactor<v1::Chunk>>(who.status());
-  return StartDownload(parts_, *who, *request);
+  if (!who.ok()) {
+    return new Refused<grpc::ServerBidiReactor<v1::DownloadRequest, v1::Chunk>>(who.status());
+  }
+  return StartDownload(parts_, *context, *who);
 }
 
 grpc::ServerUnaryReactor* FederationService::UploadStatus(grpc::CallbackServerContext* context,
@@ -196,7 +198,7 @@ grpc::ServerReadReactor<v1::UploadRequest>* FederationService::Upload(
   const auto who =
       Authorize(*context, federation_, "Upload", {Role::kSite, Role::kLead, Role::kAdmin});
   if (!who.ok()) return new Refused<grpc::ServerReadReactor<v1::UploadRequest>>(who.status());
-  return StartUpload(parts_, *who, response);
+  return StartUpload(parts_, *context, *who, response);
 }
 
 }  // namespace tributary::server

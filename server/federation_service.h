@@ -22,8 +22,8 @@ class FederationService final : public v1::Federation::CallbackService {
 
   grpc::ServerBidiReactor<v1::ClientMessage, v1::ServerMessage>* Connect(
       grpc::CallbackServerContext* context) override;
-  grpc::ServerWriteReactor<v1::Chunk>* Download(grpc::CallbackServerContext* context,
-                                                const v1::DownloadRequest* request) override;
+  grpc::ServerBidiReactor<v1::DownloadRequest, v1::Chunk>* Download(
+      grpc::CallbackServerContext* context) override;
   grpc::ServerUnaryReactor* UploadStatus(grpc::CallbackServerContext* context,
                                          const v1::UploadStatusRequest* request,
                                          v1::UploadStatusResponse* response) override;

@@ -1,4 +1,5 @@
 // tributary-server: coordinates campaigns.
+#include <malloc.h>
 #include <pthread.h>
 
 #include <CLI/CLI.hpp>
@@ -37,6 +38,8 @@ Status Run(const ServerConfig& config, const std::string& port_file) {
 }
 
 int Main(int argc, char** argv) {
+  // Transfers pass through many of gRPC's threads; an arena for each would keep what they freed.
+  mallopt(M_ARENA_MAX, 2);
   security::RequireTls13();
   security::RouteGrpcLog();
   CLI::App app("tributary-server: coordinates federated fine-tuning campaigns");

@@ -20,7 +20,11 @@ constexpr int kMaxMessageBytes = 4 << 20;
 // uploading stream.
 constexpr int kStreamWindowBytes = 4 << 20;
 constexpr int kFrameBytes = 1 << 20;  // without probing it would stay at 16 KiB
+constexpr std::size_t kTransportBytes = std::size_t{96} << 20;
 constexpr std::int64_t kStalePartSeconds = 7 * 86400;
+// A transfer slower than this makes room for others; it resumes where it was.
+constexpr std::chrono::minutes kStallPeriod{1};
+constexpr std::uint64_t kStallBytes = std::uint64_t{64} << 10;
 
 struct KeyMaterial {
   security::CertificateAuthority authority;
@@ -78,6 +82,7 @@ struct RpcServer::Parts {
   BlobStore blobs;
   AdmissionGate upload_gate;
   AdmissionGate download_gate;
+  StallWatch stalls{kStallPeriod, kStallBytes};
   std::unique_ptr<WorkerPool> workers;
   std::unique_ptr<Coordinator> coordinator;
   std::unique_ptr<EngineRunner> runner;
@@ -123,7 +128,7 @@ Result<std::unique_ptr<RpcServer>> RpcServer::Start(const ServerConfig& config) 
   // The services.
   parts->transfers = std::make_unique<TransferParts>(
       TransferParts{*parts->coordinator, parts->blobs, *parts->workers, parts->upload_gate,
-                    parts->download_gate, config.max_upload.bytes});
+                    parts->download_gate, parts->stalls, config.max_upload.bytes});
   parts->federation = std::make_unique<FederationService>(config.federation, config.heartbeat,
                                                           parts->clock, *parts->transfers);
   parts->enrollment = std::make_unique<EnrollmentService>(
@@ -138,6 +143,10 @@ Result<std::unique_ptr<RpcServer>> RpcServer::Start(const ServerConfig& config) 
       const auto credentials,
       security::MakeServerCredentials(keys.authority.certificate_pem, keys.server));
   grpc::ServerBuilder builder;
+  // Under pressure gRPC gives back the read buffers of connections that are quiet.
+  grpc::ResourceQuota quota("transport");
+  quota.Resize(kTransportBytes);
+  builder.SetResourceQuota(quota);
   SetTransportOptions(&builder);
   builder.AddListeningPort(config.listen, credentials, &parts->port);
   builder.RegisterService(parts->federation.get());
