@@ -23,6 +23,7 @@ if [ "$dev" = 1 ]; then
   # The sanitizer and fuzzer runtimes of the distribution's default Clang.
   major=$(apt-cache depends clang 2>/dev/null | sed -n 's/.*Depends: clang-\([0-9]*\)$/\1/p' | head -n 1)
   packages+=("libclang-rt-${major:-14}-dev")
+  packages+=(slurmctld slurmd slurm-client munge slurmdbd mariadb-server-core)  # a Slurm cluster for the tests
 fi
 
 missing=()
@@ -39,6 +40,13 @@ fi
 if [ "${#missing[@]}" -gt 0 ]; then
   echo "installing ${#missing[@]} packages: ${missing[*]}"
   "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get update -qq
+  # The tests start their own Slurm; Debian's packages must not start one.
+  policy=/usr/sbin/policy-rc.d
+  if [ "$dev" = 1 ] && [ ! -e "$policy" ]; then
+    trap '"${as_root[@]}" rm -f "$policy"' EXIT
+    printf '#!/bin/sh\nexit 101\n' | "${as_root[@]}" tee "$policy" >/dev/null
+    "${as_root[@]}" chmod 755 "$policy"
+  fi
   "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}"
 else
   echo "all ${#packages[@]} packages are installed"

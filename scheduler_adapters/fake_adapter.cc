@@ -119,4 +119,25 @@ Result<std::optional<std::string>> FakeSchedulerAdapter::Find(std::string_view n
   return std::optional(it->second);
 }
 
+Result<std::vector<NamedJob>> FakeSchedulerAdapter::ListLive(std::string_view name_prefix) {
+  TRIBUTARY_RETURN_IF_ERROR(cluster_.outage_);
+  cluster_.RunDueJobs();
+  std::vector<NamedJob> live;
+  for (const auto& [name, id] : cluster_.ids_) {
+    const JobState state = cluster_.StatusOf(cluster_.jobs_.at(id)).state;
+    if (name.starts_with(name_prefix) && !IsTerminal(state)) live.push_back({name, id});
+  }
+  return live;
+}
+
+Status FakeSchedulerAdapter::CheckAccepted(const JobSpec& spec) {
+  TRIBUTARY_RETURN_IF_ERROR(cluster_.outage_);
+  return CheckJobSpec(spec);
+}
+
+Result<std::string> FakeSchedulerAdapter::Version() {
+  TRIBUTARY_RETURN_IF_ERROR(cluster_.outage_);
+  return std::string("fake");
+}
+
 }  // namespace tributary::scheduler_adapters

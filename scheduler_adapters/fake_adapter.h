@@ -70,6 +70,10 @@ class FakeSchedulerAdapter final : public SchedulerAdapter {
   Status Cancel(const std::string& id) override;
   Result<std::optional<Timestamp>> Estimate(const EstimateTarget& target) override;
   Result<std::optional<std::string>> Find(std::string_view name) override;
+  Result<std::vector<NamedJob>> ListLive(std::string_view name_prefix) override;
+  Status CheckAccepted(const JobSpec& spec) override;
+  std::string Render(const JobSpec& spec) const override { return spec.name + "\n"; }
+  Result<std::string> Version() override;
 
  private:
   FakeCluster& cluster_;

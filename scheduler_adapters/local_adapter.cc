@@ -8,6 +8,7 @@
 
 #include "core/files.h"
 #include "core/text.h"
+#include "scheduler_adapters/job_script.h"
 #include "scheduler_adapters/local_job_directory.h"
 #include "scheduler_adapters/spawn.h"
 
@@ -88,6 +89,19 @@ JobStatus StatusOf(const LocalJobDirectory& job) {
   return status;
 }
 
+ScriptHead LocalHead() { return {{}, "TRIBUTARY_JOB_ID", false}; }
+
+// A job with shell lines of the site runs through a script.
+Result<JobSpec> WithScript(JobSpec spec) {
+  if (spec.prologue.empty()) return spec;
+  const std::string script = JoinPath(spec.working_directory, "job.sh");
+  TRIBUTARY_RETURN_IF_ERROR(WriteFileAtomic(script, RenderJobScript(spec, LocalHead()), 0700));
+  spec.environment["TRIBUTARY_JOB_ID"] = spec.name;
+  spec.command = {"/bin/bash", script};
+  spec.prologue.clear();
+  return spec;
+}
+
 // A job that ran, runs, will run, or was cancelled before it could.
 bool IsTaken(const LocalJobDirectory& job) {
   return job.IsSubmitted() &&
@@ -124,7 +138,8 @@ Result<std::string> LocalSchedulerAdapter::SubmitOnce(const JobSpec& spec,
   TRIBUTARY_RETURN_IF_ERROR(MakeDirectories(directory));
   TRIBUTARY_ASSIGN_OR_RETURN(std::optional<FileDescriptor> lock, job.TakeLock());
   if (!lock || job.IsStarted() || job.HasEnded()) return spec.name;
-  TRIBUTARY_RETURN_IF_ERROR(job.WriteJob({spec, options_.cancel_grace, clock_.Now()}));
+  TRIBUTARY_ASSIGN_OR_RETURN(const JobSpec runnable, WithScript(spec));
+  TRIBUTARY_RETURN_IF_ERROR(job.WriteJob({runnable, options_.cancel_grace, clock_.Now()}));
 
   std::vector<std::string> command = options_.supervisor_command;
   command.push_back(directory);
@@ -183,6 +198,26 @@ Result<std::optional<std::string>> LocalSchedulerAdapter::Find(std::string_view 
   const LocalJobDirectory job(JoinPath(options_.state_directory, id));
   if (!IsJobName(id) || !IsTaken(job)) return std::optional<std::string>();
   return std::optional(id);
+}
+
+std::string LocalSchedulerAdapter::Render(const JobSpec& spec) const {
+  if (!spec.prologue.empty()) return RenderJobScript(spec, LocalHead());
+  std::string text = "# Run directly, without a shell, in " + spec.working_directory + "\n";
+  for (const auto& [name, value] : spec.environment) text += name + "=" + ShellQuote(value) + "\n";
+  for (const std::string& argument : spec.command) text += ShellQuote(argument) + " ";
+  text.back() = '\n';
+  return text;
+}
+
+Result<std::vector<NamedJob>> LocalSchedulerAdapter::ListLive(std::string_view name_prefix) {
+  TRIBUTARY_ASSIGN_OR_RETURN(const auto names, ListDirectory(options_.state_directory));
+  std::vector<NamedJob> live;
+  for (const std::string& name : names) {
+    if (!name.starts_with(name_prefix) || !IsJobName(name)) continue;
+    const JobState state = QueryOne(name).state;
+    if (state != JobState::kUnknown && !IsTerminal(state)) live.push_back({name, name});
+  }
+  return live;
 }
 
 Result<std::unique_ptr<SchedulerAdapter>> MakeLocalSchedulerAdapter(const SchedulerOptions& options,

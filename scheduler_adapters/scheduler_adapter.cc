@@ -5,6 +5,7 @@
 #include <functional>
 
 #include "core/text.h"
+#include "scheduler_adapters/batch_adapter.h"
 #include "scheduler_adapters/local_adapter.h"
 
 namespace tributary::scheduler_adapters {
@@ -20,7 +21,19 @@ struct TableEntry {
   std::string_view name;
   MakeAdapter make;
 };
-constexpr std::array kTable = {TableEntry{"local", &MakeLocalSchedulerAdapter}};
+
+Result<std::unique_ptr<SchedulerAdapter>> MakeSlurmAdapter(const SchedulerOptions& options,
+                                                           const Clock& clock) {
+  return BatchAdapter::Make(options, MakeSlurm(options), clock);
+}
+Result<std::unique_ptr<SchedulerAdapter>> MakePbsAdapter(const SchedulerOptions& options,
+                                                         const Clock& clock) {
+  return BatchAdapter::Make(options, MakePbs(options), clock);
+}
+
+constexpr std::array kTable = {TableEntry{"local", &MakeLocalSchedulerAdapter},
+                               TableEntry{"slurm", &MakeSlurmAdapter},
+                               TableEntry{"pbs", &MakePbsAdapter}};
 
 bool IsJobNameCharacter(char c) {
   return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' ||
@@ -31,8 +44,18 @@ bool IsAbsolutePath(std::string_view path) {
   return path.starts_with('/') && path.find('\0') == std::string_view::npos;
 }
 
+// What a shell can export.
 bool IsVariableName(std::string_view name) {
-  return !name.empty() && name.find_first_of(std::string_view("=\0", 2)) == std::string_view::npos;
+  const auto letter = [](char c) {
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_';
+  };
+  return !name.empty() && letter(name[0]) && std::all_of(name.begin(), name.end(), [&](char c) {
+    return letter(c) || (c >= '0' && c <= '9');
+  });
+}
+
+bool IsOneLine(std::string_view text) {
+  return text.find_first_of(std::string_view("\n\r\0", 3)) == std::string_view::npos;
 }
 
 class SpecProblems {
@@ -77,9 +100,17 @@ Status CheckJobSpec(const JobSpec& spec) {
     problems.Require(IsVariableName(name) && value.find('\0') == std::string::npos,
                      "environment variable \"" + Excerpt(name, 40) + "\" is not allowed");
   }
+  for (const std::vector<std::string>* lines : {&spec.prologue, &spec.directives}) {
+    for (const std::string& line : *lines) {
+      problems.Require(IsOneLine(line), "\"" + Excerpt(line, 40) + "\" is not one line");
+    }
+  }
+  problems.Require(IsOneLine(spec.queue) && IsOneLine(spec.account),
+                   "queue and account must be one line");
   problems.Require(IsAbsolutePath(spec.stdout_path) && IsAbsolutePath(spec.stderr_path),
                    "stdout and stderr must be absolute paths");
   problems.Require(spec.cpus >= 1, "cpus must be at least 1");
+  problems.Require(spec.gpus >= 0, "gpus must not be negative");
   problems.Require(spec.nodes >= 1, "nodes must be at least 1");
   problems.Require(spec.walltime.count() >= 0 && spec.warning_before.count() >= 0,
                    "walltime and warning must not be negative");
@@ -93,9 +124,18 @@ Status CheckJobSpec(const JobSpec& spec) {
 void SchedulerOptions::Describe(ConfigVisitor& v) {
   v.Field("adapter", &adapter,
           {.doc = "the scheduler that runs jobs", .one_of = SchedulerAdapterNames()});
-  v.Field("state_directory", &state_directory, {.doc = "where local jobs are recorded"});
+  v.Field("state_directory", &state_directory, {.doc = "where jobs are recorded"});
   v.Field("cancel_grace", &cancel_grace,
           {.doc = "from a cancelled job's SIGTERM to its SIGKILL", .min = 1, .max = 3600});
+  v.Field("command_prefix", &command_prefix, {.doc = "put before each scheduler command"});
+  v.Field("command_directory", &command_directory, {.doc = "where the scheduler's commands are"});
+  v.Field("command_timeout", &command_timeout,
+          {.doc = "time limit of one command", .min = 1, .max = 3600});
+  v.Field("command_interval", &command_interval,
+          {.doc = "from one command's start to the next's", .min = 0, .max = 60'000});
+  v.Field("settle", &settle,
+          {.doc = "how long a submission without an answer is looked for", .min = 0, .max = 86400});
+  v.Field("requeue", &requeue, {.doc = "the scheduler may run a job again that lost its node"});
 }
 
 std::vector<std::string> SchedulerAdapterNames() {

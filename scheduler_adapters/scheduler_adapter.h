@@ -37,12 +37,19 @@ struct JobSpec {
   std::map<std::string, std::string>
       environment;                       // all of it; the adapter adds what its scheduler defines
   std::string stdout_path, stderr_path;  // absolute; appended to; may be the same file
-  std::int64_t cpus = 1;                 // per node
+  // Shell lines of the site's own file that run before the command: modules, exports. Never from a
+  // campaign.
+  std::vector<std::string> prologue;
+  std::int64_t cpus = 1;  // per node
+  std::int64_t gpus = 0;  // per node
   std::int64_t nodes = 1;
   std::chrono::seconds walltime{0};  // 0: no limit of ours
   int warning_signal = SIGTERM;  // sent to the job's processes `warning_before` the walltime ends
   std::chrono::seconds warning_before{0};  // 0: no warning
   std::string queue, account;              // empty: the scheduler's default
+  // The site's own further arguments of sbatch or qsub, one option each: "--constraint=gpu",
+  // "-l filesystems=home:eagle". Never from a campaign.
+  std::vector<std::string> directives;
 };
 
 // OK, or every problem with the spec that no scheduler could make good.
@@ -66,13 +73,25 @@ enum class JobState : std::uint8_t {
 std::string_view JobStateName(JobState state);  // "queued", "timed out", ...
 bool IsTerminal(JobState state);                // completed ... out of memory: never changes again
 
+// What the scheduler charges a job with, over all its incarnations. 0: not known.
+struct JobUsage {
+  std::int64_t nodes = 0, cpus = 0, gpus = 0;  // allocated, whole job
+  std::chrono::seconds elapsed{0};
+};
+
 struct JobStatus {
   std::string id;
   JobState state = JobState::kUnknown;
-  std::string raw_state;         // the scheduler's own word
-  std::optional<int> exit_code;  // 128 + number when a signal ended the job
-  std::optional<Timestamp> submitted, started, ended;
+  std::string raw_state;                               // the scheduler's own word
+  std::optional<int> exit_code;                        // 128 + number when a signal ended the job
+  std::optional<Timestamp> submitted, started, ended;  // of the last incarnation
+  int restarts = 0;  // how often the scheduler put it back into its queue
+  JobUsage usage;
   std::string message;  // why, for people: one line
+};
+
+struct NamedJob {
+  std::string name, id;
 };
 
 // A job in the queue by its id, or one that could be submitted.
@@ -106,13 +125,36 @@ class SchedulerAdapter {
   // The id of the job submitted under this name, for recovery after a crash between Submit and the
   // caller's note of it. Nothing: no job of this name runs, ran or will run, and Submit is safe.
   virtual Result<std::optional<std::string>> Find(std::string_view name) = 0;
+
+  // Jobs of this user that have not ended and whose names begin so.
+  virtual Result<std::vector<NamedJob>> ListLive(std::string_view name_prefix) = 0;
+
+  // OK when the scheduler would take this job: queue, account and size. Leaves no job behind.
+  // kInvalidArgument with its reason when it refuses.
+  virtual Status CheckAccepted(const JobSpec& spec) = 0;
+
+  // What Submit would hand to the scheduler, for people to read: a batch script, or the command.
+  virtual std::string Render(const JobSpec& spec) const = 0;
+
+  // The scheduler and its version, "slurm 22.05.8". Fails when it cannot be asked.
+  virtual Result<std::string> Version() = 0;
 };
 
 // The `scheduler` part of a client's configuration file.
 struct SchedulerOptions {
   std::string adapter = "local";
-  std::string state_directory;            // local: absolute; where jobs are recorded
+  std::string state_directory;            // absolute; where jobs are recorded
   std::chrono::seconds cancel_grace{10};  // local: from SIGTERM to SIGKILL
+  // slurm, pbs: put before each command, for sites with wrappers, e.g. {"/usr/bin/ssh", "login1"}.
+  std::vector<std::string> command_prefix;
+  std::string command_directory;  // slurm, pbs: where sbatch or qsub is; empty: found by PATH
+  std::chrono::seconds command_timeout{60};  // slurm, pbs: of one command
+  std::chrono::milliseconds command_interval{
+      200};  // slurm, pbs: from one command's start to the next's
+  // slurm, pbs: how long a submission without an answer is looked for before the job is submitted
+  // again.
+  std::chrono::seconds settle{60};
+  bool requeue = true;  // slurm, pbs: the scheduler may run a job again that lost its node
   // Not in the file: the program that supervises a local job; the job's directory is appended. The
   // client passes
   // {"<its own path>", "supervise"}, which calls RunLocalJob().

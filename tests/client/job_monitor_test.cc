@@ -45,6 +45,13 @@ class LockedAdapter final : public SchedulerAdapter {
     MutexLock lock(mutex_);
     return adapter_.Find(name);
   }
+  Result<std::vector<scheduler_adapters::NamedJob>> ListLive(std::string_view prefix) override {
+    MutexLock lock(mutex_);
+    return adapter_.ListLive(prefix);
+  }
+  Status CheckAccepted(const JobSpec& spec) override { return adapter_.CheckAccepted(spec); }
+  std::string Render(const JobSpec& spec) const override { return adapter_.Render(spec); }
+  Result<std::string> Version() override { return adapter_.Version(); }
 
  private:
   FakeSchedulerAdapter adapter_;

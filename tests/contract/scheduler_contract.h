@@ -24,6 +24,13 @@ namespace tributary::scheduler_adapters {
 template <typename Harness>
 class SchedulerContract : public testing::Test {
  protected:
+  // A harness may say why its scheduler cannot be used here.
+  void SetUp() override {
+    if constexpr (requires { Harness::WhyNot(); }) {
+      if (const std::string why = Harness::WhyNot(); !why.empty()) GTEST_SKIP() << why;
+    }
+  }
+
   JobStatus StatusOf(const std::string& id) {
     const std::vector<std::string> ids = {id};
     return harness_.adapter().Query(ids).at(0);

@@ -7,9 +7,11 @@
 namespace tributary {
 
 std::span<const FuzzTarget> FuzzTargets() {
-  static constexpr std::array<FuzzTarget, 4> kTargets = {{
+  static constexpr std::array<FuzzTarget, 6> kTargets = {{
       {"json", FuzzJson, JsonSeeds},
+      {"pbs", FuzzPbs, PbsSeeds},
       {"safetensors", FuzzSafetensors, SafetensorsSeeds},
+      {"slurm", FuzzSlurm, SlurmSeeds},
       {"statement", FuzzStatement, StatementSeeds},
       {"yaml", FuzzYaml, YamlSeeds},
   }};

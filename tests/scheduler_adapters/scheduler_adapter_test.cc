@@ -60,8 +60,8 @@ TEST(SchedulerFactoryTest, UnknownNamesListTheKnownOnes) {
   SchedulerOptions options;
   options.adapter = "loacl";
   EXPECT_EQ(MakeSchedulerAdapter(options, clock).status().message(),
-            "scheduler.adapter: \"loacl\" is not known; must be one of local");
-  EXPECT_EQ(SchedulerAdapterNames(), std::vector<std::string>{"local"});
+            "scheduler.adapter: \"loacl\" is not known; must be one of local, slurm, pbs");
+  EXPECT_EQ(SchedulerAdapterNames(), (std::vector<std::string>{"local", "slurm", "pbs"}));
 }
 
 TEST(SchedulerFactoryTest, LocalNeedsADirectoryAndASupervisor) {

@@ -1,0 +1,188 @@
+#include "scheduler_adapters/command_runner.h"
+
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <spawn.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <optional>
+#include <thread>
+
+#include "core/files.h"
+#include "core/text.h"
+
+namespace tributary::scheduler_adapters {
+namespace {
+
+using SteadyTime = std::chrono::steady_clock::time_point;
+
+constexpr std::size_t kMaxErrors = std::size_t{64} << 10;
+constexpr std::size_t kSummaryBytes = 400;
+
+// What would change an output's form or a submission's meaning behind our back.
+bool IsMisleading(std::string_view variable) {
+  for (const std::string_view prefix :
+       {"SBATCH_", "SQUEUE_", "SACCT_", "SCANCEL_", "SINFO_", "SLURM_JOB", "SLURM_TIME_FORMAT=",
+        "SLURM_EXIT_", "PBS_JOB", "PBS_DPREFIX=", "QSTAT_", "TZ=", "LC_", "LANG=", "LANGUAGE="}) {
+    if (variable.starts_with(prefix)) return true;
+  }
+  return false;
+}
+
+std::vector<std::string> ChildEnvironment() {
+  std::vector<std::string> variables = {"TZ=UTC", "LC_ALL=C"};
+  for (char** variable = environ; *variable != nullptr; ++variable) {
+    if (!IsMisleading(*variable)) variables.emplace_back(*variable);
+  }
+  return variables;
+}
+
+std::vector<char*> Pointers(const std::vector<std::string>& texts) {
+  std::vector<char*> pointers;
+  pointers.reserve(texts.size() + 1);
+  for (const std::string& text : texts) pointers.push_back(const_cast<char*>(text.c_str()));
+  pointers.push_back(nullptr);
+  return pointers;
+}
+
+struct Pipe {
+  FileDescriptor read, write;
+};
+
+Result<Pipe> MakePipe() {
+  int ends[2];
+  if (pipe2(ends, O_CLOEXEC) != 0) return ErrnoError("pipe", errno);
+  return Pipe{FileDescriptor(ends[0]), FileDescriptor(ends[1])};
+}
+
+// Starts the command as the leader of a process group of its own.
+Result<pid_t> Spawn(const std::vector<std::string>& command, int out, int err) {
+  posix_spawn_file_actions_t actions;
+  posix_spawn_file_actions_init(&actions);
+  posix_spawn_file_actions_addopen(&actions, 0, "/dev/null", O_RDONLY, 0);
+  posix_spawn_file_actions_adddup2(&actions, out, 1);
+  posix_spawn_file_actions_adddup2(&actions, err, 2);
+  posix_spawnattr_t attributes;
+  posix_spawnattr_init(&attributes);
+  sigset_t none, all;
+  sigemptyset(&none);
+  sigfillset(&all);
+  posix_spawnattr_setsigmask(&attributes, &none);
+  posix_spawnattr_setsigdefault(&attributes, &all);
+  posix_spawnattr_setpgroup(&attributes, 0);
+  posix_spawnattr_setflags(
+      &attributes,
+      static_cast<short>(POSIX_SPAWN_SETPGROUP | POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF));
+  const std::vector<std::string> environment = ChildEnvironment();
+  pid_t pid = 0;
+  const int error = posix_spawnp(&pid, command[0].c_str(), &actions, &attributes,
+                                 Pointers(command).data(), Pointers(environment).data());
+  posix_spawn_file_actions_destroy(&actions);
+  posix_spawnattr_destroy(&attributes);
+  if (error != 0) return ErrnoError("run " + command[0], error);
+  return pid;
+}
+
+int MillisecondsUntil(SteadyTime end) {
+  const auto left =
+      std::chrono::ceil<std::chrono::milliseconds>(end - std::chrono::steady_clock::now());
+  return static_cast<int>(std::clamp<std::int64_t>(left.count(), 0, 1'000'000));
+}
+
+// Reads both pipes until they are closed. False at the time limit.
+template <typename Hear>
+bool ReadBoth(const FileDescriptor& out, const FileDescriptor& err, SteadyTime end, Hear hear) {
+  std::vector<char> buffer(std::size_t{64} << 10);
+  std::array<pollfd, 2> pipes = {pollfd{out.get(), POLLIN, 0}, pollfd{err.get(), POLLIN, 0}};
+  while (pipes[0].fd >= 0 || pipes[1].fd >= 0) {
+    const int ready = poll(pipes.data(), pipes.size(), MillisecondsUntil(end));
+    if (ready < 0 && errno == EINTR) continue;
+    if (ready <= 0) return false;
+    for (std::size_t i = 0; i < pipes.size(); ++i) {
+      if (pipes[i].fd < 0 || pipes[i].revents == 0) continue;
+      const ssize_t got = read(pipes[i].fd, buffer.data(), buffer.size());
+      if (got < 0 && errno == EINTR) continue;
+      if (got <= 0) {
+        pipes[i].fd = -1;
+      } else {
+        hear(i == 1, std::string_view(buffer.data(), static_cast<std::size_t>(got)));
+      }
+    }
+    if (std::chrono::steady_clock::now() >= end) return false;
+  }
+  return true;
+}
+
+// Waits for the leader; kills the whole group at the time limit.
+int Reap(pid_t pid, SteadyTime end, bool* timed_out) {
+  int status = 0;
+  while (!*timed_out) {
+    const pid_t reaped = waitpid(pid, &status, WNOHANG);
+    if (reaped != 0) break;
+    if (std::chrono::steady_clock::now() >= end) {
+      *timed_out = true;
+    } else {
+      std::this_thread::sleep_for(std::chrono::milliseconds(1));
+    }
+  }
+  if (*timed_out) {
+    kill(-pid, SIGKILL);
+    while (waitpid(pid, &status, 0) < 0 && errno == EINTR) {
+    }
+  }
+  return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+}
+
+}  // namespace
+
+std::string CommandResult::Summary() const {
+  std::string text =
+      timed_out ? "no answer within the time limit" : "exit status " + std::to_string(exit_status);
+  const std::string& said = err.empty() ? out : err;
+  if (!said.empty()) {
+    const std::size_t kept = std::min(said.size(), kSummaryBytes);
+    text += ": " + Excerpt(std::string_view(said).substr(said.size() - kept), kSummaryBytes);
+  }
+  return text;
+}
+
+Result<CommandResult> CommandRunner::Run(const std::vector<std::string>& command,
+                                         const Sink& sink) {
+  std::this_thread::sleep_until(last_start_ + options_.interval);
+  last_start_ = std::chrono::steady_clock::now();
+  std::vector<std::string> whole = options_.prefix;
+  whole.insert(whole.end(), command.begin(), command.end());
+  if (!options_.directory.empty()) {
+    whole[options_.prefix.size()] = JoinPath(options_.directory, command[0]);
+  }
+  TRIBUTARY_ASSIGN_OR_RETURN(Pipe out, MakePipe());
+  TRIBUTARY_ASSIGN_OR_RETURN(Pipe err, MakePipe());
+  TRIBUTARY_ASSIGN_OR_RETURN(const pid_t pid, Spawn(whole, out.write.get(), err.write.get()));
+  out.write.Reset();
+  err.write.Reset();
+
+  CommandResult result;
+  const SteadyTime end = last_start_ + options_.timeout;
+  const auto hear = [&](bool is_error, std::string_view piece) {
+    if (is_error) {
+      result.err.append(piece);
+      if (result.err.size() > kMaxErrors) result.err.erase(0, result.err.size() - kMaxErrors);
+    } else if (sink) {
+      sink(piece);
+    } else {
+      const std::size_t room = options_.max_output - result.out.size();
+      result.truncated = result.truncated || piece.size() > room;
+      result.out.append(piece.substr(0, room));
+    }
+  };
+  result.timed_out = !ReadBoth(out.read, err.read, end, hear);
+  result.exit_status = Reap(pid, end, &result.timed_out);
+  return result;
+}
+
+}  // namespace tributary::scheduler_adapters

@@ -1,0 +1,44 @@
+// What an adapter must remember about the jobs it submitted, because batch systems forget: durable,
+// one row for each name.
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "core/clock.h"
+#include "core/sqlite.h"
+#include "core/status.h"
+#include "scheduler_adapters/scheduler_adapter.h"
+
+namespace tributary::scheduler_adapters {
+
+struct BookedJob {
+  std::string name;
+  std::string id;  // empty: submitted, perhaps; the answer was not noted
+  std::string working_directory;
+  Timestamp submitted;
+  bool cancel_requested = false;
+  std::optional<JobStatus> end;  // once seen, the end never changes
+};
+
+// One thread at a time. Every write is durable when it returns.
+class JobBook {
+ public:
+  static Result<JobBook> Open(const std::string& path);
+
+  Status Put(const BookedJob& job);
+  Status Remove(std::string_view name);
+  Result<std::optional<BookedJob>> ByName(std::string_view name);
+  Result<std::optional<BookedJob>> ById(std::string_view id);
+
+ private:
+  explicit JobBook(Database database) : database_(std::move(database)) {}
+  Result<std::optional<BookedJob>> Get(std::string_view column, std::string_view key);
+
+  Database database_;
+};
+
+}  // namespace tributary::scheduler_adapters

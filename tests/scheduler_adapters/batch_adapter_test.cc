@@ -1,0 +1,273 @@
+// What every batch system gets from the adapter, over a scripted one.
+#include "scheduler_adapters/batch_adapter.h"
+
+#include <gtest/gtest.h>
+
+#include "core/files.h"
+
+namespace tributary::scheduler_adapters {
+namespace {
+
+using std::chrono::seconds;
+
+// A batch system that answers as it is told to.
+struct Script {
+  std::map<std::string, JobStatus> jobs;     // by id: what it knows
+  std::map<std::string, std::string> names;  // id -> name
+  Status outage;
+  bool lose_answers = false;  // takes a submission, but does not say so
+  Status refusal;
+  int submissions = 0;
+  std::vector<std::string> cancelled;
+};
+
+class ScriptedSystem final : public BatchSystem {
+ public:
+  explicit ScriptedSystem(Script& script) : script_(script) {}
+
+  std::string_view name() const override { return "scripted"; }
+  bool IsJobId(std::string_view id) const override {
+    return !id.empty() && id.find_first_not_of("0123456789") == std::string_view::npos;
+  }
+  ScriptHead HeadFor(const JobSpec&) const override { return {{}, "JOB", true}; }
+  Result<std::string> SubmitScript(const JobSpec& spec, const std::string& path) override {
+    EXPECT_TRUE(PathExists(path));
+    TRIBUTARY_RETURN_IF_ERROR(script_.refusal);
+    TRIBUTARY_RETURN_IF_ERROR(script_.outage);
+    const std::string id = std::to_string(++script_.submissions);
+    script_.jobs[id].state = JobState::kQueued;
+    script_.names[id] = spec.name;
+    if (script_.lose_answers) return UnavailableError("timed out");
+    return id;
+  }
+  Result<std::map<std::string, JobStatus>> List(std::span<const std::string> ids) override {
+    TRIBUTARY_RETURN_IF_ERROR(script_.outage);
+    std::map<std::string, JobStatus> known;
+    for (const std::string& id : ids) {
+      if (!script_.jobs.contains(id)) continue;
+      known[id] = script_.jobs[id];
+      known[id].id = id;
+    }
+    return known;
+  }
+  Result<std::vector<std::string>> FindByName(std::string_view name) override {
+    TRIBUTARY_RETURN_IF_ERROR(script_.outage);
+    std::vector<std::string> ids;
+    for (const auto& [id, other] : script_.names) {
+      if (other == name) ids.push_back(id);
+    }
+    return ids;
+  }
+  Result<std::vector<NamedJob>> ListLive(std::string_view) override {
+    return std::vector<NamedJob>();
+  }
+  Status CancelJob(const std::string& id) override {
+    script_.cancelled.push_back(id);
+    return script_.jobs.contains(id) ? OkStatus() : NotFoundError("no such job");
+  }
+  Result<std::optional<Timestamp>> EstimateQueued(const std::string&) override {
+    return std::optional<Timestamp>();
+  }
+  Result<std::optional<Timestamp>> EstimateNew(const JobSpec&, const std::string&) override {
+    return std::optional<Timestamp>();
+  }
+  Status CheckAccepted(const JobSpec&, const std::string&) override { return OkStatus(); }
+  Result<std::string> Version() override { return std::string("scripted 1"); }
+
+ private:
+  Script& script_;
+};
+
+class BatchAdapterTest : public testing::Test {
+ protected:
+  BatchAdapterTest() { Restart(); }
+
+  void Restart() {
+    adapter_.reset();
+    SchedulerOptions options;
+    options.state_directory = scratch_.path() + "/state";
+    options.settle = seconds(60);
+    adapter_ = *BatchAdapter::Make(options, std::make_unique<ScriptedSystem>(script_), clock_);
+  }
+  JobSpec Spec(const std::string& name) {
+    JobSpec spec;
+    spec.name = name;
+    spec.working_directory = scratch_.path();
+    spec.command = {"/bin/true"};
+    spec.stdout_path = spec.stderr_path = scratch_.path() + "/out";
+    return spec;
+  }
+  JobStatus StatusOf(const std::string& id) {
+    const std::vector<std::string> ids = {id};
+    return adapter_->Query(ids).at(0);
+  }
+  void Mark(const std::string& name, const std::string& file, const std::string& text) {
+    const std::string directory = scratch_.path() + "/.jobs/" + name;
+    ASSERT_TRUE(MakeDirectories(directory).ok());
+    ASSERT_TRUE(WriteFileAtomic(directory + "/" + file, text).ok());
+  }
+
+  TemporaryDirectory scratch_ = *TemporaryDirectory::Create("batch-");
+  FakeClock clock_{Timestamp(seconds(1'763'700'000))};
+  Script script_;
+  std::unique_ptr<SchedulerAdapter> adapter_;
+};
+
+TEST_F(BatchAdapterTest, ALostAnswerIsFoundByName) {
+  script_.lose_answers = true;
+  EXPECT_EQ(adapter_->Submit(Spec("a")).status().code(), StatusCode::kUnavailable);
+  script_.lose_answers = false;
+  Restart();
+  EXPECT_EQ(*adapter_->Submit(Spec("a")), "1");
+  EXPECT_EQ(script_.submissions, 1);
+  EXPECT_EQ(*adapter_->Find("a"), "1");
+}
+
+TEST_F(BatchAdapterTest, ASubmissionThatWasNotTakenIsRepeatedOnlyAfterItSettled) {
+  script_.outage = UnavailableError("down");
+  EXPECT_FALSE(adapter_->Submit(Spec("a")).ok());
+  clock_.Advance(seconds(1000));  // an outage says nothing about what was taken
+  EXPECT_FALSE(adapter_->Submit(Spec("a")).ok());
+  script_.outage = OkStatus();
+  EXPECT_EQ(adapter_->Submit(Spec("a")).status().code(), StatusCode::kUnavailable);
+  EXPECT_EQ(adapter_->Find("a").status().code(), StatusCode::kUnavailable);
+  clock_.Advance(seconds(59));
+  EXPECT_FALSE(adapter_->Submit(Spec("a")).ok());
+  EXPECT_EQ(script_.submissions, 0);
+  clock_.Advance(seconds(1));
+  EXPECT_EQ(*adapter_->Find("a"), std::nullopt);
+  EXPECT_EQ(*adapter_->Submit(Spec("a")), "1");
+}
+
+TEST_F(BatchAdapterTest, ASubmissionThatAppearsLateIsTheOne) {
+  script_.lose_answers = true;
+  EXPECT_FALSE(adapter_->Submit(Spec("a")).ok());
+  const auto hidden = std::exchange(script_.names, {});
+  EXPECT_FALSE(adapter_->Submit(Spec("a")).ok());
+  clock_.Advance(seconds(30));
+  script_.names = hidden;
+  EXPECT_EQ(*adapter_->Submit(Spec("a")), "1");
+  EXPECT_EQ(script_.submissions, 1);
+}
+
+TEST_F(BatchAdapterTest, OfTwoJobsOfOneNameTheClaimedOneStays) {
+  script_.lose_answers = true;
+  EXPECT_FALSE(adapter_->Submit(Spec("a")).ok());
+  script_.jobs["2"].state = JobState::kRunning;
+  script_.names["2"] = "a";
+  Mark("a", "claim", "2\n");
+  EXPECT_EQ(*adapter_->Submit(Spec("a")), "2");
+  EXPECT_EQ(script_.cancelled, std::vector<std::string>{"1"});
+}
+
+TEST_F(BatchAdapterTest, ARefusalIsNotRemembered) {
+  script_.refusal = InvalidArgumentError("no such queue");
+  EXPECT_EQ(adapter_->Submit(Spec("a")).status().code(), StatusCode::kInvalidArgument);
+  script_.refusal = OkStatus();
+  EXPECT_EQ(*adapter_->Submit(Spec("a")), "1");
+}
+
+TEST_F(BatchAdapterTest, AnOutageIsUnknownNeverGone) {
+  const std::string id = *adapter_->Submit(Spec("a"));
+  script_.outage = UnavailableError("connection refused");
+  for (int i = 0; i < 10; ++i) {
+    EXPECT_EQ(StatusOf(id).state, JobState::kUnknown);
+    EXPECT_NE(StatusOf(id).message.find("connection refused"), std::string::npos);
+    clock_.Advance(seconds(3600));
+  }
+  script_.outage = OkStatus();
+  EXPECT_EQ(StatusOf(id).state, JobState::kQueued);
+}
+
+TEST_F(BatchAdapterTest, AForgottenJobEndedAsItsMarksSay) {
+  const std::string id = *adapter_->Submit(Spec("a"));
+  Mark("a", "claim", id + "\n");
+  Mark("a", "starts", "1763700010\n");
+  Mark("a", "ended", "7 1763700040\n");
+  script_.jobs.clear();
+  const JobStatus end = StatusOf(id);
+  EXPECT_EQ(end.state, JobState::kFailed);
+  EXPECT_EQ(end.exit_code, 7);
+  EXPECT_EQ(end.usage.elapsed, seconds(30));
+}
+
+TEST_F(BatchAdapterTest, AForgottenJobWithoutMarksIsLostOnlyAfterAWhile) {
+  const std::string id = *adapter_->Submit(Spec("a"));
+  const auto jobs = std::exchange(script_.jobs, {});
+  EXPECT_EQ(StatusOf(id).state, JobState::kUnknown);
+  clock_.Advance(seconds(119));
+  EXPECT_EQ(StatusOf(id).state, JobState::kUnknown);
+  script_.jobs = jobs;  // it was only a gap
+  EXPECT_EQ(StatusOf(id).state, JobState::kQueued);
+  script_.jobs.clear();
+  EXPECT_EQ(StatusOf(id).state, JobState::kUnknown);
+  clock_.Advance(seconds(120));
+  EXPECT_EQ(StatusOf(id).state, JobState::kNodeFailed);
+  script_.jobs = jobs;  // an end never changes
+  EXPECT_EQ(StatusOf(id).state, JobState::kNodeFailed);
+}
+
+TEST_F(BatchAdapterTest, ACancelledJobIsCancelledWhateverTheSchedulerCallsIt) {
+  const std::string id = *adapter_->Submit(Spec("a"));
+  EXPECT_TRUE(adapter_->Cancel(id).ok());
+  Restart();
+  script_.jobs[id].state = JobState::kFailed;
+  script_.jobs[id].exit_code = 265;
+  EXPECT_EQ(StatusOf(id).state, JobState::kCancelled);
+}
+
+TEST_F(BatchAdapterTest, AJobThatFinishedBeforeItsCancellationIsCompleted) {
+  const std::string id = *adapter_->Submit(Spec("a"));
+  EXPECT_TRUE(adapter_->Cancel(id).ok());
+  Mark("a", "claim", id + "\n");
+  Mark("a", "ended", "0 1763700040\n");
+  script_.jobs[id].state = JobState::kCompleted;
+  EXPECT_EQ(StatusOf(id).state, JobState::kCompleted);
+}
+
+TEST_F(BatchAdapterTest, EndsSurviveARestartAndAreNotAskedAgain) {
+  const std::string id = *adapter_->Submit(Spec("a"));
+  JobStatus end;
+  end.state = JobState::kTimedOut;
+  end.raw_state = "TIMEOUT";
+  end.exit_code = 15;
+  end.restarts = 2;
+  end.started = Timestamp(seconds(10));
+  end.ended = Timestamp(seconds(20));
+  end.usage = {4, 256, 16, seconds(10)};
+  end.message = "walltime";
+  script_.jobs[id] = end;
+  EXPECT_EQ(StatusOf(id).state, JobState::kTimedOut);
+  script_.outage = UnavailableError("down");
+  Restart();
+  const JobStatus kept = StatusOf(id);
+  EXPECT_EQ(kept.id, id);
+  EXPECT_EQ(kept.state, JobState::kTimedOut);
+  EXPECT_EQ(kept.raw_state, "TIMEOUT");
+  EXPECT_EQ(kept.exit_code, 15);
+  EXPECT_EQ(kept.restarts, 2);
+  EXPECT_EQ(kept.started, end.started);
+  EXPECT_EQ(kept.ended, end.ended);
+  EXPECT_EQ(kept.usage.nodes, 4);
+  EXPECT_EQ(kept.usage.gpus, 16);
+  EXPECT_EQ(kept.usage.elapsed, seconds(10));
+  EXPECT_EQ(kept.message, "walltime");
+  EXPECT_TRUE(adapter_->Cancel(id).ok());
+  EXPECT_TRUE(script_.cancelled.empty());
+}
+
+TEST_F(BatchAdapterTest, CancelOfAnUnknownJobIsNotFound) {
+  EXPECT_EQ(adapter_->Cancel("999").code(), StatusCode::kNotFound);
+  EXPECT_EQ(adapter_->Cancel("x").code(), StatusCode::kNotFound);
+}
+
+TEST_F(BatchAdapterTest, AJobOfAnotherDaemonOfOursIsAdopted) {
+  script_.jobs["5"].state = JobState::kRunning;
+  script_.names["5"] = "a";
+  EXPECT_EQ(*adapter_->Find("a"), "5");
+  EXPECT_EQ(*adapter_->Submit(Spec("a")), "5");
+  EXPECT_EQ(script_.submissions, 0);
+}
+
+}  // namespace
+}  // namespace tributary::scheduler_adapters
