@@ -82,6 +82,41 @@ int JoinCommand(const GlobalOptions& options, const JoinOptions& join) {
   return kExitOk;
 }
 
+namespace {
+
+std::string LimitText(double limit, double left) {
+  char text[80];
+  std::snprintf(text, sizeof text, "of %.2f, %.2f left", limit, left);
+  return limit > 0 ? text : "no limit";
+}
+
+// What a site says of its allocation and its queue, one line each.
+void PrintFacts(const v1::SiteFacts& facts) {
+  if (!facts.scheduler().empty()) std::printf("  scheduler    %s\n", facts.scheduler().c_str());
+  for (const v1::Allocation& a : facts.allocations()) {
+    if (a.used() == 0 && a.pending() == 0 && a.limit() == 0) continue;
+    std::printf("  %-12s %.2f %s used, %.2f pending (%s)\n",
+                a.campaign().empty() ? "allocation" : a.campaign().c_str(), a.used(),
+                a.unit().c_str(), a.pending(),
+                LimitText(a.limit(), a.limit() - a.used() - a.pending()).c_str());
+  }
+  for (const v1::StartForecast& f : facts.forecasts()) {
+    std::printf(
+        "  queue %-6s a job waits %.0f s (half), %.0f s (8 of 10), %.0f s (19 of 20); from "
+        "%lld waits",
+        f.queue().empty() ? "" : f.queue().c_str(), f.p50_seconds(), f.p80_seconds(),
+        f.p95_seconds(), static_cast<long long>(f.waits()));
+    if (f.judged() > 0) {
+      std::printf("; %.0f%% of %lld earlier ones were within the second, %.0f s off at the median",
+                  100 * f.within_p80(), static_cast<long long>(f.judged()),
+                  f.median_error_seconds());
+    }
+    std::printf("\n");
+  }
+}
+
+}  // namespace
+
 int SitesCommand(const GlobalOptions& options) {
   auto session = Session::Open(options);
   if (!session.ok()) return Fail(session.status(), options.json);
@@ -102,6 +137,7 @@ int SitesCommand(const GlobalOptions& options) {
                     ? "never"
                     : FormatTimestamp(TimestampFromMicros(site.last_seen_us())).c_str(),
                 campaigns.empty() ? " none" : campaigns.c_str());
+    PrintFacts(site.facts());
   }
   return kExitOk;
 }

@@ -8,6 +8,7 @@
 #include <cstdio>
 
 #include "cli/output.h"
+#include "core/clock.h"
 #include "core/text.h"
 
 namespace tributary::cli {
@@ -34,9 +35,20 @@ std::string Bar(std::int64_t step, std::int64_t steps) {
 
 std::string LossText(double loss) { return loss == 0 ? "" : Format("loss %.4f", loss); }
 
+// "21 14:05" UTC: day and minute are what a wait in a queue is known to.
+std::string ClockTime(std::int64_t micros) {
+  const std::string text = FormatTimestamp(TimestampFromMicros(micros));  // 2026-11-21T14:05:...
+  return text.substr(8, 2) + " " + text.substr(11, 5);
+}
+
 std::string TaskLine(const v1::TaskStatus& task) {
   const std::string head = Format("  %-20s %-9s %-12s", task.site().c_str(), task.kind().c_str(),
                                   EscapeControl(task.phase()).c_str());
+  if (task.start_p50_us() > 0) {
+    return head + Format(" start expected %s (8 of 10 by %s)",
+                         ClockTime(task.start_p50_us()).c_str(),
+                         ClockTime(task.start_p80_us()).c_str());
+  }
   if (task.kind() != "train") return head;
   return head + Format(" %s step %lld/%lld  %s", Bar(task.step(), task.steps()).c_str(),
                        static_cast<long long>(task.step()), static_cast<long long>(task.steps()),

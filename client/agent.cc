@@ -4,6 +4,7 @@
 #include <grpcpp/support/channel_arguments.h>
 
 #include "client/policy.h"
+#include "client/site_facts.h"
 #include "core/files.h"
 #include "core/log.h"
 #include "core/version.h"
@@ -73,11 +74,13 @@ Result<std::unique_ptr<Agent>> Agent::Start(
   TRIBUTARY_ASSIGN_OR_RETURN(agent->journal_,
                              ClientJournal::Open(JoinPath(config.state_dir, "client.db")));
   TRIBUTARY_ASSIGN_OR_RETURN(agent->offers_, agent->journal_->LoadOffers());
+  TRIBUTARY_ASSIGN_OR_RETURN(agent->ledger_,
+                             SiteLedger::Open(JoinPath(config.state_dir, "ledger.db")));
   agent->jobs_ = std::make_unique<JobMonitor>(std::move(adapter), config.job.poll_interval);
   agent->transfer_ = std::make_unique<Transfer>(agent->channel_);
   agent->runner_ = std::make_unique<TaskRunner>(
       RunnerParts{agent->config_, agent->site_, std::move(key), clock, *agent->journal_,
-                  *agent->jobs_, *agent->transfer_, *agent});
+                  *agent->ledger_, *agent->jobs_, *agent->transfer_, *agent});
   TRIBUTARY_RETURN_IF_ERROR(agent->runner_->Recover());
   LogInfo("client", "started",
           {{"site", agent->site_},
@@ -165,6 +168,7 @@ bool Agent::Converse() {
       stream_ = stream.get();
     }
     runner_->Reconnected();
+    SendFacts();
     while (stream->Read(&message)) {
       {
         MutexLock lock(mutex_);
@@ -211,7 +215,20 @@ void Agent::WatchLoop() {
     }
     beat.mutable_heartbeat()->set_sent_at_us(ToMicros(SystemClock().Now()));
     (void)Send(beat);
+    SendFacts();
   }
+}
+
+void Agent::SendFacts() {
+  auto facts = MakeSiteFacts(config_, *ledger_);
+  if (!facts.ok()) {
+    LogWarning("client", "the ledger cannot be read", {{"reason", facts.status()}});
+    return;
+  }
+  facts->set_scheduler(runner_->SchedulerVersion());
+  v1::ClientMessage message;
+  *message.mutable_facts() = *std::move(facts);
+  (void)Send(message);
 }
 
 void Agent::Handle(const v1::ServerMessage& message) {

@@ -47,6 +47,7 @@ class Agent final : public Uplink {
   void WatchLoop();
   void Handle(const v1::ServerMessage& message);
   void Answer(const v1::CampaignOffer& offer);
+  void SendFacts();
   bool Stopping();
 
   const ClientConfig config_;
@@ -54,6 +55,7 @@ class Agent final : public Uplink {
   std::shared_ptr<grpc::Channel> channel_;
   std::unique_ptr<v1::Federation::StubInterface> stub_;
   std::unique_ptr<ClientJournal> journal_;
+  std::unique_ptr<SiteLedger> ledger_;
   std::unique_ptr<JobMonitor> jobs_;
   std::unique_ptr<Transfer> transfer_;
   std::unique_ptr<TaskRunner> runner_;

@@ -12,6 +12,13 @@ void TlsSection::Describe(ConfigVisitor& v) {
   v.Field("key", &key, {.doc = "its key, mode 0600; made here, never sent"});
 }
 
+void ContainerSection::Describe(ConfigVisitor& v) {
+  v.Field("image", &image, {.doc = "its file or name", .required = true, .non_empty = true});
+  v.Field("command", &command,
+          {.doc = "the runtime and its options, put before the image", .non_empty = true});
+  v.Field("binds", &binds, {.doc = "bound with --bind besides the task, its model and its data"});
+}
+
 void JobSection::Describe(ConfigVisitor& v) {
   v.Field("trainer", &trainer,
           {.doc = "argument vector; \"train --task DIR\" or \"evaluate --task DIR\" is appended",
@@ -20,15 +27,33 @@ void JobSection::Describe(ConfigVisitor& v) {
   v.Field("environment", &environment,
           {.doc = "all that a job sees besides what its scheduler "
                   "defines"});
+  v.Field("modules", &modules, {.doc = "environment modules that are loaded first"});
+  v.Field("setup", &setup, {.doc = "shell lines that run after the modules"});
+  v.Field("launcher", &launcher, {.doc = "argument vector put before the trainer"});
+  v.Field("container", &container, {.doc = "the trainer runs in it"});
   v.Field("queue", &queue);
   v.Field("account", &account);
+  v.Field("directives", &directives, {.doc = "further arguments of sbatch or qsub"});
   v.Field("cpus", &cpus, {.doc = "per node", .min = 1, .max = 4096});
+  v.Field("gpus", &gpus, {.doc = "per node", .min = 0, .max = 1024});
   v.Field("nodes", &nodes, {.min = 1, .max = 100000});
   v.Field("max_concurrent", &max_concurrent, {.doc = "tasks at a time", .min = 1, .max = 1000});
   v.Field("warning_before", &warning_before,
           {.doc = "the trainer is told to stop this long before the walltime ends", .min = 0});
+  v.Field("max_attempts", &max_attempts,
+          {.doc = "jobs of one task, when the earlier ones lost their node", .min = 1, .max = 100});
+  v.Field("stall_timeout", &stall_timeout,
+          {.doc = "a job that makes no progress for so long is cancelled; 0s: never", .min = 0});
   v.Field("poll_interval", &poll_interval,
           {.doc = "of the scheduler; 0s: 20ms for local, 15s otherwise", .min = 0});
+}
+
+void AllocationSection::Describe(ConfigVisitor& v) {
+  v.Field("unit", &unit,
+          {.doc = "what is counted", .one_of = {"node-hours", "gpu-hours", "core-hours"}});
+  v.Field("factor", &factor, {.doc = "service units: the unit times this", .min = 0});
+  v.Field("per_campaign", &per_campaign, {.doc = "of one campaign; 0: no limit", .min = 0});
+  v.Field("total", &total, {.doc = "of all campaigns together; 0: no limit", .min = 0});
 }
 
 void PolicySection::Describe(ConfigVisitor& v) {
@@ -41,6 +66,8 @@ void PolicySection::Describe(ConfigVisitor& v) {
   v.Field("max_walltime", &max_walltime, {.doc = "of one job", .min = 1});
   v.Field("max_steps", &max_steps, {.doc = "of one task", .min = 1});
   v.Field("max_update", &max_update, {.doc = "largest update that may leave", .min = 1});
+  v.Field("error_tail", &error_tail,
+          {.doc = "characters of a failed job's error file that may leave", .min = 0, .max = 400});
 }
 
 void ClientConfig::Describe(ConfigVisitor& v) {
@@ -58,6 +85,7 @@ void ClientConfig::Describe(ConfigVisitor& v) {
           {.doc = "task directories, on a file system that jobs see", .non_empty = true});
   v.Field("scheduler", &scheduler);
   v.Field("job", &job, {.required = true});
+  v.Field("allocation", &allocation);
   v.Field("policy", &policy,
           {.doc = "what this site allows; without it every campaign is "
                   "refused"});

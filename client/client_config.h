@@ -22,17 +22,44 @@ struct TlsSection {
   void Describe(ConfigVisitor& v);
 };
 
-// How a task becomes a job.
+// A container that the trainer runs in.
+struct ContainerSection {
+  std::string image;
+  // Put before the image: the runtime and its options. The task's directory, model and data are
+  // bound with --bind.
+  std::vector<std::string> command = {"apptainer", "exec"};
+  std::vector<std::string> binds;  // further ones: "/scratch", "/src:/dst:ro"
+  void Describe(ConfigVisitor& v);
+};
+
+// How a task becomes a job. All of it is the site's own; a campaign adds names and numbers only.
 struct JobSection {
   std::vector<std::string> trainer;  // argument vector; "train|evaluate --task DIR" is appended
   std::map<std::string, std::string> environment;
+  std::vector<std::string> modules;   // "module load" each
+  std::vector<std::string> setup;     // shell lines, after the modules
+  std::vector<std::string> launcher;  // put before the trainer: {"srun"}, {"mpiexec", "-n", "2"}
+  std::optional<ContainerSection> container;
   std::string queue, account;
-  std::int64_t cpus = 1;
+  std::vector<std::string> directives;  // further arguments of sbatch or qsub
+  std::int64_t cpus = 1;                // per node
+  std::int64_t gpus = 0;                // per node
   std::int64_t nodes = 1;
   std::int64_t max_concurrent = 2;
-  std::chrono::seconds warning_before{30};  // SIGTERM this long before the walltime ends
+  std::chrono::seconds warning_before{30};   // SIGTERM this long before the walltime ends
+  std::int64_t max_attempts = 3;             // jobs of one task, when the earlier lost their node
+  std::chrono::seconds stall_timeout{1800};  // without progress while running; 0: never
   std::chrono::milliseconds poll_interval{
       0};  // of the scheduler; 0: 20 ms for local, 15 s otherwise
+  void Describe(ConfigVisitor& v);
+};
+
+// What the site's allocation is counted in, and how much of it campaigns may use.
+struct AllocationSection {
+  std::string unit = "node-hours";  // node-hours, gpu-hours, core-hours
+  double factor = 1;                // service units: the unit times this
+  double per_campaign = 0;          // 0: no limit
+  double total = 0;                 // of all campaigns together; 0: no limit
   void Describe(ConfigVisitor& v);
 };
 
@@ -45,6 +72,7 @@ struct PolicySection {
   std::vector<std::string> metrics = {"loss/*", "perplexity/*"};  // that may leave
   std::chrono::seconds max_walltime{3600};
   std::int64_t max_steps = 10000;
+  std::int64_t error_tail = 300;  // characters of a failed job's error file that may leave
   ByteSize max_update{std::uint64_t{1} << 30};
   void Describe(ConfigVisitor& v);
 };
@@ -58,6 +86,7 @@ struct ClientConfig {
   std::string workspace = "work";
   scheduler_adapters::SchedulerOptions scheduler;
   JobSection job;
+  AllocationSection allocation;
   std::optional<PolicySection> policy;
   LogOptions log;
 

@@ -7,7 +7,8 @@ constexpr const char* kSchema = R"(
   CREATE TABLE IF NOT EXISTS tasks (
     ordinal INTEGER PRIMARY KEY, task TEXT UNIQUE NOT NULL, phase INTEGER NOT NULL,
     job TEXT NOT NULL, submitted_us INTEGER NOT NULL, download_us INTEGER NOT NULL,
-    assignment BLOB NOT NULL, report BLOB NOT NULL);
+    assignment BLOB NOT NULL, report BLOB NOT NULL, attempt INTEGER NOT NULL,
+    job_name TEXT NOT NULL, queue_us INTEGER NOT NULL, node_us INTEGER NOT NULL);
   CREATE TABLE IF NOT EXISTS offers (campaign TEXT PRIMARY KEY, offer BLOB NOT NULL);
 )";
 
@@ -24,16 +25,22 @@ Status ClientJournal::SaveTask(const TaskRecord& record) {
   TRIBUTARY_ASSIGN_OR_RETURN(
       Statement save,
       database_.Prepare(
-          "INSERT INTO tasks (task, phase, job, submitted_us, download_us, assignment, report) "
-          "VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7) ON CONFLICT (task) DO UPDATE SET "
-          "phase=?2, job=?3, submitted_us=?4, download_us=?5, report=?7"));
+          "INSERT INTO tasks (task, phase, job, submitted_us, download_us, assignment, report, "
+          "attempt, job_name, queue_us, node_us) "
+          "VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11) ON CONFLICT (task) DO UPDATE SET "
+          "phase=?2, job=?3, submitted_us=?4, download_us=?5, report=?7, attempt=?8, job_name=?9, "
+          "queue_us=?10, node_us=?11"));
   save.Bind(1, record.assignment.task())
       .Bind(2, static_cast<std::int64_t>(record.phase))
       .Bind(3, record.job)
       .Bind(4, ToMicros(record.submitted_at))
       .Bind(5, static_cast<std::int64_t>(record.download_seconds * 1e6))
       .BindBytes(6, record.assignment.SerializeAsString())
-      .BindBytes(7, record.report.SerializeAsString());
+      .BindBytes(7, record.report.SerializeAsString())
+      .Bind(8, record.attempt)
+      .Bind(9, record.job_name)
+      .Bind(10, static_cast<std::int64_t>(record.queue_seconds * 1e6))
+      .Bind(11, static_cast<std::int64_t>(record.node_seconds * 1e6));
   return save.Run().Annotate("client journal");
 }
 
@@ -49,8 +56,8 @@ Result<std::vector<TaskRecord>> ClientJournal::LoadTasks() {
   MutexLock lock(mutex_);
   TRIBUTARY_ASSIGN_OR_RETURN(
       Statement select,
-      database_.Prepare("SELECT phase, job, submitted_us, download_us, assignment, report "
-                        "FROM tasks ORDER BY ordinal"));
+      database_.Prepare("SELECT phase, job, submitted_us, download_us, assignment, report, "
+                        "attempt, job_name, queue_us, node_us FROM tasks ORDER BY ordinal"));
   std::vector<TaskRecord> records;
   while (true) {
     TRIBUTARY_ASSIGN_OR_RETURN(const bool row, select.Step());
@@ -60,6 +67,10 @@ Result<std::vector<TaskRecord>> ClientJournal::LoadTasks() {
     record.job = select.Text(1);
     record.submitted_at = TimestampFromMicros(select.Int(2));
     record.download_seconds = static_cast<double>(select.Int(3)) * 1e-6;
+    record.attempt = select.Int(6);
+    record.job_name = select.Text(7);
+    record.queue_seconds = static_cast<double>(select.Int(8)) * 1e-6;
+    record.node_seconds = static_cast<double>(select.Int(9)) * 1e-6;
     if (!record.assignment.ParseFromString(select.Text(4)) ||
         !record.report.ParseFromString(select.Text(5))) {
       return DataLossError("client journal: a task cannot be read back");

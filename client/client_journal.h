@@ -26,8 +26,12 @@ enum class Phase : std::uint8_t {
 struct TaskRecord {
   v1::TaskAssignment assignment;
   Phase phase = Phase::kReceived;
-  std::string job;  // from kSubmitted on
+  std::int64_t attempt = 1;  // jobs of this task, this one included
+  std::string job_name;      // from kSubmitting on: of this attempt
+  std::string job;           // from kSubmitted on: the scheduler's id
   Timestamp submitted_at;
+  double queue_seconds = 0;  // of the attempts that ended
+  double node_seconds = 0;   // likewise
   double download_seconds = 0;
   v1::TaskReport report;  // from kReady on
 };

@@ -1,10 +1,15 @@
 #include "client/job_monitor.h"
 
+#include <algorithm>
 #include <vector>
 
 namespace tributary::client {
 
 using scheduler_adapters::JobStatus;
+
+namespace {
+constexpr int kLongestPauses = 16;  // poll intervals between two questions to a silent scheduler
+}
 
 JobMonitor::JobMonitor(std::unique_ptr<scheduler_adapters::SchedulerAdapter> adapter,
                        std::chrono::milliseconds poll_interval)
@@ -43,6 +48,22 @@ Status JobMonitor::Cancel(const std::string& id) {
   return adapter_->Cancel(id);
 }
 
+Result<std::optional<Timestamp>> JobMonitor::Estimate(const std::string& id) {
+  MutexLock lock(adapter_mutex_);
+  return adapter_->Estimate(id);
+}
+
+Result<std::string> JobMonitor::Version() {
+  MutexLock lock(adapter_mutex_);
+  return adapter_->Version();
+}
+
+Result<std::vector<scheduler_adapters::NamedJob>> JobMonitor::ListLive(
+    const std::string& name_prefix) {
+  MutexLock lock(adapter_mutex_);
+  return adapter_->ListLive(name_prefix);
+}
+
 std::optional<JobStatus> JobMonitor::AwaitEnd(const std::string& id,
                                               const std::function<bool()>& keep_waiting,
                                               const std::function<void(const JobStatus&)>& watch) {
@@ -68,6 +89,7 @@ std::optional<JobStatus> JobMonitor::AwaitEnd(const std::string& id,
 }
 
 void JobMonitor::Loop() {
+  std::chrono::milliseconds pause = poll_interval_;
   while (true) {
     std::vector<std::string> ids;
     {
@@ -81,6 +103,10 @@ void JobMonitor::Loop() {
       MutexLock lock(adapter_mutex_);
       statuses = adapter_->Query(ids);
     }
+    // A scheduler in trouble is asked less and less often.
+    const bool deaf = std::all_of(statuses.begin(), statuses.end(), [](const JobStatus& status) {
+      return status.state == scheduler_adapters::JobState::kUnknown;
+    });
     MutexLock lock(mutex_);
     for (JobStatus& status : statuses) {
       const auto it = watched_.find(status.id);
@@ -88,7 +114,8 @@ void JobMonitor::Loop() {
     }
     ++poll_;
     changed_.NotifyAll();
-    const auto until = std::chrono::steady_clock::now() + poll_interval_;
+    pause = deaf ? std::min(2 * pause, kLongestPauses * poll_interval_) : poll_interval_;
+    const auto until = std::chrono::steady_clock::now() + pause;
     while (!stopping_ && stop_.WaitUntil(mutex_, until)) {
       // woken early by a new watcher: the next poll comes at its time
     }

@@ -8,6 +8,7 @@
 #include <optional>
 #include <string>
 #include <thread>
+#include <vector>
 
 #include "core/mutex.h"
 #include "scheduler_adapters/scheduler_adapter.h"
@@ -24,6 +25,9 @@ class JobMonitor {
   Result<std::string> Submit(const scheduler_adapters::JobSpec& spec);
   Result<std::optional<std::string>> Find(const std::string& name);
   Status Cancel(const std::string& id);
+  Result<std::optional<Timestamp>> Estimate(const std::string& id);
+  Result<std::string> Version();
+  Result<std::vector<scheduler_adapters::NamedJob>> ListLive(const std::string& name_prefix);
 
   // Blocks until the job has ended, `keep_waiting` says no (asked at each poll), or the monitor
   // stops. `watch` hears each poll's status. Nothing when it did not end. An unknown state is

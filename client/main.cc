@@ -8,6 +8,7 @@
 #include <cstring>
 
 #include "client/agent.h"
+#include "client/job_rendering.h"
 #include "client/join.h"
 #include "core/files.h"
 #include "core/version.h"
@@ -24,6 +25,24 @@ std::string OwnPath() {
   return size > 0 ? std::string(path, static_cast<std::size_t>(size)) : "tributary-client";
 }
 
+Result<std::unique_ptr<scheduler_adapters::SchedulerAdapter>> OpenScheduler(ClientConfig& config,
+                                                                            const Clock& clock) {
+  config.scheduler.supervisor_command = {OwnPath(), "supervise"};
+  return scheduler_adapters::MakeSchedulerAdapter(config.scheduler, clock);
+}
+
+// The job of a task that does not exist, with the first model and data of the policy.
+Result<std::string> RenderSample(ClientConfig config, const std::string& kind) {
+  const SystemClock clock;
+  // Its records are not for a preview; a daemon may hold the real ones.
+  TRIBUTARY_ASSIGN_OR_RETURN(const auto scratch, TemporaryDirectory::Create("tributary-render-"));
+  config.scheduler.state_directory = scratch.path();
+  TRIBUTARY_ASSIGN_OR_RETURN(const auto adapter, OpenScheduler(config, clock));
+  const scheduler_adapters::JobSpec spec = SampleJob(config, kind);
+  TRIBUTARY_RETURN_IF_ERROR(scheduler_adapters::CheckJobSpec(spec));
+  return adapter->Render(spec);
+}
+
 Status Run(ClientConfig config) {
   sigset_t signals;
   sigemptyset(&signals);
@@ -32,9 +51,7 @@ Status Run(ClientConfig config) {
   pthread_sigmask(SIG_BLOCK, &signals, nullptr);
   TRIBUTARY_RETURN_IF_ERROR(StartLogging(config.log));
   const SystemClock clock;
-  config.scheduler.supervisor_command = {OwnPath(), "supervise"};
-  TRIBUTARY_ASSIGN_OR_RETURN(auto adapter,
-                             scheduler_adapters::MakeSchedulerAdapter(config.scheduler, clock));
+  TRIBUTARY_ASSIGN_OR_RETURN(auto adapter, OpenScheduler(config, clock));
   TRIBUTARY_ASSIGN_OR_RETURN(const auto agent, Agent::Start(config, std::move(adapter), clock));
   int signal = 0;
   sigwait(&signals, &signal);
@@ -75,6 +92,13 @@ int Main(int argc, char** argv) {
       ->required();
   join->add_option("--dir", join_options.directory, "where key and certificate go")
       ->capture_default_str();
+  CLI::App* render = app.add_subcommand(
+      "render", "print the job of a made-up task, as the scheduler would get it");
+  std::string kind = "train";
+  render->add_option("-c,--config", config_path, "the site's file")->capture_default_str();
+  render->add_option("--kind", kind, "train or evaluate")
+      ->check(CLI::IsMember({"train", "evaluate"}))
+      ->capture_default_str();
   CLI11_PARSE(app, argc, argv);
   if (join->parsed()) {
     const Status status = Join(join_options);
@@ -84,6 +108,12 @@ int Main(int argc, char** argv) {
   if (!config.ok()) return Fail(config.status());
   if (check_config) {
     std::fputs(PrintYaml(*config).c_str(), stdout);
+    return 0;
+  }
+  if (render->parsed()) {
+    const auto text = RenderSample(*std::move(config), kind);
+    if (!text.ok()) return Fail(text.status());
+    std::fputs(text->c_str(), stdout);
     return 0;
   }
   const Status status = Run(*std::move(config));

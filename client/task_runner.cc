@@ -8,18 +8,17 @@
 #include "client/policy.h"
 #include "core/files.h"
 #include "core/log.h"
+#include "core/text.h"
 #include "security/signature.h"
 
 namespace tributary::client {
 namespace {
 
-using scheduler_adapters::JobState;
 using scheduler_adapters::JobStatus;
 
 constexpr std::chrono::seconds kReportAgain{30};  // an acknowledgement that does not come
 constexpr std::chrono::milliseconds kSubmitPause{2000};
 constexpr std::chrono::milliseconds kUploadPause{1000};
-constexpr std::chrono::milliseconds kProgressInterval{200};
 
 double Seconds(Timestamp from, Timestamp to) {
   return std::max(0.0, std::chrono::duration<double>(to - from).count());
@@ -36,9 +35,22 @@ Manifest ManifestOf(const v1::CampaignOffer& offer) {
   return manifest;
 }
 
+std::string AttemptsText(std::int64_t attempt) {
+  return attempt > 1 ? " after " + std::to_string(attempt) + " jobs" : "";
+}
+
+// What the site lets out of a job's error file.
+std::string EndOf(const std::string& errors, std::int64_t characters) {
+  const auto kept = std::min(errors.size(), static_cast<std::size_t>(characters));
+  if (kept == 0) return "";
+  return "; its error file ends: " + Excerpt(errors.substr(errors.size() - kept), kept);
+}
+
 }  // namespace
 
-TaskRunner::TaskRunner(RunnerParts parts) : parts_(std::move(parts)) {
+TaskRunner::TaskRunner(RunnerParts parts)
+    : parts_(std::move(parts)),
+      task_jobs_(parts_.config, parts_.site, parts_.clock, parts_.jobs, parts_.ledger) {
   for (std::int64_t i = 0; i < parts_.config.job.max_concurrent; ++i) {
     workers_.emplace_back([this] { WorkerLoop(); });
   }
@@ -53,6 +65,7 @@ TaskRunner::~TaskRunner() {
   parts_.jobs.Stop();
   parts_.transfer.CancelCalls();
   for (std::thread& worker : workers_) worker.join();
+  if (sweeper_.joinable()) sweeper_.join();
 }
 
 Status TaskRunner::Recover() {
@@ -71,7 +84,41 @@ Status TaskRunner::Recover() {
     waiting_.push_back(std::move(task));
   }
   changed_.NotifyAll();
+  sweeper_ = std::thread([this] { SweepOrphans(); });
   return OkStatus();
+}
+
+// Jobs that this daemon submitted and then forgot: its journal was lost or replaced.
+void TaskRunner::SweepOrphans() {
+  const auto known = [this] {
+    MutexLock lock(mutex_);
+    std::vector<std::string> names;
+    for (const auto& [id, task] : active_) names.push_back(task->record.job_name);
+    return names;
+  };
+  const auto go_on = [this] {
+    MutexLock lock(mutex_);
+    return !stopping_;
+  };
+  task_jobs_.SweepOrphans(known, go_on, [this](auto time) { Pause(time); });
+  auto version = parts_.jobs.Version();
+  while (!version.ok() && go_on()) {
+    Pause(kReportAgain);
+    version = parts_.jobs.Version();
+  }
+  if (!version.ok()) return;
+  MutexLock lock(mutex_);
+  scheduler_version_ = *version;
+}
+
+std::string TaskRunner::SchedulerVersion() {
+  MutexLock lock(mutex_);
+  return scheduler_version_;
+}
+
+void TaskRunner::Pause(std::chrono::milliseconds time) {
+  MutexLock lock(mutex_);
+  if (!stopping_) (void)changed_.WaitFor(mutex_, time);
 }
 
 void TaskRunner::Assign(const v1::CampaignOffer& offer, const v1::TaskAssignment& assignment) {
@@ -177,18 +224,33 @@ Status TaskRunner::Save(const ActivePtr& task) {
   }
 }
 
-void TaskRunner::Report(const ActivePtr& task, const std::string& phase,
-                        const std::optional<ProgressLine>& line) {
+void TaskRunner::Tell(const ActivePtr& task, const JobNews& news) {
   v1::ClientMessage message;
   v1::TaskProgress* progress = message.mutable_progress();
   progress->set_task(task->record.assignment.task());
-  progress->set_phase(phase);
+  progress->set_phase(news.phase);
   progress->set_job(task->record.job);
-  if (line) task->progress = *line;
+  progress->set_attempt(task->record.attempt);
+  progress->set_message(news.message);
+  if (news.progress) task->progress = *news.progress;
   progress->set_step(task->progress.step);
   progress->set_steps(task->progress.steps);
   progress->set_loss(task->progress.loss);
+  if (news.forecast) {
+    const auto at = [&](double seconds) {
+      return ToMicros(news.submitted) + static_cast<std::int64_t>(seconds * 1e6);
+    };
+    progress->set_start_p50_us(at(news.forecast->p50));
+    progress->set_start_p80_us(at(news.forecast->p80));
+    progress->set_start_p95_us(at(news.forecast->p95));
+  }
   (void)parts_.uplink.Send(message);  // for people who watch; may be lost
+}
+
+TaskHost TaskRunner::HostOf(const ActivePtr& task) {
+  return {[this, task] { return KeepGoing(task); }, [this, task] { return Save(task); },
+          [this, task](const JobNews& news) { Tell(task, news); },
+          [this](std::chrono::milliseconds time) { Pause(time); }};
 }
 
 void TaskRunner::WorkerLoop() {
@@ -234,19 +296,22 @@ void TaskRunner::RunTask(const ActivePtr& task) {
 
 Status TaskRunner::Produce(const ActivePtr& task, const TaskWorkspace& workspace) {
   TRIBUTARY_RETURN_IF_ERROR(CheckTask(parts_.config.policy, task->offer, task->record.assignment));
+  const TaskFile file = MakeTaskFile(task->offer, task->record.assignment, *parts_.config.policy,
+                                     parts_.site, parts_.config.job.cpus);
   if (task->record.phase == Phase::kReceived) {
     TRIBUTARY_RETURN_IF_ERROR(workspace.Create());
     TRIBUTARY_RETURN_IF_ERROR(Download(task, workspace));
-    TRIBUTARY_RETURN_IF_ERROR(workspace.Stage(task->offer, task->record.assignment,
-                                              *parts_.config.policy, parts_.site,
-                                              parts_.config.job.cpus));
+    TRIBUTARY_RETURN_IF_ERROR(workspace.Stage(task->offer, file));
+    {
+      MutexLock lock(mutex_);  // the sweeper reads names
+      task->record.job_name = task_jobs_.FirstName(task->record.assignment.task());
+    }
     task->record.phase = Phase::kSubmitting;
     TRIBUTARY_RETURN_IF_ERROR(Save(task));
   }
-  if (task->record.phase == Phase::kSubmitting) {
-    TRIBUTARY_RETURN_IF_ERROR(Submit(task, workspace));
-  }
-  TRIBUTARY_ASSIGN_OR_RETURN(const JobStatus job, AwaitJob(task, workspace));
+  TRIBUTARY_ASSIGN_OR_RETURN(const JobStatus job, task_jobs_.Run(task->record, workspace, file,
+                                                                 task->recovered, HostOf(task)));
+  task->job_ended = true;
   Report(task, "packaging");
   TRIBUTARY_ASSIGN_OR_RETURN(v1::Statement statement, Examine(task, workspace, job));
   return SignAndKeep(task, std::move(statement));
@@ -271,54 +336,6 @@ Status TaskRunner::Download(const ActivePtr& task, const TaskWorkspace& workspac
   return OkStatus();
 }
 
-Status TaskRunner::Submit(const ActivePtr& task, const TaskWorkspace& workspace) {
-  const auto spec = MakeJob(parts_.config.job, workspace, task->record.assignment, parts_.site);
-  Report(task, "submitting");
-  while (KeepGoing(task)) {
-    // After a crash between submission and its note in the journal, the job is there under its
-    // name.
-    const auto found = task->recovered ? parts_.jobs.Find(spec.name)
-                                       : Result<std::optional<std::string>>(std::nullopt);
-    auto id = !found.ok() ? Result<std::string>(found.status())
-              : *found    ? Result<std::string>(**found)
-                          : parts_.jobs.Submit(spec);
-    if (id.ok()) {
-      task->record.job = *std::move(id);
-      task->record.submitted_at = parts_.clock.Now();
-      task->record.phase = Phase::kSubmitted;
-      LogInfo("client", "job submitted",
-              {{"task", task->record.assignment.task()}, {"job", task->record.job}});
-      return Save(task);
-    }
-    if (id.status().code() != StatusCode::kUnavailable) return id.status().Annotate("submit");
-    LogWarning("client", "the scheduler cannot be asked; will try again",
-               {{"reason", id.status()}});
-    task->recovered = true;  // it may have taken the job nevertheless
-    MutexLock lock(mutex_);
-    if (!stopping_) (void)changed_.WaitFor(mutex_, kSubmitPause);
-  }
-  return CancelledError("given up");
-}
-
-Result<JobStatus> TaskRunner::AwaitJob(const ActivePtr& task, const TaskWorkspace& workspace) {
-  auto last = std::chrono::steady_clock::time_point();
-  const auto watch = [&](const JobStatus& status) {
-    const auto now = std::chrono::steady_clock::now();
-    if (now - last < kProgressInterval) return;
-    last = now;
-    const bool running = status.state == JobState::kRunning;
-    Report(task, std::string(JobStateName(status.state)),
-           running ? workspace.Progress() : std::nullopt);
-  };
-  auto ended = parts_.jobs.AwaitEnd(
-      task->record.job, [&] { return KeepGoing(task); }, watch);
-  if (ended) {
-    task->job_ended = true;
-    return *std::move(ended);
-  }
-  return CancelledError("given up");
-}
-
 Result<v1::Statement> TaskRunner::Examine(const ActivePtr& task, const TaskWorkspace& workspace,
                                           const JobStatus& job) {
   const auto result = workspace.ReadResult();
@@ -331,7 +348,8 @@ Result<v1::Statement> TaskRunner::Examine(const ActivePtr& task, const TaskWorks
     return AbortedError("job " + task->record.job + " ended as " +
                         std::string(JobStateName(job.state)) +
                         (job.message.empty() ? "" : " (" + job.message + ")") +
-                        " and left no result; the site's log has the end of its error file");
+                        " and left no result" + AttemptsText(task->record.attempt) +
+                        EndOf(workspace.ErrorTail(), parts_.config.policy->error_tail));
   }
   if (result->completion == Completion::kFailed) {
     return AbortedError("the trainer failed: " + result->message);
@@ -359,7 +377,9 @@ Result<v1::Statement> TaskRunner::Examine(const ActivePtr& task, const TaskWorks
   }
   const Timestamp started = job.started.value_or(task->record.submitted_at);
   const Timestamp ended = job.ended.value_or(started);
-  statement.set_queue_seconds(Seconds(job.submitted.value_or(task->record.submitted_at), started));
+  statement.set_queue_seconds(task->record.queue_seconds);
+  statement.set_attempts(task->record.attempt);
+  statement.set_node_seconds(task->record.node_seconds);
   statement.set_compute_seconds(result->train_seconds);
   statement.set_startup_seconds(std::max(0.0, Seconds(started, ended) - result->train_seconds));
   statement.set_transfer_seconds(task->record.download_seconds +
@@ -442,34 +462,20 @@ Status TaskRunner::ReportLoss(const ActivePtr& task) {
 
 // No job of the task runs any more, or goes on without us knowing. False when the daemon stops
 // before that is sure.
-bool TaskRunner::EndJob(const ActivePtr& task, const TaskWorkspace& workspace) {
+bool TaskRunner::EndJob(const ActivePtr& task) {
+  if (task->job_ended) return true;
   const auto go_on = [this] {
     MutexLock lock(mutex_);
     return !stopping_;
   };
-  if (task->record.phase == Phase::kSubmitting) {  // the scheduler may have it
-    const auto job = MakeJob(parts_.config.job, workspace, task->record.assignment, parts_.site);
-    auto found = parts_.jobs.Find(job.name);
-    while (!found.ok() && go_on()) {
-      MutexLock lock(mutex_);
-      if (!stopping_) (void)changed_.WaitFor(mutex_, kSubmitPause);
-      found = parts_.jobs.Find(job.name);
-    }
-    if (!found.ok()) return false;
-    if (*found) task->record.job = **found;
-  }
-  if (task->record.job.empty() || task->job_ended) return true;
-  const Status status = parts_.jobs.Cancel(task->record.job);
-  LogInfo("client", "job cancelled", {{"job", task->record.job}, {"result", status}});
-  if (status.code() == StatusCode::kNotFound || task->record.phase == Phase::kReady) return true;
   // The directory stays in use until the job has gone.
-  return parts_.jobs.AwaitEnd(task->record.job, go_on, [](const JobStatus&) {}).has_value();
+  const bool await_end = task->record.phase != Phase::kReady;
+  return task_jobs_.End(task->record, await_end, go_on, [this](auto time) { Pause(time); });
 }
 
 void TaskRunner::Forget(const ActivePtr& task, const TaskWorkspace& workspace) {
   const std::string& id = task->record.assignment.task();
-  if (!EndJob(task, workspace))
-    return;  // stopping: the journal has it, the server withdraws it again
+  if (!EndJob(task)) return;  // stopping: the journal has it, the server withdraws it again
   for (const Status& status : {workspace.Remove(), parts_.journal.RemoveTask(id)}) {
     if (!status.ok()) LogWarning("client", "clean-up failed", {{"task", id}, {"reason", status}});
   }

@@ -12,6 +12,8 @@
 #include "client/client_config.h"
 #include "client/client_journal.h"
 #include "client/job_monitor.h"
+#include "client/site_ledger.h"
+#include "client/task_job.h"
 #include "client/task_workspace.h"
 #include "client/transfer.h"
 #include "client/uplink.h"
@@ -27,6 +29,7 @@ struct RunnerParts {
   security::PrivateKey key;
   const Clock& clock;
   ClientJournal& journal;
+  SiteLedger& ledger;
   JobMonitor& jobs;
   Transfer& transfer;
   Uplink& uplink;
@@ -45,6 +48,8 @@ class TaskRunner {
   void Assign(const v1::CampaignOffer& offer, const v1::TaskAssignment& task);
   void Cancel(const std::string& task, const std::string& reason);
   void Acknowledge(const v1::ReportAck& ack);
+  // The scheduler and its version; empty as long as it did not answer.
+  std::string SchedulerVersion();
   // For Hello: what this site works on.
   std::vector<std::string> KnownTasks();
   // The connection is back: reports that wait are sent again.
@@ -71,25 +76,26 @@ class TaskRunner {
   // From kReceived to kReady; the error becomes the report of a failure.
   Status Produce(const ActivePtr& task, const TaskWorkspace& workspace);
   Status Download(const ActivePtr& task, const TaskWorkspace& workspace);
-  Status Submit(const ActivePtr& task, const TaskWorkspace& workspace);
-  Result<scheduler_adapters::JobStatus> AwaitJob(const ActivePtr& task,
-                                                 const TaskWorkspace& workspace);
+  TaskHost HostOf(const ActivePtr& task);
   Result<v1::Statement> Examine(const ActivePtr& task, const TaskWorkspace& workspace,
                                 const scheduler_adapters::JobStatus& job);
   Status SignAndKeep(const ActivePtr& task, v1::Statement statement);
   void Deliver(const ActivePtr& task, const TaskWorkspace& workspace);
   Status ReportLoss(const ActivePtr& task);
-  bool EndJob(const ActivePtr& task, const TaskWorkspace& workspace);
+  bool EndJob(const ActivePtr& task);
   void Forget(const ActivePtr& task, const TaskWorkspace& workspace);
   void RemoveOldVersions(const TaskWorkspace& workspace);
 
   bool KeepGoing(const ActivePtr& task);
-  void Report(const ActivePtr& task, const std::string& phase,
-              const std::optional<ProgressLine>& line = {});
+  void Report(const ActivePtr& task, const std::string& phase) { Tell(task, {.phase = phase}); }
+  void Tell(const ActivePtr& task, const JobNews& news);
+  void Pause(std::chrono::milliseconds time);
+  void SweepOrphans();
   Status Save(const ActivePtr& task);
   v1::Statement StatementFor(const ActivePtr& task) const;
 
   const RunnerParts parts_;
+  TaskJobs task_jobs_;
 
   Mutex mutex_;
   CondVar changed_;
@@ -97,7 +103,9 @@ class TaskRunner {
   std::deque<ActivePtr> waiting_ TRIBUTARY_GUARDED_BY(mutex_);
   std::set<std::string> closed_ TRIBUTARY_GUARDED_BY(mutex_);
   bool stopping_ TRIBUTARY_GUARDED_BY(mutex_) = false;
+  std::string scheduler_version_ TRIBUTARY_GUARDED_BY(mutex_);
   std::vector<std::thread> workers_;
+  std::thread sweeper_;  // once, after Recover()
 };
 
 }  // namespace tributary::client

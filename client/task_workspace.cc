@@ -31,6 +31,14 @@ TrainingSettings FromWire(const v1::Training& training) {
   return settings;
 }
 
+// A second name for the same bytes; one that exists already is fine.
+Status Link(const std::string& from, const std::string& to) {
+  if (link(from.c_str(), to.c_str()) == 0 || errno == EEXIST) return OkStatus();
+  return ErrnoError("link " + from + " to " + to, errno);
+}
+
+}  // namespace
+
 TaskFile MakeTaskFile(const v1::CampaignOffer& offer, const v1::TaskAssignment& task,
                       const PolicySection& policy, const std::string& site, std::int64_t threads) {
   TaskFile file;
@@ -57,14 +65,6 @@ TaskFile MakeTaskFile(const v1::CampaignOffer& offer, const v1::TaskAssignment& 
   return file;
 }
 
-// A second name for the same bytes; one that exists already is fine.
-Status Link(const std::string& from, const std::string& to) {
-  if (link(from.c_str(), to.c_str()) == 0 || errno == EEXIST) return OkStatus();
-  return ErrnoError("link " + from + " to " + to, errno);
-}
-
-}  // namespace
-
 TaskWorkspace::TaskWorkspace(const std::string& workspace, const v1::TaskAssignment& task)
     : campaign_directory_(JoinPath(workspace, task.campaign())),
       directory_(JoinPath(campaign_directory_, task.task())),
@@ -84,17 +84,14 @@ Status TaskWorkspace::Create() const {
   return MakeDirectories(campaign_directory_ + "/state");
 }
 
-Status TaskWorkspace::Stage(const v1::CampaignOffer& offer, const v1::TaskAssignment& task,
-                            const PolicySection& policy, const std::string& site,
-                            std::int64_t threads) const {
+Status TaskWorkspace::Stage(const v1::CampaignOffer& offer, const TaskFile& task) const {
   TRIBUTARY_RETURN_IF_ERROR(Link(version_, GlobalPath()));
   if (symlink("../state", (directory_ + "/state").c_str()) != 0 && errno != EEXIST) {
     return ErrnoError("link " + directory_ + "/state", errno);
   }
   TRIBUTARY_RETURN_IF_ERROR(WriteFileAtomic(
       directory_ + "/global/" + std::string(kAdapterConfigFile), offer.adapter_config_json()));
-  return WriteFileAtomic(JoinPath(directory_, kTaskFile),
-                         MakeTaskFile(offer, task, policy, site, threads).ToJson());
+  return WriteFileAtomic(JoinPath(directory_, kTaskFile), task.ToJson());
 }
 
 std::optional<ProgressLine> TaskWorkspace::Progress() const {
@@ -120,31 +117,11 @@ std::string TaskWorkspace::ErrorTail() const {
   return tail.ok() ? *tail : std::string();
 }
 
-Status TaskWorkspace::Remove() const { return RemoveTree(directory_); }
-
-scheduler_adapters::JobSpec MakeJob(const JobSection& job, const TaskWorkspace& workspace,
-                                    const v1::TaskAssignment& task, const std::string& site) {
-  scheduler_adapters::JobSpec spec;
-  // Readable, and unique by the hash: "chem-lora.r3.t1.9f86d081".
-  const std::string& id = task.task();
-  const std::string hash = Sha256Of(site + "/" + id).ToHex().substr(0, 12);
-  spec.name = id.substr(0, std::min<std::size_t>(40, id.size())) + "." + hash;
-  spec.working_directory = workspace.directory();
-  spec.command = job.trainer;
-  spec.command.emplace_back(task.kind() == v1::TASK_KIND_TRAIN ? "train" : "evaluate");
-  spec.command.emplace_back("--task");
-  spec.command.push_back(workspace.directory());
-  spec.environment = job.environment;
-  spec.stdout_path = workspace.directory() + "/job.out";
-  spec.stderr_path = workspace.directory() + "/job.err";
-  spec.cpus = job.cpus;
-  spec.nodes = job.nodes;
-  spec.walltime = std::chrono::seconds(task.walltime_seconds());
-  spec.warning_before =
-      job.warning_before < spec.walltime ? job.warning_before : std::chrono::seconds(0);
-  spec.queue = job.queue;
-  spec.account = job.account;
-  return spec;
+std::uint64_t TaskWorkspace::ProgressBytes() const {
+  const auto size = FileSize(JoinPath(directory_, kProgressFile));
+  return size.ok() ? *size : 0;
 }
+
+Status TaskWorkspace::Remove() const { return RemoveTree(directory_); }
 
 }  // namespace tributary::client

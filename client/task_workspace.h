@@ -9,10 +9,13 @@
 #include "core/sha256.h"
 #include "core/status.h"
 #include "core/task_contract.h"
-#include "scheduler_adapters/scheduler_adapter.h"
 #include "tributary/v1/federation.pb.h"
 
 namespace tributary::client {
+
+// task.json of this task, by names that the site's policy knows.
+TaskFile MakeTaskFile(const v1::CampaignOffer& offer, const v1::TaskAssignment& task,
+                      const PolicySection& policy, const std::string& site, std::int64_t threads);
 
 // Paths of one task. Any thread; one thread at a time per task.
 class TaskWorkspace {
@@ -29,20 +32,17 @@ class TaskWorkspace {
   // Makes the directories; the version may then be downloaded to VersionPath().
   Status Create() const;
   // Puts global/, state and task.json in place. An update/ of an earlier life of the task stays.
-  Status Stage(const v1::CampaignOffer& offer, const v1::TaskAssignment& task,
-               const PolicySection& policy, const std::string& site, std::int64_t threads) const;
+  Status Stage(const v1::CampaignOffer& offer, const TaskFile& task) const;
   // The last whole line of progress.jsonl.
   std::optional<ProgressLine> Progress() const;
   Result<TaskResult> ReadResult() const;
   std::string ErrorTail() const;  // of job.err, for the site's own log
+  // The size of progress.jsonl: it grows as long as the trainer does something.
+  std::uint64_t ProgressBytes() const;
   Status Remove() const;
 
  private:
   std::string campaign_directory_, directory_, version_;
 };
-
-// The job of a task. The name is unique to the task, so that the job is found again after a crash.
-scheduler_adapters::JobSpec MakeJob(const JobSection& job, const TaskWorkspace& workspace,
-                                    const v1::TaskAssignment& task, const std::string& site);
 
 }  // namespace tributary::client

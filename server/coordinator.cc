@@ -199,10 +199,13 @@ void Coordinator::HandleMessage(const std::string& site, const std::string& cert
         progress = message.progress();
         progress.set_phase(Excerpt(progress.phase(), kMaxProgressText));
         progress.set_job(Excerpt(progress.job(), kMaxProgressText));
+        progress.set_message(Excerpt(progress.message(), kMaxProgressText));
         progress_changed_ = true;
       }
       return;
     }
+    case v1::ClientMessage::kFacts:
+      return sessions_.SetFacts(site, std::move(*message.mutable_facts()));
     case v1::ClientMessage::kReport:
       return HandleReport(site, certificate_pem, std::move(*message.mutable_report()));
     default:

@@ -39,12 +39,16 @@ class Sessions {
   void Touch(const std::string& site, Timestamp now);
   void Send(const std::string& site, v1::ServerMessage message);
   void CloseAll(const std::string& reason);
+  // What a site said about itself; bounded here.
+  void SetFacts(const std::string& site, v1::SiteFacts facts);
+  v1::SiteFacts Facts(const std::string& site) const;
   SessionInfo Info(const std::string& site) const;
 
  private:
   struct Entry {
     std::shared_ptr<SiteStream> stream;
     SessionInfo info;
+    v1::SiteFacts facts;
   };
   mutable Mutex mutex_;
   std::map<std::string, Entry> entries_ TRIBUTARY_GUARDED_BY(mutex_);

@@ -98,6 +98,11 @@ void FillTask(const Task& task, const std::map<std::string, v1::TaskProgress>& p
     out->set_job(it->second.job());
     out->set_step(it->second.step());
     out->set_loss(it->second.loss());
+    out->set_start_p50_us(it->second.start_p50_us());
+    out->set_start_p80_us(it->second.start_p80_us());
+    out->set_start_p95_us(it->second.start_p95_us());
+    out->set_attempt(it->second.attempt());
+    out->set_message(it->second.message());
   }
 }
 

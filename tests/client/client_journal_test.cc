@@ -104,10 +104,11 @@ TEST_F(ClientJournalTest, ADamagedRecordIsDataLoss) {
   journal_.reset();
   {
     auto database = Database::Open(directory_ / "client.db");
-    ASSERT_TRUE(database
-                    ->Execute("INSERT INTO offers VALUES ('c', X'FF');"
-                              "INSERT INTO tasks VALUES (1, 't', 0, '', 0, 0, X'FF', X'')")
-                    .ok());
+    ASSERT_TRUE(
+        database
+            ->Execute("INSERT INTO offers VALUES ('c', X'FF');"
+                      "INSERT INTO tasks VALUES (1, 't', 0, '', 0, 0, X'FF', X'', 1, '', 0, 0)")
+            .ok());
   }
   Open();
   EXPECT_EQ(journal_->LoadOffers().status().code(), StatusCode::kDataLoss);

@@ -56,7 +56,7 @@ class TaskWorkspaceTest : public testing::Test {
     TaskWorkspace workspace = Make();
     EXPECT_TRUE(workspace.Create().ok());
     EXPECT_TRUE(WriteFileAtomic(workspace.VersionPath(), "version").ok());
-    const Status status = workspace.Stage(offer_, task_, policy_, "a", 3);
+    const Status status = workspace.Stage(offer_, MakeTaskFile(offer_, task_, policy_, "a", 3));
     EXPECT_TRUE(status.ok()) << status;
     return workspace;
   }
@@ -135,7 +135,7 @@ TEST_F(TaskWorkspaceTest, StagingAgainKeepsAnUpdateOfAnEarlierLife) {
   ASSERT_TRUE(MakeDirectories(workspace.directory() + "/update").ok());
   ASSERT_TRUE(WriteFileAtomic(workspace.TrainedPath(), "trained").ok());
   ASSERT_TRUE(workspace.Create().ok());
-  ASSERT_TRUE(workspace.Stage(offer_, task_, policy_, "a", 3).ok());
+  ASSERT_TRUE(workspace.Stage(offer_, MakeTaskFile(offer_, task_, policy_, "a", 3)).ok());
   EXPECT_EQ(*ReadFile(workspace.TrainedPath()), "trained");
 }
 
@@ -189,49 +189,6 @@ TEST_F(TaskWorkspaceTest, ReadsResultAndErrorTail) {
   EXPECT_THAT(workspace.ErrorTail(), testing::EndsWith("out of memory"));
   ASSERT_TRUE(WriteFileAtomic(workspace.directory() + "/update/result.json", "{").ok());
   EXPECT_FALSE(workspace.ReadResult().ok());
-}
-
-TEST_F(TaskWorkspaceTest, AJobIsWhatTheSiteConfigured) {
-  JobSection job;
-  job.trainer = {"/opt/trainer", "--quiet"};
-  job.environment = {{"HOME", "/home/a"}};
-  job.queue = "gpu";
-  job.account = "chem";
-  job.cpus = 4;
-  const TaskWorkspace workspace = Make();
-  const auto spec = MakeJob(job, workspace, task_, "a");
-  EXPECT_THAT(spec.command,
-              ElementsAre("/opt/trainer", "--quiet", "train", "--task", workspace.directory()));
-  EXPECT_EQ(spec.working_directory, workspace.directory());
-  EXPECT_EQ(spec.environment, job.environment);
-  EXPECT_EQ(spec.stderr_path, workspace.directory() + "/job.err");
-  EXPECT_EQ(spec.queue, "gpu");
-  EXPECT_EQ(spec.account, "chem");
-  EXPECT_EQ(spec.cpus, 4);
-  EXPECT_EQ(spec.walltime, std::chrono::seconds(600));
-  EXPECT_EQ(spec.warning_before, std::chrono::seconds(30));
-  task_.set_walltime_seconds(20);  // shorter than the warning
-  EXPECT_EQ(MakeJob(job, workspace, task_, "a").warning_before, std::chrono::seconds(0));
-  task_.set_kind(v1::TASK_KIND_EVALUATE);
-  EXPECT_EQ(MakeJob(job, workspace, task_, "a").command[2], "evaluate");
-}
-
-TEST_F(TaskWorkspaceTest, JobNamesAreShortUniqueAndStable) {
-  std::set<std::string> names;
-  const std::string campaign(63, 'c');
-  for (const char* site : {"a", "b"}) {
-    for (int round = 0; round < 50; ++round) {
-      task_.set_task(campaign + ".r" + std::to_string(round) + ".a.t1");
-      const auto spec = MakeJob({}, Make(), task_, site);
-      EXPECT_LE(spec.name.size(), scheduler_adapters::kMaxJobNameBytes);
-      EXPECT_EQ(MakeJob({}, Make(), task_, site).name, spec.name);
-      names.insert(spec.name);
-    }
-  }
-  EXPECT_EQ(names.size(), 100u);
-  JobSection job;
-  job.trainer = {"/bin/true"};
-  EXPECT_TRUE(scheduler_adapters::CheckJobSpec(MakeJob(job, Make(), task_, "a")).ok());
 }
 
 }  // namespace

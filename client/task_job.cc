@@ -1,0 +1,296 @@
+#include "client/task_job.h"
+
+#include <algorithm>
+
+#include "client/allocation.h"
+#include "client/job_rendering.h"
+#include "core/log.h"
+
+namespace tributary::client {
+namespace {
+
+using scheduler_adapters::JobSpec;
+using scheduler_adapters::JobState;
+using scheduler_adapters::JobStatus;
+
+constexpr std::chrono::milliseconds kAskAgain{2000};
+constexpr std::chrono::milliseconds kProgressInterval{200};
+constexpr std::chrono::seconds kForecastInterval{60};
+
+double Seconds(Timestamp from, Timestamp to) {
+  return std::max(0.0, std::chrono::duration<double>(to - from).count());
+}
+
+// Lost through no fault of its own: worth another job, which goes on from the trainer's checkpoint.
+bool LostItsNode(const JobStatus& status) {
+  return status.state == JobState::kPreempted || status.state == JobState::kNodeFailed;
+}
+
+JobRequest RequestFor(const TaskRecord& record, const TaskWorkspace& workspace,
+                      const TaskFile& task) {
+  JobRequest request;
+  request.name = record.job_name;
+  request.directory = workspace.directory();
+  request.kind = task.kind;
+  request.walltime = std::chrono::seconds(task.walltime_seconds);
+  request.paths.push_back(task.model_path);
+  for (const DataSource& data : task.data) request.paths.push_back(data.path);
+  return request;
+}
+
+// Whether a running job still does something.
+class Pulse {
+ public:
+  Pulse(std::chrono::seconds timeout, const Clock& clock) : timeout_(timeout), clock_(clock) {}
+
+  // True when nothing was written for longer than the time limit, counted from the first look.
+  bool Stalled(std::uint64_t progress_bytes) {
+    const Timestamp now = clock_.Now();
+    if (!last_ || progress_bytes != bytes_) {
+      last_ = now;
+      bytes_ = progress_bytes;
+    }
+    return timeout_.count() > 0 && now - *last_ > timeout_;
+  }
+  void Reset() { last_.reset(); }
+
+ private:
+  const std::chrono::seconds timeout_;
+  const Clock& clock_;
+  std::optional<Timestamp> last_;
+  std::uint64_t bytes_ = 0;
+};
+
+}  // namespace
+
+TaskJobs::TaskJobs(const ClientConfig& config, const std::string& site, const Clock& clock,
+                   JobMonitor& jobs, SiteLedger& ledger)
+    : config_(config),
+      prefix_(JobNamePrefix(config, site)),
+      clock_(clock),
+      jobs_(jobs),
+      ledger_(ledger) {}
+
+std::string TaskJobs::FirstName(const std::string& task) const { return JobName(prefix_, task, 1); }
+
+Result<JobStatus> TaskJobs::Run(TaskRecord& record, const TaskWorkspace& workspace,
+                                const TaskFile& task, bool found, const TaskHost& host) {
+  while (true) {
+    if (record.phase == Phase::kSubmitting) {
+      TRIBUTARY_RETURN_IF_ERROR(Submit(record, workspace, task, found, host));
+    }
+    TRIBUTARY_ASSIGN_OR_RETURN(const JobStatus status, Await(record, workspace, host));
+    found = false;  // the next one has not been submitted yet
+    TRIBUTARY_RETURN_IF_ERROR(NoteEnd(record, status));
+    const bool resume = LostItsNode(status) && !workspace.ReadResult().ok() &&
+                        record.attempt < config_.job.max_attempts;
+    if (!resume) return status;
+    LogWarning("client", "job lost; the task goes on in another one",
+               {{"job", record.job},
+                {"state", scheduler_adapters::JobStateName(status.state)},
+                {"reason", status.message},
+                {"attempt", record.attempt + 1}});
+    ++record.attempt;
+    record.job_name = JobName(prefix_, record.assignment.task(), record.attempt);
+    record.job.clear();
+    record.phase = Phase::kSubmitting;
+    TRIBUTARY_RETURN_IF_ERROR(host.save());
+  }
+}
+
+Status TaskJobs::Submit(TaskRecord& record, const TaskWorkspace& workspace, const TaskFile& task,
+                        bool found, const TaskHost& host) {
+  const JobSpec spec = MakeJob(config_.job, RequestFor(record, workspace, task));
+  host.tell({"submitting", {}, {}, {}, {}});
+  while (host.keep_going()) {
+    // After a crash between submission and its note in the journal, the job is there under its
+    // name.
+    auto id = Result<std::string>(std::string());
+    if (found) {
+      const auto there = jobs_.Find(spec.name);
+      if (!there.ok()) id = there.status();
+      if (there.ok() && *there) id = **there;
+    }
+    if (id.ok() && id->empty()) {
+      TRIBUTARY_RETURN_IF_ERROR(Enter(record, spec));
+      id = jobs_.Submit(spec);
+    }
+    if (id.ok()) {
+      record.job = *std::move(id);
+      record.submitted_at = clock_.Now();
+      record.phase = Phase::kSubmitted;
+      LogInfo("client", "job submitted",
+              {{"task", record.assignment.task()}, {"job", record.job}, {"name", spec.name}});
+      return host.save();
+    }
+    if (id.status().code() != StatusCode::kUnavailable) return id.status().Annotate("submit");
+    LogWarning("client", "the scheduler cannot be asked; will try again",
+               {{"reason", id.status()}});
+    found = true;  // it may have taken the job nevertheless
+    host.pause(kAskAgain);
+  }
+  return CancelledError("given up");
+}
+
+// Into the ledger before the submission, so that what is pending is never counted too low.
+Status TaskJobs::Enter(const TaskRecord& record, const JobSpec& spec) {
+  JobEntry entry;
+  entry.name = spec.name;
+  entry.campaign = record.assignment.campaign();
+  entry.queue = spec.queue;
+  entry.nodes = spec.nodes;
+  entry.cpus = spec.nodes * spec.cpus;
+  entry.gpus = spec.nodes * spec.gpus;
+  entry.walltime = spec.walltime;
+  entry.submitted = clock_.Now();
+  TRIBUTARY_RETURN_IF_ERROR(CheckAllocation(config_.allocation, ledger_, entry));
+  if (const auto forecast = MakeForecast(ledger_, entry.queue, entry.nodes, {});
+      forecast.ok() && *forecast) {
+    entry.predicted_p50 = (*forecast)->p50;
+    entry.predicted_p80 = (*forecast)->p80;
+  }
+  return ledger_.Put(entry);
+}
+
+std::optional<Forecast> TaskJobs::ForecastFor(const JobEntry& job, const std::string& id) {
+  std::optional<double> scheduler_says;
+  if (const auto start = jobs_.Estimate(id); start.ok() && *start) {
+    scheduler_says = Seconds(job.submitted, **start);
+  }
+  const auto forecast = MakeForecast(ledger_, job.queue, job.nodes, scheduler_says);
+  return forecast.ok() ? *forecast : std::nullopt;
+}
+
+Result<JobStatus> TaskJobs::Await(TaskRecord& record, const TaskWorkspace& workspace,
+                                  const TaskHost& host) {
+  auto told = std::chrono::steady_clock::time_point();
+  auto forecast_at = std::chrono::steady_clock::time_point();
+  std::optional<Forecast> forecast;
+  bool started = false;
+  std::string enough;  // why the job is to end before its time
+  Pulse pulse(config_.job.stall_timeout, clock_);
+  const auto watch = [&](const JobStatus& status) {
+    const bool running = status.state == JobState::kRunning;
+    if (running && !started) NoteStart(record.job_name, status);
+    started = running;
+    if (!running) pulse.Reset();
+    if (running && pulse.Stalled(workspace.ProgressBytes())) {
+      enough = "no progress for " + std::to_string(config_.job.stall_timeout.count()) + " s";
+    }
+    // Back in the queue after a partial result: that result is the answer.
+    if (status.state == JobState::kQueued && status.restarts > 0 && workspace.ReadResult().ok()) {
+      enough = "it left a result before it was put back into the queue";
+    }
+    const auto now = std::chrono::steady_clock::now();
+    if (now - told < kProgressInterval) return;
+    told = now;
+    if (status.state == JobState::kQueued && now - forecast_at > kForecastInterval) {
+      forecast_at = now;
+      if (const auto entry = ledger_.Get(record.job_name); entry.ok() && *entry) {
+        forecast = ForecastFor(**entry, record.job);
+      }
+    }
+    host.tell({std::string(scheduler_adapters::JobStateName(status.state)),
+               running ? workspace.Progress() : std::nullopt,
+               status.state == JobState::kQueued ? forecast : std::nullopt, record.submitted_at,
+               status.message});
+  };
+  auto ended = jobs_.AwaitEnd(
+      record.job, [&] { return enough.empty() && host.keep_going(); }, watch);
+  if (!ended && !enough.empty()) {
+    LogWarning("client", "job is ended by this site", {{"job", record.job}, {"reason", enough}});
+    Status cancelled = jobs_.Cancel(record.job);
+    while (!cancelled.ok() && cancelled.code() != StatusCode::kNotFound && host.keep_going()) {
+      host.pause(kAskAgain);
+      cancelled = jobs_.Cancel(record.job);
+    }
+    ended = jobs_.AwaitEnd(record.job, host.keep_going, [](const JobStatus&) {});
+    if (ended) ended->message = enough + (ended->message.empty() ? "" : "; " + ended->message);
+  }
+  if (!ended) return CancelledError("given up");
+  return *std::move(ended);
+}
+
+void TaskJobs::NoteStart(const std::string& name, const JobStatus& status) {
+  const auto entry = ledger_.Get(name);
+  if (!entry.ok() || !*entry) return;
+  JobEntry started = **entry;
+  started.started = status.started.value_or(clock_.Now());
+  if (const Status put = ledger_.Put(started); !put.ok()) {
+    LogWarning("client", "a start is missing in the ledger", {{"job", name}, {"reason", put}});
+  }
+}
+
+Status TaskJobs::NoteEnd(TaskRecord& record, const JobStatus& status) {
+  const Timestamp now = clock_.Now();
+  TRIBUTARY_ASSIGN_OR_RETURN(std::optional<JobEntry> entry, ledger_.Get(record.job_name));
+  if (!entry) {  // the ledger was lost
+    entry.emplace();
+    entry->name = record.job_name;
+    entry->campaign = record.assignment.campaign();
+    entry->submitted = record.submitted_at;
+  }
+  if (status.started) entry->started = status.started;
+  entry->ended = status.ended.value_or(now);
+  entry->charged = status.usage.elapsed;
+  if (entry->charged.count() == 0 && entry->started) {
+    entry->charged = std::chrono::duration_cast<std::chrono::seconds>(
+        std::max(*entry->ended - *entry->started, Timestamp::duration(0)));
+  }
+  if (status.usage.nodes > 0) entry->nodes = status.usage.nodes;
+  if (status.usage.cpus > 0) entry->cpus = status.usage.cpus;
+  if (status.usage.gpus > 0) entry->gpus = status.usage.gpus;
+  record.queue_seconds += Seconds(entry->submitted, entry->started.value_or(*entry->ended));
+  record.node_seconds += static_cast<double>(entry->nodes * entry->charged.count());
+  return ledger_.Put(*entry);
+}
+
+bool TaskJobs::End(TaskRecord& record, bool await_end, const std::function<bool()>& go_on,
+                   const std::function<void(std::chrono::milliseconds)>& pause) {
+  if (record.phase == Phase::kSubmitting &&
+      !record.job_name.empty()) {  // the scheduler may have it
+    auto found = jobs_.Find(record.job_name);
+    while (!found.ok() && go_on()) {
+      pause(kAskAgain);
+      found = jobs_.Find(record.job_name);
+    }
+    if (!found.ok()) return false;
+    if (*found) record.job = **found;
+  }
+  if (record.job.empty()) return true;
+  Status cancelled = jobs_.Cancel(record.job);
+  while (!cancelled.ok() && cancelled.code() != StatusCode::kNotFound && go_on()) {
+    pause(kAskAgain);
+    cancelled = jobs_.Cancel(record.job);
+  }
+  LogInfo("client", "job cancelled", {{"job", record.job}, {"result", cancelled}});
+  if (cancelled.code() == StatusCode::kNotFound || !await_end) return true;
+  const auto ended = jobs_.AwaitEnd(record.job, go_on, [](const JobStatus&) {});
+  if (ended) {
+    if (const Status noted = NoteEnd(record, *ended); !noted.ok()) {
+      LogWarning("client", "an end is missing in the ledger",
+                 {{"job", record.job}, {"reason", noted}});
+    }
+  }
+  return ended.has_value();
+}
+
+void TaskJobs::SweepOrphans(const std::function<std::vector<std::string>()>& known_jobs,
+                            const std::function<bool()>& go_on,
+                            const std::function<void(std::chrono::milliseconds)>& pause) {
+  auto live = jobs_.ListLive(prefix_);
+  while (!live.ok() && go_on()) {
+    pause(kAskAgain);
+    live = jobs_.ListLive(prefix_);
+  }
+  if (!live.ok()) return;
+  const std::vector<std::string> known = known_jobs();  // after the listing: none is missed
+  for (const scheduler_adapters::NamedJob& job : *live) {
+    if (std::find(known.begin(), known.end(), job.name) != known.end()) continue;
+    const Status status = jobs_.Cancel(job.id);
+    LogWarning("client", "a job of no task that is known here is cancelled",
+               {{"job", job.id}, {"name", job.name}, {"result", status}});
+  }
+}
+
+}  // namespace tributary::client

@@ -1,0 +1,80 @@
+// The jobs of one task, one after the other until one leaves a result: submitted once each, watched
+// for stalls, resumed when a node was lost, and counted.
+#pragma once
+
+#include <functional>
+#include <optional>
+#include <string>
+
+#include "client/client_config.h"
+#include "client/client_journal.h"
+#include "client/forecast.h"
+#include "client/job_monitor.h"
+#include "client/site_ledger.h"
+#include "client/task_workspace.h"
+#include "core/clock.h"
+#include "core/status.h"
+#include "core/task_contract.h"
+
+namespace tributary::client {
+
+// What people who watch a task hear about its job.
+struct JobNews {
+  std::string phase;  // submitting, queued, held, running, ...
+  std::optional<ProgressLine> progress = {};
+  std::optional<Forecast> forecast = {};  // while queued: seconds from `submitted`
+  Timestamp submitted = {};
+  std::string message = {};  // the scheduler's
+};
+
+// What a job needs from the life of its task.
+struct TaskHost {
+  std::function<bool()> keep_going;  // false: withdrawn, or stopping
+  std::function<Status()> save;      // the record, durably
+  std::function<void(const JobNews&)> tell;
+  std::function<void(std::chrono::milliseconds)> pause;  // ends early when keep_going changes
+};
+
+// Serves all tasks of a daemon. Thread-safe; one call at a time for one task. What it borrows
+// outlives it.
+class TaskJobs {
+ public:
+  TaskJobs(const ClientConfig& config, const std::string& site, const Clock& clock,
+           JobMonitor& jobs, SiteLedger& ledger);
+
+  // From kSubmitting or kSubmitted to the end of the task's last job, which it returns; whether
+  // there is a result is for the caller to see. `found`: a job may exist that the record does not
+  // know. Cancelled when the host does not keep going; jobs then run on.
+  Result<scheduler_adapters::JobStatus> Run(TaskRecord& record, const TaskWorkspace& workspace,
+                                            const TaskFile& task, bool found, const TaskHost& host);
+
+  // No job of the task runs any more, or goes on without us knowing. False when `go_on` says no
+  // before that is sure.
+  bool End(TaskRecord& record, bool await_end, const std::function<bool()>& go_on,
+           const std::function<void(std::chrono::milliseconds)>& pause);
+
+  // Ends jobs of this daemon that no known task owns. Waits for a scheduler that is down.
+  void SweepOrphans(const std::function<std::vector<std::string>()>& known_jobs,
+                    const std::function<bool()>& go_on,
+                    const std::function<void(std::chrono::milliseconds)>& pause);
+
+  std::string FirstName(const std::string& task) const;  // of a task's first job
+
+ private:
+  Status Submit(TaskRecord& record, const TaskWorkspace& workspace, const TaskFile& task,
+                bool found, const TaskHost& host);
+  Result<scheduler_adapters::JobStatus> Await(TaskRecord& record, const TaskWorkspace& workspace,
+                                              const TaskHost& host);
+  Status Enter(const TaskRecord& record, const scheduler_adapters::JobSpec& spec);
+  void NoteStart(const std::string& name, const scheduler_adapters::JobStatus& status);
+  Status NoteEnd(TaskRecord& record, const scheduler_adapters::JobStatus& status);
+  std::optional<Forecast> ForecastFor(const JobEntry& job, const std::string& id);
+
+  const ClientConfig& config_;
+  const std::string prefix_;
+  const Clock& clock_;
+  JobMonitor& jobs_;
+  SiteLedger& ledger_;
+};
+
+}  // namespace tributary::client

@@ -1,0 +1,257 @@
+// The life of a task's jobs, over a scripted scheduler in virtual time.
+#include "client/task_job.h"
+
+#include <gtest/gtest.h>
+
+#include "core/files.h"
+#include "scheduler_adapters/fake_adapter.h"
+
+namespace tributary::client {
+namespace {
+
+using scheduler_adapters::FakeCluster;
+using scheduler_adapters::FakeJobPlan;
+using scheduler_adapters::FakeSchedulerAdapter;
+using scheduler_adapters::JobSpec;
+using scheduler_adapters::JobState;
+using scheduler_adapters::JobStatus;
+using std::chrono::hours;
+using std::chrono::seconds;
+
+class TaskJobsTest : public testing::Test {
+ protected:
+  TaskJobsTest() {
+    config_.job.trainer = {"/bin/true"};
+    config_.workspace = scratch_.path();
+    record_.assignment.set_task("chem.r1.a.t1");
+    record_.assignment.set_campaign("chem");
+    record_.assignment.set_global_digest("d");
+    record_.phase = Phase::kSubmitting;
+    record_.job_name = task_jobs_.FirstName("chem.r1.a.t1");
+    task_.walltime_seconds = 3600;
+    EXPECT_TRUE(MakeDirectories(Workspace().directory()).ok());
+  }
+
+  TaskWorkspace Workspace() { return {config_.workspace, record_.assignment}; }
+
+  // Plans by the attempt that the job's name tells; time goes on with every poll.
+  FakeJobPlan Plan(const JobSpec& spec) {
+    const std::size_t at = spec.name.find(".a", spec.name.size() - 4);
+    const int attempt = at == std::string::npos ? 1 : std::stoi(spec.name.substr(at + 2));
+    return plan_(attempt);
+  }
+  TaskHost Host() {
+    return {[this] {
+              clock_.Advance(step_);
+              return keep_going_;
+            },
+            [this] {
+              saved_.push_back(record_.attempt);
+              return OkStatus();
+            },
+            [this](const JobNews& news) { phases_.push_back(news.phase); },
+            [](std::chrono::milliseconds) {}};
+  }
+  Result<JobStatus> Run(bool found = false) {
+    return task_jobs_.Run(record_, Workspace(), task_, found, Host());
+  }
+  void LeaveResult() {
+    const std::string update = Workspace().directory() + "/update";
+    EXPECT_TRUE(MakeDirectories(update).ok());
+    EXPECT_TRUE(WriteFileAtomic(update + "/result.json", TaskResult().ToJson()).ok());
+  }
+
+  TemporaryDirectory scratch_ = *TemporaryDirectory::Create("task-job-");
+  FakeClock clock_{Timestamp(seconds(1'763'700'000))};
+  std::function<FakeJobPlan(int attempt)> plan_ = [](int) { return FakeJobPlan(); };
+  FakeCluster cluster_{clock_, [this](const JobSpec& spec) { return Plan(spec); }};
+  JobMonitor monitor_{std::make_unique<FakeSchedulerAdapter>(cluster_),
+                      std::chrono::milliseconds(1)};
+  std::unique_ptr<SiteLedger> ledger_ = *SiteLedger::Open(scratch_.path() + "/ledger.db");
+  ClientConfig config_;
+  TaskJobs task_jobs_{config_, "alpha", clock_, monitor_, *ledger_};
+  TaskRecord record_;
+  TaskFile task_;
+  bool keep_going_ = true;
+  std::chrono::microseconds step_ = seconds(1);
+  std::vector<std::int64_t> saved_;
+  std::vector<std::string> phases_;
+};
+
+TEST_F(TaskJobsTest, ALostNodeCostsAnotherAttempt) {
+  plan_ = [this](int attempt) {
+    FakeJobPlan plan;
+    plan.queue_time = seconds(100);
+    plan.run_time = seconds(50);
+    if (attempt == 1) plan.end_state = JobState::kPreempted;
+    if (attempt == 2) plan.end_state = JobState::kNodeFailed;
+    if (attempt == 3) {
+      plan.run = [this](const JobSpec&) {
+        LeaveResult();
+        return 0;
+      };
+    }
+    return plan;
+  };
+  const auto status = Run();
+  ASSERT_TRUE(status.ok()) << status.status();
+  EXPECT_EQ(status->state, JobState::kCompleted);
+  EXPECT_EQ(cluster_.submissions(), 3);
+  EXPECT_EQ(record_.attempt, 3);
+  EXPECT_TRUE(record_.job_name.ends_with(".a3"));
+  EXPECT_NEAR(record_.queue_seconds, 300, 60);
+  EXPECT_NEAR(record_.node_seconds, 150, 60);
+  EXPECT_EQ(ledger_->Jobs("chem")->size(), 3u);
+  // Each step is durable before the next: submitted, again, submitted, again, submitted.
+  EXPECT_EQ(saved_, (std::vector<std::int64_t>{1, 2, 2, 3, 3}));
+}
+
+TEST_F(TaskJobsTest, AttemptsHaveALimit) {
+  config_.job.max_attempts = 2;
+  plan_ = [](int) {
+    FakeJobPlan plan;
+    plan.end_state = JobState::kPreempted;
+    return plan;
+  };
+  EXPECT_EQ(Run()->state, JobState::kPreempted);
+  EXPECT_EQ(cluster_.submissions(), 2);
+}
+
+TEST_F(TaskJobsTest, APreemptedJobThatLeftAPartialResultIsNotRepeated) {
+  plan_ = [this](int) {
+    FakeJobPlan plan;
+    plan.end_state = JobState::kPreempted;
+    plan.run = [this](const JobSpec&) {
+      LeaveResult();
+      return 0;
+    };
+    return plan;
+  };
+  EXPECT_EQ(Run()->state, JobState::kPreempted);
+  EXPECT_EQ(cluster_.submissions(), 1);
+}
+
+TEST_F(TaskJobsTest, AJobThatFailsByItselfIsNotRepeated) {
+  plan_ = [](int) {
+    FakeJobPlan plan;
+    plan.exit_code = 3;
+    return plan;
+  };
+  EXPECT_EQ(Run()->state, JobState::kFailed);
+  EXPECT_EQ(cluster_.submissions(), 1);
+}
+
+TEST_F(TaskJobsTest, AJobWithoutProgressIsCancelled) {
+  config_.job.stall_timeout = seconds(600);
+  step_ = seconds(60);
+  plan_ = [](int) {
+    FakeJobPlan plan;
+    plan.run_time = hours(1000);
+    return plan;
+  };
+  task_.walltime_seconds = 0;
+  const auto status = Run();
+  EXPECT_EQ(status->state, JobState::kCancelled);
+  EXPECT_NE(status->message.find("no progress for 600 s"), std::string::npos) << status->message;
+  EXPECT_EQ(cluster_.submissions(), 1);
+}
+
+TEST_F(TaskJobsTest, ProgressKeepsAJobAlive) {
+  config_.job.stall_timeout = seconds(600);
+  step_ = seconds(60);
+  plan_ = [](int) {
+    FakeJobPlan plan;
+    plan.run_time = hours(2);
+    return plan;
+  };
+  task_.walltime_seconds = 0;
+  TaskHost host = Host();
+  std::string lines;
+  host.keep_going = [&] {
+    clock_.Advance(step_);
+    lines += "{}\n";
+    return WriteFileAtomic(Workspace().directory() + "/progress.jsonl", lines).ok();
+  };
+  EXPECT_EQ(task_jobs_.Run(record_, Workspace(), task_, false, host)->state, JobState::kCompleted);
+}
+
+TEST_F(TaskJobsTest, WhatTheAllocationDoesNotHoldIsNotSubmitted) {
+  config_.allocation.per_campaign = 0.5;  // the job may take an hour
+  EXPECT_EQ(Run().status().code(), StatusCode::kResourceExhausted);
+  EXPECT_EQ(cluster_.submissions(), 0);
+  EXPECT_TRUE(ledger_->Jobs()->empty());
+}
+
+TEST_F(TaskJobsTest, AJobThatWasSubmittedBeforeACrashIsFound) {
+  JobSpec spec;
+  spec.name = record_.job_name;
+  spec.working_directory = "/";
+  spec.command = {"/bin/true"};
+  spec.stdout_path = spec.stderr_path = "/dev/null";
+  const std::string id = *monitor_.Submit(spec);
+  EXPECT_EQ(Run(/*found=*/true)->id, id);
+  EXPECT_EQ(cluster_.submissions(), 1);
+}
+
+TEST_F(TaskJobsTest, StoppingLeavesTheJobRunning) {
+  plan_ = [](int) {
+    FakeJobPlan plan;
+    plan.run_time = hours(1000);
+    return plan;
+  };
+  task_.walltime_seconds = 0;
+  int polls = 0;
+  TaskHost host = Host();
+  host.keep_going = [&] { return ++polls < 5; };
+  EXPECT_EQ(task_jobs_.Run(record_, Workspace(), task_, false, host).status().code(),
+            StatusCode::kCancelled);
+  EXPECT_EQ(record_.phase, Phase::kSubmitted);
+  EXPECT_EQ(monitor_.ListLive("trib-")->size(), 1u);
+  // Withdrawn later: the job ends and is counted.
+  EXPECT_TRUE(task_jobs_.End(
+      record_, true, [] { return true; }, [](std::chrono::milliseconds) {}));
+  EXPECT_TRUE(monitor_.ListLive("trib-")->empty());
+  EXPECT_TRUE((*ledger_->Get(record_.job_name))->ended);
+}
+
+TEST_F(TaskJobsTest, OrphansAreCancelledAndOthersAreLeftAlone) {
+  plan_ = [](int) {
+    FakeJobPlan plan;
+    plan.run_time = hours(1000);
+    return plan;
+  };
+  JobSpec spec;
+  spec.working_directory = "/";
+  spec.command = {"/bin/true"};
+  spec.stdout_path = spec.stderr_path = "/dev/null";
+  const std::string known = task_jobs_.FirstName("chem.r1.a.t1");
+  for (const std::string& name :
+       {known, task_jobs_.FirstName("chem.r9.a.t1"), std::string("somebody-elses")}) {
+    spec.name = name;
+    ASSERT_TRUE(monitor_.Submit(spec).ok());
+  }
+  task_jobs_.SweepOrphans([&] { return std::vector<std::string>{known}; }, [] { return true; },
+                          [](std::chrono::milliseconds) {});
+  const auto live = *monitor_.ListLive("");
+  ASSERT_EQ(live.size(), 2u);
+  for (const auto& job : live) EXPECT_NE(job.name, task_jobs_.FirstName("chem.r9.a.t1"));
+}
+
+TEST_F(TaskJobsTest, AQueuedJobIsToldWithAForecast) {
+  plan_ = [](int) {
+    FakeJobPlan plan;
+    plan.queue_time = seconds(500);
+    return plan;
+  };
+  std::optional<Forecast> said;
+  TaskHost host = Host();
+  host.tell = [&](const JobNews& news) {
+    if (news.forecast) said = news.forecast;
+  };
+  ASSERT_TRUE(task_jobs_.Run(record_, Workspace(), task_, false, host).ok());
+  ASSERT_TRUE(said);
+  EXPECT_NEAR(said->p50, 500, 30);  // the scheduler's word: nothing is on record yet
+}
+
+}  // namespace
+}  // namespace tributary::client
