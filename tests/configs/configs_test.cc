@@ -97,13 +97,25 @@ TEST(ExampleTest, ClientFileShowsTheDefaults) {
   EXPECT_EQ(config->job.nodes, job.nodes);
   EXPECT_EQ(config->job.max_concurrent, job.max_concurrent);
   EXPECT_EQ(config->job.warning_before, job.warning_before);
-  EXPECT_EQ(config->scheduler.cancel_grace, scheduler_adapters::SchedulerOptions().cancel_grace);
+  EXPECT_EQ(config->job.gpus, job.gpus);
+  EXPECT_EQ(config->job.max_attempts, job.max_attempts);
+  EXPECT_EQ(config->job.stall_timeout, job.stall_timeout);
+  ASSERT_TRUE(config->job.container);
+  EXPECT_EQ(config->job.container->command, client::ContainerSection().command);
+  EXPECT_EQ(PrintYaml(config->allocation), PrintYaml(client::AllocationSection()));
+  const scheduler_adapters::SchedulerOptions scheduler;
+  EXPECT_EQ(config->scheduler.cancel_grace, scheduler.cancel_grace);
+  EXPECT_EQ(config->scheduler.command_timeout, scheduler.command_timeout);
+  EXPECT_EQ(config->scheduler.command_interval, scheduler.command_interval);
+  EXPECT_EQ(config->scheduler.settle, scheduler.settle);
+  EXPECT_EQ(config->scheduler.requeue, scheduler.requeue);
   ASSERT_TRUE(config->policy);
   const client::PolicySection policy;
   EXPECT_EQ(config->policy->metrics, policy.metrics);
   EXPECT_EQ(config->policy->max_walltime, policy.max_walltime);
   EXPECT_EQ(config->policy->max_steps, policy.max_steps);
   EXPECT_EQ(config->policy->max_update, policy.max_update);
+  EXPECT_EQ(config->policy->error_tail, policy.error_tail);
 }
 
 TEST(ExampleTest, FullCampaignNamesEveryKey) {
