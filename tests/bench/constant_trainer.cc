@@ -47,6 +47,7 @@ Status WriteTrained(const TaskFile& task, const std::string& directory, const st
 Status TrainConstant(const std::string& directory) {
   TRIBUTARY_ASSIGN_OR_RETURN(const std::string text, ReadFile(JoinPath(directory, kTaskFile)));
   TRIBUTARY_ASSIGN_OR_RETURN(const TaskFile task, TaskFile::FromJson(text));
+  if (PathExists(JoinPath(directory, kUpdateDirectory))) return OkStatus();  // of an earlier life
   const std::string partial = JoinPath(directory, "update.tmp");
   TRIBUTARY_RETURN_IF_ERROR(MakeDirectories(partial));
   TaskResult result;

@@ -1,5 +1,5 @@
 // The trainer of the integration tests: waits while the file $GATE exists, adds one byte to
-// $STARTS, then trains a constant.
+// $STARTS, takes $DELAY milliseconds, then trains a constant.
 #include <fcntl.h>
 #include <unistd.h>
 
@@ -19,6 +19,8 @@ int main(int argc, char** argv) {
   }
   const char* gate = std::getenv("GATE");
   while (gate != nullptr && tributary::PathExists(gate)) usleep(10'000);
+  const char* delay = std::getenv("DELAY");  // milliseconds
+  if (delay != nullptr) usleep(static_cast<useconds_t>(std::atoi(delay)) * 1000);
   const tributary::Status status = tributary::bench::TrainConstant(argv[3]);
   if (!status.ok()) std::fprintf(stderr, "%s\n", status.message().c_str());
   return status.ok() ? 0 : 1;

@@ -42,6 +42,11 @@ bool WaitFor(const std::function<bool()>& condition, std::chrono::seconds limit)
 }
 
 Result<std::unique_ptr<FederationHarness>> FederationHarness::Start(int sites) {
+  return Start(std::vector<SiteSetup>(static_cast<std::size_t>(sites)));
+}
+
+Result<std::unique_ptr<FederationHarness>> FederationHarness::Start(
+    const std::vector<SiteSetup>& sites) {
   TRIBUTARY_ASSIGN_OR_RETURN(auto scratch, TemporaryDirectory::Create("tributary-test-"));
   std::unique_ptr<FederationHarness> harness(new FederationHarness(std::move(scratch)));
   cli::ProvisionOptions options;
@@ -57,10 +62,10 @@ Result<std::unique_ptr<FederationHarness>> FederationHarness::Start(int sites) {
   TRIBUTARY_RETURN_IF_ERROR(harness->StartServer());
   TRIBUTARY_RETURN_IF_ERROR(cli::WriteProfile(made.lead_profile, {harness->address_, ""}));
   TRIBUTARY_RETURN_IF_ERROR(WriteInitial(harness->directory() + "/initial"));
-  for (int k = 0; k < sites; ++k) {
-    const std::string site = "site-" + std::to_string(k);
+  for (const SiteSetup& setup : sites) {
+    const std::string site = "site-" + std::to_string(harness->sites_.size());
     harness->sites_.push_back(site);
-    TRIBUTARY_RETURN_IF_ERROR(harness->JoinSite(site));
+    TRIBUTARY_RETURN_IF_ERROR(harness->JoinSite(site, setup));
     TRIBUTARY_RETURN_IF_ERROR(harness->StartClient(site));
   }
   return harness;
@@ -124,20 +129,21 @@ Status FederationHarness::Enroll(const std::string& role, const std::string& nam
   return cli::WriteProfile(home, {address_, ""});
 }
 
-Status FederationHarness::JoinSite(const std::string& site) {
+Status FederationHarness::JoinSite(const std::string& site, const SiteSetup& setup) {
   const std::string home = SiteHome(site);
   TRIBUTARY_RETURN_IF_ERROR(Enroll("site", site, home));
   return WriteFileAtomic(home + "/client.yaml",
                          "server: " + address_ +
                              "\n"
-                             "scheduler: {adapter: local, cancel_grace: 2s}\n"
-                             "job:\n"
-                             "  trainer: [" +
-                             Program("../tests/constant_trainer") +
+                             "scheduler: " +
+                             setup.scheduler +
+                             "\n"
+                             "job:\n" +
+                             setup.job + "  trainer: [" + Program("../tests/constant_trainer") +
                              "]\n"
                              "  environment: {GATE: " +
-                             home + "/closed, STARTS: " + home +
-                             "/starts}\n"
+                             home + "/closed, STARTS: " + home + "/starts" + setup.environment +
+                             "}\n"
                              "policy:\n"
                              "  campaigns: [\"allowed*\"]\n"
                              "  leads: [lead]\n"
@@ -199,12 +205,15 @@ Result<v1::CampaignStatus> FederationHarness::Show(const std::string& campaign) 
   return session.Call(&v1::Control::StubInterface::Show, request);
 }
 
-Result<v1::CampaignStatus> FederationHarness::AwaitEnd(const std::string& campaign) {
+Result<v1::CampaignStatus> FederationHarness::AwaitEnd(const std::string& campaign,
+                                                       std::chrono::seconds limit) {
   Result<v1::CampaignStatus> status = UnavailableError("never asked");
-  const bool ended = WaitFor([&] {
-    status = Show(campaign);
-    return status.ok() && status->ended_at_us() != 0;
-  });
+  const bool ended = WaitFor(
+      [&] {
+        status = Show(campaign);
+        return status.ok() && status->ended_at_us() != 0;
+      },
+      limit);
   if (ended || !status.ok()) return status;
   return DeadlineExceededError("campaign is still " + status->phase() + " " + status->note());
 }

@@ -21,10 +21,18 @@ namespace tributary::integration {
 bool WaitFor(const std::function<bool()>& condition,
              std::chrono::seconds limit = std::chrono::seconds(60));
 
+// What the site's file says of its scheduler and its jobs, besides the trainer: YAML.
+struct SiteSetup {
+  std::string scheduler = "{adapter: local, cancel_grace: 2s}";
+  std::string job = "";          // more keys, each line indented by two blanks
+  std::string environment = "";  // more variables: ", DELAY: 1"
+};
+
 // One thread. Everything ends and is removed with the object.
 class FederationHarness {
  public:
   static Result<std::unique_ptr<FederationHarness>> Start(int sites);
+  static Result<std::unique_ptr<FederationHarness>> Start(const std::vector<SiteSetup>& sites);
 
   const std::string& directory() const { return scratch_.path(); }
   const cli::GlobalOptions& lead() const { return lead_; }
@@ -52,14 +60,15 @@ class FederationHarness {
   Result<std::string> Submit(const CampaignFile& campaign);
   Result<v1::CampaignStatus> Show(const std::string& campaign);
   // Waits until the campaign has ended; its last status.
-  Result<v1::CampaignStatus> AwaitEnd(const std::string& campaign);
+  Result<v1::CampaignStatus> AwaitEnd(const std::string& campaign,
+                                      std::chrono::seconds limit = std::chrono::seconds(60));
   // A member's profile or site directory, enrolled with a fresh token.
   Status Enroll(const std::string& role, const std::string& name, const std::string& directory);
   Result<std::string> NewToken(const std::string& role, const std::string& name, int valid_seconds);
 
  private:
   explicit FederationHarness(TemporaryDirectory scratch) : scratch_(std::move(scratch)) {}
-  Status JoinSite(const std::string& site);
+  Status JoinSite(const std::string& site, const SiteSetup& setup);
 
   TemporaryDirectory scratch_;
   cli::GlobalOptions lead_;

@@ -16,7 +16,7 @@ wrong, and may change at any time:
   purge: true                     nothing is known of ended jobs any more
   no_nodes: true                  jobs stay queued; estimate: epoch seconds at which they are expected to start
   start_fails: true               21 attempts to start, then a hold
-  node_fails: ["name", ...]       the node of a job's first run is lost (its processes go on with node_lives: true)
+  node_fails: ["name", ...]       the node of a job's first run is lost, "*": of any job's (its processes go on with node_lives: true)
   deaf: seconds                   how long a qdel of a running job is not honoured
   raw_jobs: ["text", ...]         jobs of somebody else, as the JSON of a listing has them
   crowd: number                   so many queued jobs of somebody else
@@ -351,7 +351,7 @@ def watch(number, process):
         if code is not None:
             break
         job, settings = load(number), control()
-        if name in settings.get("node_fails", []) and job["run_count"] == 1 and time.time() > job["stime"] + 0.3:
+        if {name, "*"} & set(settings.get("node_fails", [])) and job["run_count"] == 1 and time.time() > job["stime"] + 0.3:
             if not settings.get("node_lives"):
                 tell(process.pid, signal.SIGKILL)
             change(number, state="Q", substate=10)

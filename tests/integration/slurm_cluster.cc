@@ -14,6 +14,8 @@
 #include <unistd.h>
 
 #include <cstdlib>
+#include <fstream>
+#include <iterator>
 #include <random>
 #include <sstream>
 
@@ -418,7 +420,9 @@ void SlurmCluster::KillStrays() const {
     if (name.find_first_not_of("0123456789") != std::string::npos) continue;
     const auto pid = static_cast<pid_t>(std::stol(name));
     if (pid == getpid()) continue;
-    const std::string environment = std::string(1, '\0') + AllOf("/proc/" + name + "/environ");
+    std::ifstream file("/proc/" + name + "/environ");  // its size is not known before it is read
+    const std::string environment =
+        '\0' + std::string(std::istreambuf_iterator<char>(file), std::istreambuf_iterator<char>());
     if (environment.find(mine) != std::string::npos) kill(pid, SIGKILL);
   }
 }
