@@ -24,6 +24,7 @@ std::vector<std::string> CommandFor(const JobSection& job, const JobRequest& req
     AppendProgram(job.container->command, &command);
     std::vector<std::string> binds = job.container->binds;
     binds.push_back(request.directory);
+    if (!request.state.empty()) binds.push_back(request.state);
     for (const std::string& path : request.paths) binds.push_back(path + ":" + path + ":ro");
     for (const std::string& bind : binds) {
       command.emplace_back("--bind");
@@ -80,6 +81,7 @@ scheduler_adapters::JobSpec SampleJob(const ClientConfig& config, const std::str
   JobRequest request;
   request.name = JobName(JobNamePrefix(config, "preview"), "example.r1.t1", 1);
   request.directory = config.workspace + "/example/example.r1.t1";
+  request.state = config.workspace + "/example/state";
   request.kind = kind == "evaluate" ? TaskKind::kEvaluate : TaskKind::kTrain;
   const PolicySection policy = config.policy.value_or(PolicySection());
   request.walltime = policy.max_walltime;

@@ -23,7 +23,8 @@ struct JobRequest {
   std::string directory;  // of the task
   TaskKind kind = TaskKind::kTrain;
   std::chrono::seconds walltime{0};
-  std::vector<std::string> paths;  // model and data that a container must see
+  std::string state;               // the campaign's durable state; a container sees it too
+  std::vector<std::string> paths;  // model and data, likewise, to read
 };
 
 scheduler_adapters::JobSpec MakeJob(const JobSection& job, const JobRequest& request);

@@ -32,6 +32,7 @@ JobRequest RequestFor(const TaskRecord& record, const TaskWorkspace& workspace,
   request.name = record.job_name;
   request.directory = workspace.directory();
   request.kind = task.kind;
+  request.state = workspace.CampaignDirectory() + "/state";
   request.walltime = std::chrono::seconds(task.walltime_seconds);
   request.paths.push_back(task.model_path);
   for (const DataSource& data : task.data) request.paths.push_back(data.path);

@@ -12,11 +12,8 @@ using std::chrono::seconds;
 using testing::ElementsAre;
 
 JobRequest Request() {
-  return {"trib-1.chem.r1",
-          "/work/chem/chem.r1",
-          TaskKind::kTrain,
-          seconds(600),
-          {"/models/base", "/data/train.jsonl"}};
+  return {"trib-1.chem.r1", "/work/chem/chem.r1", TaskKind::kTrain,
+          seconds(600),     "/work/chem/state",   {"/models/base", "/data/train.jsonl"}};
 }
 
 JobSection Section() {
@@ -84,7 +81,7 @@ TEST(JobRenderingTest, LauncherThenContainerThenTrainer) {
   EXPECT_THAT(MakeJob(job, Request()).command,
               ElementsAre("/usr/bin/env", "srun", "--ntasks-per-node=1", "apptainer", "exec",
                           "--nv", "--bind", "/scratch", "--bind", "/work/chem/chem.r1", "--bind",
-                          "/models/base:/models/base:ro", "--bind",
+                          "/work/chem/state", "--bind", "/models/base:/models/base:ro", "--bind",
                           "/data/train.jsonl:/data/train.jsonl:ro", "/images/trainer.sif",
                           "/opt/trainer", "--quiet", "train", "--task", "/work/chem/chem.r1"));
 }
