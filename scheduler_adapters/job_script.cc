@@ -112,7 +112,8 @@ std::string ShellQuote(std::string_view text) {
 }
 
 std::string RenderJobScript(const JobSpec& spec, const ScriptHead& head) {
-  std::string script = "#!/bin/bash\n";
+  // `module` and the like are defined by the profile.
+  std::string script = spec.prologue.empty() ? "#!/bin/bash\n" : "#!/bin/bash -l\n";
   for (const std::string& line : head.directives) script += line + "\n";
   script += "# Job " + spec.name + ". Written by tributary-client for one submission.\n";
   script += "marks=" + ShellQuote(MarksDirectory(spec.working_directory, spec.name));

@@ -27,8 +27,9 @@ struct ScriptHead {
   std::vector<std::string> opening = {};  // shell lines before the job's environment is set
 };
 
-// Bash. Every value of the spec is quoted, but the prologue, which is the site's own shell text.
-// SIGTERM and SIGUSR1 reach the command as the spec's warning signal.
+// Bash, a login shell where there is a prologue. Every value of the spec is quoted, but the
+// prologue, which is the site's own shell text. SIGTERM and SIGUSR1 reach the command as the spec's
+// warning signal.
 std::string RenderJobScript(const JobSpec& spec, const ScriptHead& head);
 
 // One word of a shell, whatever it holds.

@@ -97,7 +97,7 @@ Result<JobSpec> WithScript(JobSpec spec) {
   const std::string script = JoinPath(spec.working_directory, "job.sh");
   TRIBUTARY_RETURN_IF_ERROR(WriteFileAtomic(script, RenderJobScript(spec, LocalHead()), 0700));
   spec.environment["TRIBUTARY_JOB_ID"] = spec.name;
-  spec.command = {"/bin/bash", script};
+  spec.command = {script};
   spec.prologue.clear();
   return spec;
 }

@@ -72,6 +72,29 @@ TEST_F(LocalAdapterTest, JobGetsExactlyItsEnvironmentDirectoryAndFiles) {
   EXPECT_EQ(harness_.Text(spec.stderr_path), "err\n");
 }
 
+TEST_F(LocalAdapterTest, ThePrologueRunsFirstAndTheWalltimeStillWarns) {
+  JobSpec spec = harness_.Shell(
+      "setup", "trap 'echo warned; exit 0' TERM; echo $LOADED; while :; do sleep 0.05; done");
+  spec.prologue = {"export LOADED=yes"};
+  spec.walltime = std::chrono::seconds(100);
+  spec.warning_before = std::chrono::seconds(99);
+  ASSERT_TRUE(adapter().Submit(spec).ok());
+  EXPECT_EQ(WaitForEnd("setup").state, JobState::kCompleted);
+  EXPECT_EQ(harness_.Text(spec.stdout_path), "yes\nwarned\n");
+  EXPECT_THAT(adapter().Render(spec), HasSubstr("export LOADED=yes\n"));
+}
+
+TEST_F(LocalAdapterTest, ListsWhatLives) {
+  ASSERT_TRUE(adapter().Submit(harness_.Exiting("mine-ended", 0)).ok());
+  WaitForEnd("mine-ended");
+  ASSERT_TRUE(adapter().Submit(harness_.Endless("mine-running")).ok());
+  ASSERT_TRUE(adapter().Submit(harness_.Endless("other")).ok());
+  const auto live = adapter().ListLive("mine-");
+  ASSERT_TRUE(live.ok());
+  ASSERT_EQ(live->size(), 1u);
+  EXPECT_EQ((*live)[0].id, "mine-running");
+}
+
 TEST_F(LocalAdapterTest, JobIsHeldToItsCpus) {
   cpu_set_t allowed;
   sched_getaffinity(0, sizeof allowed, &allowed);
