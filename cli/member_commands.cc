@@ -90,14 +90,20 @@ std::string LimitText(double limit, double left) {
   return limit > 0 ? text : "no limit";
 }
 
+std::string IdleText(double idle) {
+  char text[80];
+  std::snprintf(text, sizeof text, ", %.2f of it idle in pilots", idle);
+  return idle > 0 ? text : "";
+}
+
 // What a site says of its allocation and its queue, one line each.
 void PrintFacts(const v1::SiteFacts& facts) {
   if (!facts.scheduler().empty()) std::printf("  scheduler    %s\n", facts.scheduler().c_str());
   for (const v1::Allocation& a : facts.allocations()) {
     if (a.used() == 0 && a.pending() == 0 && a.limit() == 0) continue;
-    std::printf("  %-12s %.2f %s used, %.2f pending (%s)\n",
+    std::printf("  %-12s %.2f %s used, %.2f pending%s (%s)\n",
                 a.campaign().empty() ? "allocation" : a.campaign().c_str(), a.used(),
-                a.unit().c_str(), a.pending(),
+                a.unit().c_str(), a.pending(), IdleText(a.idle()).c_str(),
                 LimitText(a.limit(), a.limit() - a.used() - a.pending()).c_str());
   }
   for (const v1::StartForecast& f : facts.forecasts()) {

@@ -3,6 +3,7 @@
 #include <grpcpp/create_channel.h>
 #include <grpcpp/support/channel_arguments.h>
 
+#include "client/pilots.h"
 #include "client/policy.h"
 #include "client/site_facts.h"
 #include "core/files.h"
@@ -220,6 +221,9 @@ void Agent::WatchLoop() {
 }
 
 void Agent::SendFacts() {
+  if (const Status recorded = RecordPilots(config_, *ledger_); !recorded.ok()) {
+    LogWarning("client", "the idle time of pilots cannot be recorded", {{"reason", recorded}});
+  }
   auto facts = MakeSiteFacts(config_, *ledger_);
   if (!facts.ok()) {
     LogWarning("client", "the ledger cannot be read", {{"reason", facts.status()}});

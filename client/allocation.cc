@@ -34,6 +34,7 @@ double Cost(const AllocationSection& allocation, const JobEntry& job, std::chron
 Spending Sum(const AllocationSection& allocation, const std::vector<JobEntry>& jobs) {
   Spending sum;
   for (const JobEntry& job : jobs) {
+    if (job.campaign.empty()) sum.idle += Cost(allocation, job, job.charged);
     if (job.ended) {
       sum.used += Cost(allocation, job, job.charged);
     } else {

@@ -14,6 +14,7 @@ namespace tributary::client {
 struct Spending {
   double used = 0;  // jobs that ended: what the scheduler accounts, or their time from start to end
   double pending = 0;  // jobs that did not end: at most their whole walltime
+  double idle = 0;     // of both: pilots, while they had no task
 };
 
 // What a job of these nodes (cores, GPUs) costs in so much time.

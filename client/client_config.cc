@@ -19,6 +19,23 @@ void ContainerSection::Describe(ConfigVisitor& v) {
   v.Field("binds", &binds, {.doc = "bound with --bind besides the task, its model and its data"});
 }
 
+void PilotSection::Describe(ConfigVisitor& v) {
+  v.Field(
+      "directory", &directory,
+      {.doc = "where they meet the daemon, on a file system that jobs see; empty: .pilots in the "
+              "workspace"});
+  v.Field("walltime", &walltime, {.doc = "of a pilot's job; 0s: the queue's default", .min = 0});
+  v.Field("idle_timeout", &idle_timeout,
+          {.doc = "a pilot without a task for longer than this leaves", .min = 0});
+  v.Field("successor_before", &successor_before,
+          {.doc = "a busy pilot's successor is submitted so long before its end", .min = 0});
+  v.Field(
+      "max_pilots", &max_pilots,
+      {.doc = "pilots at a time; each may have a successor in the queue", .min = 1, .max = 1000});
+  v.Field("poll_interval", &poll_interval,
+          {.doc = "of the pilots, for tasks", .min = 0, .max = 600});
+}
+
 void JobSection::Describe(ConfigVisitor& v) {
   v.Field("trainer", &trainer,
           {.doc = "argument vector; \"train --task DIR\" or \"evaluate --task DIR\" is appended",
@@ -46,6 +63,7 @@ void JobSection::Describe(ConfigVisitor& v) {
           {.doc = "a job that makes no progress for so long is cancelled; 0s: never", .min = 0});
   v.Field("poll_interval", &poll_interval,
           {.doc = "of the scheduler; 0s: 20ms for local, 15s otherwise", .min = 0});
+  v.Field("pilot", &pilot, {.doc = "tasks run inside jobs that stay"});
 }
 
 void AllocationSection::Describe(ConfigVisitor& v) {
@@ -99,6 +117,17 @@ void ClientConfig::Check(ConfigProblems& problems) const {
   if (server.rfind(':') == std::string::npos) {
     problems.Add("server", "\"" + server + "\" has no port; must be host:port");
   }
+  if (job.pilot && job.pilot->poll_interval.count() == 0) {
+    problems.Add("job.pilot", "poll_interval: must be longer than 0s");
+  }
+  if (job.pilot && job.pilot->walltime.count() > 0 &&
+      job.pilot->successor_before >= job.pilot->walltime) {
+    problems.Add("job.pilot", "successor_before: must be shorter than the pilot's walltime");
+  }
+}
+
+std::string DefaultPilotDirectory(const ClientConfig& config) {
+  return JoinPath(config.workspace, ".pilots");
 }
 
 Result<ClientConfig> LoadClientConfig(const std::string& path) {
@@ -120,6 +149,12 @@ Result<ClientConfig> LoadClientConfig(const std::string& path) {
   }
   if (config.scheduler.state_directory.empty()) {
     config.scheduler.state_directory = JoinPath(config.state_dir, "jobs");
+  }
+  if (config.job.pilot) {
+    resolve(&config.job.pilot->directory);
+    if (config.job.pilot->directory.empty()) {
+      config.job.pilot->directory = DefaultPilotDirectory(config);
+    }
   }
   if (config.job.poll_interval.count() == 0) {
     config.job.poll_interval = config.scheduler.adapter == "local"

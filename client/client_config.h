@@ -32,6 +32,17 @@ struct ContainerSection {
   void Describe(ConfigVisitor& v);
 };
 
+// Tasks run inside jobs that stay; see scheduler_adapters/pilot_adapter.h.
+struct PilotSection {
+  std::string directory;                    // empty: DefaultPilotDirectory()
+  std::chrono::seconds walltime{4 * 3600};  // of a pilot's job; 0: no limit of ours
+  std::chrono::seconds idle_timeout{300};
+  std::chrono::seconds successor_before{600};
+  std::int64_t max_pilots = 1;                    // each may have a successor in the queue
+  std::chrono::milliseconds poll_interval{2000};  // of the pilots, for tasks
+  void Describe(ConfigVisitor& v);
+};
+
 // How a task becomes a job. All of it is the site's own; a campaign adds names and numbers only.
 struct JobSection {
   std::vector<std::string> trainer;  // argument vector; "train|evaluate --task DIR" is appended
@@ -50,7 +61,8 @@ struct JobSection {
   std::int64_t max_attempts = 3;             // jobs of one task, when the earlier lost their node
   std::chrono::seconds stall_timeout{1800};  // without progress while running; 0: never
   std::chrono::milliseconds poll_interval{
-      0};  // of the scheduler; 0: 20 ms for local, 15 s otherwise
+      0};                             // of the scheduler; 0: 20 ms for local, 15 s otherwise
+  std::optional<PilotSection> pilot;  // absent: each task is a job of its own
   void Describe(ConfigVisitor& v);
 };
 
@@ -93,6 +105,9 @@ struct ClientConfig {
   void Describe(ConfigVisitor& v);
   void Check(ConfigProblems& problems) const;
 };
+
+// Where pilots and the daemon meet when the site's file does not say: in the workspace.
+std::string DefaultPilotDirectory(const ClientConfig& config);
 
 // Loads the file and resolves relative paths against its directory.
 Result<ClientConfig> LoadClientConfig(const std::string& path);

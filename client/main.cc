@@ -8,11 +8,14 @@
 #include <cstring>
 
 #include "client/agent.h"
+#include "client/doctor.h"
 #include "client/job_rendering.h"
 #include "client/join.h"
+#include "client/pilots.h"
 #include "core/files.h"
 #include "core/version.h"
 #include "scheduler_adapters/local_supervisor.h"
+#include "scheduler_adapters/pilot_worker.h"
 #include "security/grpc_credentials.h"
 #include "security/grpc_log.h"
 
@@ -28,7 +31,9 @@ std::string OwnPath() {
 Result<std::unique_ptr<scheduler_adapters::SchedulerAdapter>> OpenScheduler(ClientConfig& config,
                                                                             const Clock& clock) {
   config.scheduler.supervisor_command = {OwnPath(), "supervise"};
-  return scheduler_adapters::MakeSchedulerAdapter(config.scheduler, clock);
+  TRIBUTARY_ASSIGN_OR_RETURN(auto adapter,
+                             scheduler_adapters::MakeSchedulerAdapter(config.scheduler, clock));
+  return WithPilots(config, OwnPath(), std::move(adapter), clock);
 }
 
 // The job of a task that does not exist, with the first model and data of the policy.
@@ -64,10 +69,48 @@ int Fail(const Status& status) {
   return 1;
 }
 
+volatile std::sig_atomic_t g_interrupted = 0;
+
+int Doctor(DoctorOptions options) {
+  // The first signal ends the test job and then the program, the second one the program at once.
+  struct sigaction interrupt {};
+  interrupt.sa_handler = [](int) { g_interrupted = 1; };
+  interrupt.sa_flags = static_cast<int>(SA_RESETHAND);
+  sigaction(SIGINT, &interrupt, nullptr);
+  sigaction(SIGTERM, &interrupt, nullptr);
+  options.keep_going = [] { return g_interrupted == 0; };
+  LogOptions quiet;  // what is wrong is a check's to say
+  quiet.level = "off";
+  if (const Status status = StartLogging(quiet); !status.ok()) return Fail(status);
+  return RunDoctor(options, [](const ClientConfig& config, const Clock& clock) {
+    scheduler_adapters::SchedulerOptions scheduler = config.scheduler;
+    scheduler.supervisor_command = {OwnPath(), "supervise"};
+    return scheduler_adapters::MakeSchedulerAdapter(scheduler, clock);
+  });
+}
+
+void AddDoctor(CLI::App* app, DoctorOptions* options) {
+  app->add_option("-c,--config", options->config_path, "the site's file")->capture_default_str();
+  app->add_flag("--json", options->json, "one JSON object instead of lines");
+  app->add_flag("--job", options->job, "run a short job, which writes into the workspace");
+  app->add_flag("--gpu", options->gpu, "run a short job, which lists the GPUs of its node");
+  app->add_option_function<std::int64_t>(
+         "--job-limit",
+         [options](std::int64_t seconds) { options->job_limit = std::chrono::seconds(seconds); },
+         "seconds after which the job is cancelled")
+      ->default_str("600")
+      ->check(CLI::Range(std::int64_t{1}, std::int64_t{604800}));
+}
+
 int Main(int argc, char** argv) {
   // The supervisor of a local job: nothing else of this program may start first.
   if (argc == 3 && std::strcmp(argv[1], "supervise") == 0) {
     return scheduler_adapters::RunLocalJob(argv[2]);
+  }
+  // Inside a pilot's job, likewise: "pilot --dir DIR --name NAME", as PilotAdapter submits it.
+  if (argc == 6 && std::strcmp(argv[1], "pilot") == 0 && std::strcmp(argv[2], "--dir") == 0 &&
+      std::strcmp(argv[4], "--name") == 0) {
+    return scheduler_adapters::RunPilot(argv[3], argv[5]);
   }
   security::RequireTls13();
   security::RouteGrpcLog();
@@ -99,7 +142,13 @@ int Main(int argc, char** argv) {
   render->add_option("--kind", kind, "train or evaluate")
       ->check(CLI::IsMember({"train", "evaluate"}))
       ->capture_default_str();
+  DoctorOptions doctor_options;
+  doctor_options.config_path = config_path;
+  CLI::App* doctor = app.add_subcommand(
+      "doctor", "check this site before anything is queued; each line says what to do");
+  AddDoctor(doctor, &doctor_options);
   CLI11_PARSE(app, argc, argv);
+  if (doctor->parsed()) return Doctor(std::move(doctor_options));
   if (join->parsed()) {
     const Status status = Join(join_options);
     return status.ok() ? 0 : Fail(status);

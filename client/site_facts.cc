@@ -17,6 +17,7 @@ void AddAllocation(const AllocationSection& section, const std::string& campaign
   allocation->set_used(spent.used);
   allocation->set_pending(spent.pending);
   allocation->set_limit(limit);
+  allocation->set_idle(spent.idle);
 }
 
 }  // namespace
@@ -25,7 +26,9 @@ Result<v1::SiteFacts> MakeSiteFacts(const ClientConfig& config, SiteLedger& ledg
   v1::SiteFacts facts;
   TRIBUTARY_ASSIGN_OR_RETURN(const std::vector<JobEntry> jobs, ledger.Jobs());
   std::map<std::string, std::vector<JobEntry>> campaigns;
-  for (const JobEntry& job : jobs) campaigns[job.campaign].push_back(job);
+  for (const JobEntry& job : jobs) {
+    if (!job.campaign.empty()) campaigns[job.campaign].push_back(job);
+  }
   for (const auto& [campaign, its_jobs] : campaigns) {
     AddAllocation(config.allocation, campaign, config.allocation.per_campaign, its_jobs, &facts);
   }

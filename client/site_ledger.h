@@ -19,13 +19,14 @@ namespace tributary::client {
 // One job, from its submission on. Written when it is submitted, starts, and ends.
 struct JobEntry {
   std::string name;  // the key
-  std::string campaign;
+  std::string campaign;  // empty: a pilot's idle time, which is no campaign's
   std::string queue;
   std::int64_t nodes = 1, cpus = 0, gpus = 0;  // of the whole job
   std::chrono::seconds walltime{0};
   Timestamp submitted;
   std::optional<Timestamp> started, ended;
-  std::chrono::seconds charged{0};  // once ended: time on its nodes, all incarnations
+  // Once ended: time on its nodes, all incarnations. Of a pilot: without a task, so far.
+  std::chrono::seconds charged{0};
   std::optional<double> predicted_p50, predicted_p80;  // seconds of waiting, said at submission
 };
 

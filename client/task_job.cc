@@ -16,6 +16,7 @@ using scheduler_adapters::JobStatus;
 constexpr std::chrono::milliseconds kAskAgain{2000};
 constexpr std::chrono::milliseconds kProgressInterval{200};
 constexpr std::chrono::seconds kForecastInterval{60};
+constexpr double kWorthSaying = 10;  // seconds of waiting
 
 double Seconds(Timestamp from, Timestamp to) {
   return std::max(0.0, std::chrono::duration<double>(to - from).count());
@@ -189,6 +190,7 @@ Result<JobStatus> TaskJobs::Await(TaskRecord& record, const TaskWorkspace& works
       forecast_at = now;
       if (const auto entry = ledger_.Get(record.job_name); entry.ok() && *entry) {
         forecast = ForecastFor(**entry, record.job);
+        if (forecast && forecast->p95 < kWorthSaying) forecast.reset();
       }
     }
     host.tell({std::string(scheduler_adapters::JobStateName(status.state)),

@@ -181,8 +181,12 @@ std::string DirectoryOf(const std::string& path) {
 
 Result<TemporaryDirectory> TemporaryDirectory::Create(std::string_view prefix) {
   const char* base = std::getenv("TMPDIR");  // NOLINT(concurrency-mt-unsafe): read-only use
-  std::string path =
-      JoinPath(base != nullptr && *base != '\0' ? base : "/tmp", std::string(prefix) + "XXXXXX");
+  return CreateIn(base != nullptr && *base != '\0' ? base : "/tmp", prefix);
+}
+
+Result<TemporaryDirectory> TemporaryDirectory::CreateIn(std::string_view parent,
+                                                        std::string_view prefix) {
+  std::string path = JoinPath(parent, std::string(prefix) + "XXXXXX");
   if (mkdtemp(path.data()) == nullptr) return ErrnoError("create directory " + path, errno);
   return TemporaryDirectory(std::move(path));
 }

@@ -72,6 +72,8 @@ std::string DirectoryOf(const std::string& path);
 class TemporaryDirectory {
  public:
   static Result<TemporaryDirectory> Create(std::string_view prefix);
+  // The same elsewhere.
+  static Result<TemporaryDirectory> CreateIn(std::string_view parent, std::string_view prefix);
   ~TemporaryDirectory();
   TemporaryDirectory(TemporaryDirectory&& other) noexcept : path_(std::move(other.path_)) {
     other.path_.clear();

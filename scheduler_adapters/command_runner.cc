@@ -143,7 +143,8 @@ int Reap(pid_t pid, SteadyTime end, bool* timed_out) {
 std::string CommandResult::Summary() const {
   std::string text =
       timed_out ? "no answer within the time limit" : "exit status " + std::to_string(exit_status);
-  const std::string& said = err.empty() ? out : err;
+  std::string said = err.empty() ? out : err;
+  while (!said.empty() && said.back() == '\n') said.pop_back();
   if (!said.empty()) {
     const std::size_t kept = std::min(said.size(), kSummaryBytes);
     text += ": " + Excerpt(std::string_view(said).substr(said.size() - kept), kSummaryBytes);

@@ -27,10 +27,14 @@ std::string Dump(const json& object) {
 
 // What must be equal for two jobs to run in one pilot.
 json SharedPart(const JobSpec& spec) {
-  return {{"environment", spec.environment}, {"prologue", spec.prologue},
-          {"cpus", spec.cpus},               {"gpus", spec.gpus},
-          {"nodes", spec.nodes},             {"queue", spec.queue},
-          {"account", spec.account},         {"directives", spec.directives}};
+  return {{"environment", spec.environment},
+          {"prologue", spec.prologue},
+          {"cpus", spec.cpus},
+          {"gpus", spec.gpus},
+          {"nodes", spec.nodes},
+          {"queue", spec.queue},
+          {"account", spec.account},
+          {"directives", spec.directives}};
 }
 
 json SpecToJson(const JobSpec& spec) {
@@ -105,12 +109,10 @@ void PutTime(json* object, const char* key, const std::optional<Timestamp>& time
 }
 
 json StatusToJson(const JobStatus& status) {
-  json object = {{"state", JobStateName(status.state)},
-                 {"message", status.message},
-                 {"nodes", status.usage.nodes},
-                 {"cpus", status.usage.cpus},
-                 {"gpus", status.usage.gpus},
-                 {"elapsed_seconds", status.usage.elapsed.count()}};
+  json object = {
+      {"state", JobStateName(status.state)}, {"message", status.message},
+      {"nodes", status.usage.nodes},         {"cpus", status.usage.cpus},
+      {"gpus", status.usage.gpus},           {"elapsed_seconds", status.usage.elapsed.count()}};
   PutTime(&object, "started_us", status.started);
   PutTime(&object, "ended_us", status.ended);
   return object;
@@ -165,6 +167,13 @@ Result<bool> MakeOnce(const std::string& path, std::string_view bytes, const std
 
 bool Contains(const std::vector<std::string>& names, std::string_view name) {
   return std::find(names.begin(), names.end(), name) != names.end();
+}
+
+// Nothing has been written there before the first task.
+Result<std::vector<std::string>> ListOrNothing(const std::string& path) {
+  auto names = ListDirectory(path);
+  if (names.status().code() == StatusCode::kNotFound) return std::vector<std::string>();
+  return names;
 }
 
 Result<PilotClaim> ReadClaim(const std::string& path) {
@@ -222,8 +231,8 @@ std::string PilotDirectory::PilotFile(const std::string& pilot, std::string_view
 Status PilotDirectory::PutRequest(const PilotRequest& request) const {
   const std::string path = TaskFile(request.spec.name, "request.json");
   TRIBUTARY_RETURN_IF_ERROR(MakeDirectories(DirectoryOf(path)));
-  return WriteFileAtomic(
-      path, Dump({{"spec", SpecToJson(request.spec)}, {"submitted_us", ToMicros(request.submitted)}}));
+  return WriteFileAtomic(path, Dump({{"spec", SpecToJson(request.spec)},
+                                     {"submitted_us", ToMicros(request.submitted)}}));
 }
 
 Status PilotDirectory::Queue(const std::string& task) const {
@@ -235,11 +244,11 @@ Status PilotDirectory::Unqueue(const std::string& task) const {
 }
 
 Result<std::vector<std::string>> PilotDirectory::Queued() const {
-  return ListDirectory(JoinPath(path_, "requests"));
+  return ListOrNothing(JoinPath(path_, "requests"));
 }
 
 Result<std::vector<std::string>> PilotDirectory::Tasks() const {
-  return ListDirectory(JoinPath(path_, "tasks"));
+  return ListOrNothing(JoinPath(path_, "tasks"));
 }
 
 bool PilotDirectory::HasTask(const std::string& task) const {
@@ -276,7 +285,13 @@ Result<PilotTask> PilotDirectory::ReadTask(const std::string& task) const {
 }
 
 Status PilotDirectory::RemoveTask(const std::string& task) const {
-  return RemoveTree(JoinPath(path_, "tasks/" + task));
+  // Away in one step: a pilot that is about to claim it finds nothing, or all of it.
+  const std::string from = JoinPath(path_, "tasks/" + task);
+  const std::string to = JoinPath(path_, "tasks/.removed-" + task);
+  TRIBUTARY_RETURN_IF_ERROR(RemoveTree(to));
+  if (rename(from.c_str(), to.c_str()) != 0 && errno != ENOENT)
+    return ErrnoError("rename " + from, errno);
+  return RemoveTree(to);
 }
 
 Result<bool> PilotDirectory::Claim(const std::string& task, const PilotClaim& claim,
@@ -307,7 +322,7 @@ bool PilotDirectory::IsCancelRequested(const std::string& task) const {
 }
 
 Result<std::vector<std::string>> PilotDirectory::Pilots() const {
-  return ListDirectory(JoinPath(path_, "pilots"));
+  return ListOrNothing(JoinPath(path_, "pilots"));
 }
 
 Status PilotDirectory::PutPilot(const PilotRecord& record) const {

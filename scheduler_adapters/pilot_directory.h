@@ -58,15 +58,15 @@ struct PilotTask {
 
 // What a pilot is told, and what the scheduler said of it.
 struct PilotRecord {
-  JobSpec spec;                       // of the pilot's job; its name is the pilot's
-  std::string id;                     // the scheduler's; empty: submitted, perhaps
-  std::string profile;                // of the tasks that it takes
-  std::chrono::seconds serve{0};      // walltime from its process's start; 0: no limit
+  JobSpec spec;                   // of the pilot's job; its name is the pilot's
+  std::string id;                 // the scheduler's; empty: submitted, perhaps
+  std::string profile;            // of the tasks that it takes
+  std::chrono::seconds serve{0};  // walltime from its process's start; 0: no limit
   std::chrono::seconds idle_timeout{0};
   std::chrono::milliseconds poll_interval{0};
-  std::chrono::seconds grace{0};      // from a task's SIGTERM to its SIGKILL
+  std::chrono::seconds grace{0};  // from a task's SIGTERM to its SIGKILL
   Timestamp submitted;
-  std::optional<JobStatus> end;       // once the scheduler said so
+  std::optional<JobStatus> end;  // once the scheduler said so
 };
 
 struct PilotState {

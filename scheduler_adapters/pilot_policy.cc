@@ -13,8 +13,8 @@ bool IsNearlyOver(const LivePilot& pilot, std::span<const seconds> waiting,
   if (!pilot.running || !pilot.left) return false;
   if (*pilot.left < limits.successor_before) return true;
   return !waiting.empty() && std::none_of(waiting.begin(), waiting.end(), [&](seconds walltime) {
-           return FitsPilot(walltime, pilot.left);
-         });
+    return FitsPilot(walltime, pilot.left);
+  });
 }
 
 // Tasks that no idle or queued pilot has room for; a pilot is counted on for one.
@@ -64,7 +64,8 @@ bool WantsPilot(std::span<const seconds> waiting, std::span<const LivePilot> pil
 PilotWalltime WalltimeFor(seconds configured, std::span<const seconds> waiting) {
   if (configured.count() == 0) return {};
   PilotWalltime walltime{configured, configured - StartMargin(configured)};
-  for (const seconds task : waiting) walltime.serve = std::max(walltime.serve, task + 2 * kPilotReserve);
+  for (const seconds task : waiting)
+    walltime.serve = std::max(walltime.serve, task + 2 * kPilotReserve);
   walltime.job = std::max(configured, walltime.serve + StartMargin(walltime.serve));
   return walltime;
 }

@@ -41,7 +41,8 @@ bool WantsPilot(std::span<const std::chrono::seconds> waiting, std::span<const L
 struct PilotWalltime {
   std::chrono::seconds job{0}, serve{0};  // 0: no limit
 };
-PilotWalltime WalltimeFor(std::chrono::seconds configured, std::span<const std::chrono::seconds> waiting);
+PilotWalltime WalltimeFor(std::chrono::seconds configured,
+                          std::span<const std::chrono::seconds> waiting);
 
 // How long to wait after a pilot that was of no use, the `failures`-th in a row.
 std::chrono::seconds PilotBackoff(int failures);

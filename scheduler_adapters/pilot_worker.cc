@@ -56,9 +56,10 @@ class Pilot {
   std::optional<PilotRequest> TakeNext();
   std::vector<const PilotRequest*> Waiting();
   void Serve(const PilotRequest& request);
-  TaskExit RunTask(const JobSpec& spec);
+  TaskExit RunTask(JobSpec spec);
   void WaitFor(milliseconds time);
   std::string WhyLeave() const;
+  std::string WhyLeaveWithoutATask() const;
   std::optional<seconds> Left() const;
   void Beat();
   void BeatIfDue();
@@ -70,7 +71,7 @@ class Pilot {
   const SystemClock clock_;
   FileDescriptor signals_;
   bool told_to_leave_ = false;
-  bool nothing_fits_ = false;  // of what waits for a pilot like this
+  bool nothing_fits_ = false;                  // of what waits for a pilot like this
   std::map<std::string, PilotRequest> known_;  // waiting requests do not change
   PilotState state_;
   Steady::time_point idle_since_, beat_at_;
@@ -90,10 +91,12 @@ Status Pilot::Run() {
   while ((state_.left = WhyLeave()).empty()) {
     if (const auto request = TakeNext()) {
       Serve(*request);
-    } else if (!nothing_fits_) {
-      WaitFor(record_.poll_interval);
-      BeatIfDue();
+      continue;
     }
+    state_.left = WhyLeaveWithoutATask();
+    if (!state_.left.empty()) break;
+    WaitFor(record_.poll_interval);
+    BeatIfDue();
   }
   Beat();
   std::printf("pilot %s leaves: %s\n", name_.c_str(), state_.left.c_str());
@@ -134,8 +137,13 @@ std::optional<seconds> Pilot::Left() const {
 std::string Pilot::WhyLeave() const {
   if (told_to_leave_) return "told to by a signal";
   if (directory_.IsStopRequested(name_)) return "asked to stop";
-  if (nothing_fits_) return "what waits does not fit into what is left of its walltime";
   if (!FitsPilot(seconds(0), Left())) return "its walltime is nearly over";
+  return "";
+}
+
+// After it looked for one: a pilot that comes up late finds what waits, however short its patience.
+std::string Pilot::WhyLeaveWithoutATask() const {
+  if (nothing_fits_) return "what waits does not fit into what is left of its walltime";
   if (Steady::now() - idle_since_ > record_.idle_timeout) return "idle";
   return "";
 }
@@ -160,9 +168,8 @@ std::vector<const PilotRequest*> Pilot::Waiting() {
     }
     if (PilotProfile(at->second.spec) == record_.profile) waiting.push_back(&at->second);
   }
-  std::stable_sort(waiting.begin(), waiting.end(), [](const auto* a, const auto* b) {
-    return a->submitted < b->submitted;
-  });
+  std::stable_sort(waiting.begin(), waiting.end(),
+                   [](const auto* a, const auto* b) { return a->submitted < b->submitted; });
   return waiting;
 }
 
@@ -176,6 +183,7 @@ std::optional<PilotRequest> Pilot::TakeNext() {
     const std::string& task = request.spec.name;
     // On record before the claim: a later incarnation knows which claim of ours to look for.
     state_.current = task;
+    ++state_.tasks;
     Beat();
     const auto claimed = directory_.Claim(task, {name_, state_.started, clock_.Now()}, name_);
     if (claimed.ok() && *claimed) {
@@ -184,19 +192,19 @@ std::optional<PilotRequest> Pilot::TakeNext() {
       return request;
     }
     state_.current.clear();
+    --state_.tasks;
     if (claimed.ok()) {
       Complain(directory_.Unqueue(task));  // a leftover: whoever has it may have died in between
       known_.erase(task);
-      return std::nullopt;
+    } else {
+      Complain(claimed.status());
     }
-    Complain(claimed.status());
   }
   return std::nullopt;
 }
 
 void Pilot::Serve(const PilotRequest& request) {
   const std::string& task = request.spec.name;
-  ++state_.tasks;
   busy_since_ = Steady::now();
   PilotTaskEnd end;
   if (directory_.IsCancelRequested(task)) {
@@ -219,7 +227,12 @@ void Pilot::Serve(const PilotRequest& request) {
   Beat();
 }
 
-TaskExit Pilot::RunTask(const JobSpec& spec) {
+TaskExit Pilot::RunTask(JobSpec spec) {
+  // The pilot's walltime ends a task that has none, and warns it as its own would.
+  if (const auto left = Left(); left && spec.walltime.count() == 0) {
+    spec.walltime = std::max(*left - kPilotReserve, seconds(1));
+    if (spec.warning_before >= spec.walltime) spec.warning_before = seconds(0);
+  }
   auto process = TaskProcess::Start(spec, record_.grace);
   if (!process.ok()) return {JobState::kFailed, 127, process.status().message()};
   Steady::time_point look_at = Steady::now() + record_.poll_interval;

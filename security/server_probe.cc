@@ -16,6 +16,7 @@
 #include "core/files.h"
 #include "core/text.h"
 #include "security/openssl.h"
+#include "security/pki.h"
 
 namespace tributary::security {
 namespace {
@@ -71,7 +72,7 @@ Result<FileDescriptor> ConnectTo(const addrinfo& address, Deadline deadline) {
   return socket_fd;
 }
 
-Result<FileDescriptor> Connect(const std::string& host, std::uint16_t port, Deadline deadline) {
+Result<AddressesPtr> AddressesOf(const std::string& host, std::uint16_t port) {
   addrinfo hints{};
   hints.ai_socktype = SOCK_STREAM;
   hints.ai_flags = AI_NUMERICSERV;
@@ -80,9 +81,13 @@ Result<FileDescriptor> Connect(const std::string& host, std::uint16_t port, Dead
   if (failed != 0) {
     return UnavailableError(std::string("look up the host: ") + gai_strerror(failed));
   }
-  const AddressesPtr addresses(list);
+  return AddressesPtr(list);
+}
+
+Result<FileDescriptor> Connect(const std::string& host, std::uint16_t port, Deadline deadline) {
+  TRIBUTARY_ASSIGN_OR_RETURN(const AddressesPtr addresses, AddressesOf(host, port));
   Status last = UnavailableError("the host has no address");
-  for (const addrinfo* address = list; address != nullptr; address = address->ai_next) {
+  for (const addrinfo* address = addresses.get(); address != nullptr; address = address->ai_next) {
     Result<FileDescriptor> connected = ConnectTo(*address, deadline);
     if (connected.ok()) return connected;
     last = connected.status();
@@ -123,20 +128,70 @@ std::string LowerCase(std::string_view text) {
   return lower;
 }
 
-Result<std::string> FindInChain(SSL* ssl, std::string_view fingerprint) {
+Result<std::vector<std::string>> ChainOf(SSL* ssl) {
   const STACK_OF(X509)* chain = SSL_get_peer_cert_chain(ssl);
-  std::string last = "no certificate";
+  std::vector<std::string> certificates;
   for (int i = 0; chain != nullptr && i < sk_X509_num(chain); ++i) {
-    X509* certificate = sk_X509_value(chain, i);
-    TRIBUTARY_ASSIGN_OR_RETURN(last, FingerprintOf(certificate));
-    if (LowerCase(last) == LowerCase(fingerprint)) return CertificateToPem(certificate);
+    TRIBUTARY_ASSIGN_OR_RETURN(std::string pem, CertificateToPem(sk_X509_value(chain, i)));
+    certificates.push_back(std::move(pem));
+  }
+  return certificates;
+}
+
+Result<std::vector<std::string>> ChainBehind(int socket_fd, const std::string& host,
+                                             Deadline deadline) {
+  const SslCtxPtr context(SSL_CTX_new(TLS_client_method()));
+  if (!context || SSL_CTX_set_min_proto_version(context.get(), TLS1_3_VERSION) != 1) {
+    return OpenSslError(StatusCode::kInternal, "prepare TLS");
+  }
+  const SigpipeBlocked no_sigpipe;
+  // No trust here: the caller judges what it gets.
+  SSL_CTX_set_verify(context.get(), SSL_VERIFY_NONE, nullptr);
+  TRIBUTARY_ASSIGN_OR_RETURN(const SslPtr ssl, Handshake(context.get(), host, socket_fd, deadline));
+  return ChainOf(ssl.get());
+}
+
+Result<std::string> FindInChain(const std::vector<std::string>& chain,
+                                std::string_view fingerprint) {
+  std::string last = "no certificate";
+  for (const std::string& certificate : chain) {
+    TRIBUTARY_ASSIGN_OR_RETURN(last, CertificateFingerprint(certificate));
+    if (LowerCase(last) == LowerCase(fingerprint)) return certificate;
   }
   return UnauthenticatedError(
       "the server presents the CA " + last + ", not " + Excerpt(fingerprint, 100) +
       "; check the server's address and the fingerprint given with the token");
 }
 
+Result<std::string> NumericAddress(const addrinfo& address) {
+  std::array<char, NI_MAXHOST> text{};
+  const int failed = getnameinfo(address.ai_addr, address.ai_addrlen, text.data(), text.size(),
+                                 nullptr, 0, NI_NUMERICHOST);
+  if (failed != 0) return UnavailableError(gai_strerror(failed));
+  return std::string(text.data());
+}
+
 }  // namespace
+
+Result<std::vector<std::string>> LookUpHost(const std::string& host) {
+  TRIBUTARY_ASSIGN_OR_RETURN(const AddressesPtr addresses, AddressesOf(host, 0));
+  std::vector<std::string> texts;
+  for (const addrinfo* address = addresses.get(); address != nullptr; address = address->ai_next) {
+    TRIBUTARY_ASSIGN_OR_RETURN(std::string text, NumericAddress(*address));
+    texts.push_back(std::move(text));
+  }
+  return texts;
+}
+
+Result<FileDescriptor> ConnectToHost(const std::string& host, std::uint16_t port,
+                                     std::chrono::milliseconds timeout) {
+  return Connect(host, port, std::chrono::steady_clock::now() + timeout);
+}
+
+Result<std::vector<std::string>> FetchServerChain(int socket_fd, const std::string& host,
+                                                  std::chrono::milliseconds timeout) {
+  return ChainBehind(socket_fd, host, std::chrono::steady_clock::now() + timeout);
+}
 
 Result<std::string> FetchServerCa(const std::string& host, std::uint16_t port,
                                   std::string_view fingerprint, std::chrono::milliseconds timeout) {
@@ -144,17 +199,9 @@ Result<std::string> FetchServerCa(const std::string& host, std::uint16_t port,
   const Deadline deadline = std::chrono::steady_clock::now() + timeout;
   Result<FileDescriptor> socket_fd = Connect(host, port, deadline);
   if (!socket_fd.ok()) return socket_fd.status().Annotate(where);
-  const SslCtxPtr context(SSL_CTX_new(TLS_client_method()));
-  if (!context || SSL_CTX_set_min_proto_version(context.get(), TLS1_3_VERSION) != 1) {
-    return OpenSslError(StatusCode::kInternal, "prepare TLS");
-  }
-  const SigpipeBlocked no_sigpipe;
-  // No trust yet: what is trusted is the certificate with the given fingerprint, and only for the
-  // next connection.
-  SSL_CTX_set_verify(context.get(), SSL_VERIFY_NONE, nullptr);
-  Result<SslPtr> ssl = Handshake(context.get(), host, socket_fd->get(), deadline);
-  if (!ssl.ok()) return ssl.status().Annotate(where);
-  return FindInChain(ssl->get(), fingerprint).Annotate(where);
+  const auto chain = ChainBehind(socket_fd->get(), host, deadline);
+  if (!chain.ok()) return chain.status().Annotate(where);
+  return FindInChain(*chain, fingerprint).Annotate(where);
 }
 
 }  // namespace tributary::security

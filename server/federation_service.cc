@@ -189,6 +189,7 @@ grpc::ServerUnaryReactor* FederationService::UploadStatus(grpc::CallbackServerCo
   }
   response->set_offset(parts_.blobs.ResumeOffset(who->name, *digest));
   response->set_complete(parts_.blobs.Has(*digest));
+  response->set_server_time_us(ToMicros(clock_.Now()));
   reactor->Finish(grpc::Status::OK);
   return reactor;
 }

@@ -5,6 +5,8 @@
 #include "cli/child_process.h"
 #include "core/log.h"
 #include "security/grpc_credentials.h"
+#include "tests/bench/listing_benchmark.h"
+#include "tests/bench/pilot_benchmark.h"
 #include "tests/bench/round_benchmark.h"
 
 int main(int argc, char** argv) {
@@ -24,8 +26,28 @@ int main(int argc, char** argv) {
       ->capture_default_str();
   command->add_option("--rounds", round.rounds)->check(CLI::PositiveNumber)->capture_default_str();
   command->add_option("--server", round.server_program, "path of tributary-server");
+  tributary::bench::ListingOptions listing;
+  CLI::App* list =
+      app.add_subcommand("listing", "what it costs to read a scheduler's listing of many jobs");
+  list->add_option("--jobs", listing.jobs)
+      ->check(CLI::Range(10, 10'000'000))
+      ->capture_default_str();
+  tributary::bench::PilotBenchOptions pilot;
+  pilot.client_program = tributary::cli::ProgramDirectory() + "/tributary-client";
+  CLI::App* pilots = app.add_subcommand(
+      "pilot", "a job for each round against pilots, on a real Slurm cluster with waiting jobs");
+  for (const auto& [name, value] : {std::pair("--rounds", &pilot.rounds),
+                                    {"--wait", &pilot.wait_seconds},
+                                    {"--task", &pilot.task_seconds},
+                                    {"--think", &pilot.think_seconds},
+                                    {"--idle-timeout", &pilot.idle_timeout}}) {
+    pilots->add_option(name, *value)->check(CLI::Range(0, 3600))->capture_default_str();
+  }
+  pilots->add_option("--client", pilot.client_program, "path of tributary-client");
   CLI11_PARSE(app, argc, argv);
-  const auto result = tributary::bench::RunRoundBenchmark(round);
+  const auto result = list->parsed()     ? tributary::bench::RunListingBenchmark(listing)
+                      : pilots->parsed() ? tributary::bench::RunPilotBenchmark(pilot)
+                                         : tributary::bench::RunRoundBenchmark(round);
   if (!result.ok()) {
     std::fprintf(stderr, "tributary-bench: %s\n", result.status().message().c_str());
     return 1;

@@ -11,6 +11,7 @@
 #include "tests/bench/constant_trainer.h"
 
 int main(int argc, char** argv) {
+  if (argc == 2 && std::strcmp(argv[1], "version") == 0) return std::puts("constant_trainer 1") < 0;
   if (argc != 4 || std::strcmp(argv[2], "--task") != 0) return 2;
   const char* starts = std::getenv("STARTS");
   if (starts != nullptr) {

@@ -1,0 +1,74 @@
+#include "client/pilots.h"
+
+#include "core/files.h"
+#include "scheduler_adapters/pilot_adapter.h"
+
+namespace tributary::client {
+namespace {
+
+using scheduler_adapters::PilotAdapter;
+using scheduler_adapters::PilotOptions;
+using scheduler_adapters::PilotUsage;
+using scheduler_adapters::SchedulerAdapter;
+
+std::string DirectoryOfPilots(const ClientConfig& config) {
+  return config.job.pilot ? config.job.pilot->directory : DefaultPilotDirectory(config);
+}
+
+JobEntry EntryFor(const PilotUsage& usage, std::chrono::seconds idle_timeout) {
+  JobEntry entry;
+  entry.name = usage.name;
+  entry.nodes = usage.nodes;
+  entry.cpus = usage.cpus;
+  entry.gpus = usage.gpus;
+  entry.submitted = usage.submitted;
+  // Without a start: how long a pilot waited is no wait of a task.
+  entry.ended = usage.ended;
+  entry.charged = std::chrono::ceil<std::chrono::seconds>(usage.idle());
+  // It may be idle for so long again before it leaves.
+  entry.walltime = entry.charged + idle_timeout;
+  return entry;
+}
+
+}  // namespace
+
+Result<std::unique_ptr<SchedulerAdapter>> WithPilots(const ClientConfig& config,
+                                                     const std::string& program,
+                                                     std::unique_ptr<SchedulerAdapter> adapter,
+                                                     const Clock& clock) {
+  PilotOptions options;
+  options.directory = DirectoryOfPilots(config);
+  options.drain = !config.job.pilot;
+  if (options.drain && !PathExists(options.directory)) return adapter;
+  options.command = {program, "pilot"};
+  options.cancel_grace = config.scheduler.cancel_grace;
+  // A machine's own file system hides nothing.
+  if (config.scheduler.adapter == "local") options.lost_after = std::chrono::seconds(0);
+  if (config.job.pilot) {
+    const PilotSection& pilot = *config.job.pilot;
+    options.walltime = pilot.walltime;
+    options.idle_timeout = pilot.idle_timeout;
+    options.successor_before = pilot.successor_before;
+    options.max_pilots = pilot.max_pilots;
+    options.poll_interval = pilot.poll_interval;
+  }
+  return PilotAdapter::Make(options, std::move(adapter), clock);
+}
+
+Status RecordPilots(const ClientConfig& config, SiteLedger& ledger) {
+  const std::string directory = DirectoryOfPilots(config);
+  if (!PathExists(directory)) return OkStatus();
+  const auto idle_timeout =
+      config.job.pilot ? config.job.pilot->idle_timeout : PilotSection().idle_timeout;
+  TRIBUTARY_ASSIGN_OR_RETURN(const auto usages, scheduler_adapters::ReadPilotUsage(directory));
+  for (const PilotUsage& usage : usages) {
+    TRIBUTARY_ASSIGN_OR_RETURN(const auto known, ledger.Get(usage.name));
+    if (known && known->ended) continue;
+    const JobEntry entry = EntryFor(usage, idle_timeout);
+    if (known && !entry.ended && known->charged == entry.charged) continue;
+    TRIBUTARY_RETURN_IF_ERROR(ledger.Put(entry));
+  }
+  return OkStatus();
+}
+
+}  // namespace tributary::client
