@@ -18,7 +18,7 @@ namespace tributary::client {
 
 // One job, from its submission on. Written when it is submitted, starts, and ends.
 struct JobEntry {
-  std::string name;  // the key
+  std::string name;      // the key
   std::string campaign;  // empty: a pilot's idle time, which is no campaign's
   std::string queue;
   std::int64_t nodes = 1, cpus = 0, gpus = 0;  // of the whole job

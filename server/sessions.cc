@@ -18,7 +18,9 @@ bool AreNumbers(std::initializer_list<double> values) {
   return true;
 }
 
-bool IsSane(const v1::Allocation& a) { return AreNumbers({a.used(), a.pending(), a.limit(), a.idle()}); }
+bool IsSane(const v1::Allocation& a) {
+  return AreNumbers({a.used(), a.pending(), a.limit(), a.idle()});
+}
 bool IsSane(const v1::StartForecast& f) {
   return AreNumbers({f.p50_seconds(), f.p80_seconds(), f.p95_seconds(), f.within_p80(),
                      f.median_error_seconds()});
