@@ -49,6 +49,7 @@ Result<std::string> RenderSample(ClientConfig config, const std::string& kind) {
 }
 
 Status Run(ClientConfig config) {
+  signal(SIGCHLD, SIG_DFL);  // ignored by some parents: then no command's end could be seen
   sigset_t signals;
   sigemptyset(&signals);
   sigaddset(&signals, SIGTERM);

@@ -83,8 +83,11 @@ Result<JobStatus> TaskJobs::Run(TaskRecord& record, const TaskWorkspace& workspa
     }
     TRIBUTARY_ASSIGN_OR_RETURN(const JobStatus status, Await(record, workspace, host));
     found = false;  // the next one has not been submitted yet
-    TRIBUTARY_RETURN_IF_ERROR(NoteEnd(record, status));
-    const bool resume = LostItsNode(status) && !workspace.ReadResult().ok() &&
+    NoteEnd(record, status);
+    // Cancelled before this life of the task submitted it: as an orphan, when the journal was lost.
+    const bool stale =
+        status.state == JobState::kCancelled && status.ended && *status.ended < record.submitted_at;
+    const bool resume = (LostItsNode(status) || stale) && !workspace.ReadResult().ok() &&
                         record.attempt < config_.job.max_attempts;
     if (!resume) return status;
     LogWarning("client", "job lost; the task goes on in another one",
@@ -125,7 +128,13 @@ Status TaskJobs::Submit(TaskRecord& record, const TaskWorkspace& workspace, cons
               {{"task", record.assignment.task()}, {"job", record.job}, {"name", spec.name}});
       return host.save();
     }
-    if (id.status().code() != StatusCode::kUnavailable) return id.status().Annotate("submit");
+    const StatusCode code = id.status().code();
+    if (code == StatusCode::kInvalidArgument) {
+      NoteNoJob(spec.name);
+      return id.status().Annotate("submit");
+    }
+    // Any other trouble (a full disk) says nothing about a job that may be there.
+    if (code != StatusCode::kUnavailable && !found) return id.status().Annotate("submit");
     LogWarning("client", "the scheduler cannot be asked; will try again",
                {{"reason", id.status()}});
     found = true;  // it may have taken the job nevertheless
@@ -145,6 +154,7 @@ Status TaskJobs::Enter(const TaskRecord& record, const JobSpec& spec) {
   entry.gpus = spec.nodes * spec.gpus;
   entry.walltime = spec.walltime;
   entry.submitted = clock_.Now();
+  MutexLock lock(entering_);
   TRIBUTARY_RETURN_IF_ERROR(CheckAllocation(config_.allocation, ledger_, entry));
   if (const auto forecast = MakeForecast(ledger_, entry.queue, entry.nodes, {});
       forecast.ok() && *forecast) {
@@ -202,11 +212,7 @@ Result<JobStatus> TaskJobs::Await(TaskRecord& record, const TaskWorkspace& works
       record.job, [&] { return enough.empty() && host.keep_going(); }, watch);
   if (!ended && !enough.empty()) {
     LogWarning("client", "job is ended by this site", {{"job", record.job}, {"reason", enough}});
-    Status cancelled = jobs_.Cancel(record.job);
-    while (!cancelled.ok() && cancelled.code() != StatusCode::kNotFound && host.keep_going()) {
-      host.pause(kAskAgain);
-      cancelled = jobs_.Cancel(record.job);
-    }
+    (void)CancelSurely(record.job, host.keep_going, host.pause);
     ended = jobs_.AwaitEnd(record.job, host.keep_going, [](const JobStatus&) {});
     if (ended) ended->message = enough + (ended->message.empty() ? "" : "; " + ended->message);
   }
@@ -217,6 +223,7 @@ Result<JobStatus> TaskJobs::Await(TaskRecord& record, const TaskWorkspace& works
 void TaskJobs::NoteStart(const std::string& name, const JobStatus& status) {
   const auto entry = ledger_.Get(name);
   if (!entry.ok() || !*entry) return;
+  if ((*entry)->started) return;  // a later incarnation: the wait was the first one's
   JobEntry started = **entry;
   started.started = status.started.value_or(clock_.Now());
   if (const Status put = ledger_.Put(started); !put.ok()) {
@@ -224,34 +231,59 @@ void TaskJobs::NoteStart(const std::string& name, const JobStatus& status) {
   }
 }
 
-Status TaskJobs::NoteEnd(TaskRecord& record, const JobStatus& status) {
-  const Timestamp now = clock_.Now();
-  TRIBUTARY_ASSIGN_OR_RETURN(std::optional<JobEntry> entry, ledger_.Get(record.job_name));
-  if (!entry) {  // the ledger was lost
-    entry.emplace();
-    entry->name = record.job_name;
-    entry->campaign = record.assignment.campaign();
-    entry->submitted = record.submitted_at;
+// A ledger that cannot be written says nothing about the task's result.
+void TaskJobs::NoteEnd(TaskRecord& record, const JobStatus& status) {
+  JobEntry entry;
+  entry.name = record.job_name;
+  entry.campaign = record.assignment.campaign();
+  entry.submitted = record.submitted_at;
+  if (const auto entered = ledger_.Get(record.job_name); entered.ok() && *entered) {
+    entry = **entered;
   }
-  if (status.started) entry->started = status.started;
-  entry->ended = status.ended.value_or(now);
-  entry->charged = status.usage.elapsed;
-  if (entry->charged.count() == 0 && entry->started) {
-    entry->charged = std::chrono::duration_cast<std::chrono::seconds>(
-        std::max(*entry->ended - *entry->started, Timestamp::duration(0)));
+  if (!entry.started) entry.started = status.started;
+  entry.ended = status.ended.value_or(clock_.Now());
+  entry.charged = status.usage.elapsed;
+  if (entry.charged.count() == 0 && entry.started) {
+    entry.charged = std::chrono::duration_cast<std::chrono::seconds>(
+        std::max(*entry.ended - *entry.started, Timestamp::duration(0)));
   }
-  if (status.usage.nodes > 0) entry->nodes = status.usage.nodes;
-  if (status.usage.cpus > 0) entry->cpus = status.usage.cpus;
-  if (status.usage.gpus > 0) entry->gpus = status.usage.gpus;
-  record.queue_seconds += Seconds(entry->submitted, entry->started.value_or(*entry->ended));
-  record.node_seconds += static_cast<double>(entry->nodes * entry->charged.count());
-  return ledger_.Put(*entry);
+  if (status.usage.nodes > 0) entry.nodes = status.usage.nodes;
+  if (status.usage.cpus > 0) entry.cpus = status.usage.cpus;
+  if (status.usage.gpus > 0) entry.gpus = status.usage.gpus;
+  record.queue_seconds += Seconds(entry.submitted, entry.started.value_or(*entry.ended));
+  record.node_seconds += static_cast<double>(entry.nodes * entry.charged.count());
+  if (const Status put = ledger_.Put(entry); !put.ok()) {
+    LogError("client", "a job's end is missing in the ledger",
+             {{"job", record.job}, {"reason", put}});
+  }
 }
 
-bool TaskJobs::End(TaskRecord& record, bool await_end, const std::function<bool()>& go_on,
+// What was entered for a job that never came to be costs nothing.
+void TaskJobs::NoteNoJob(const std::string& name) {
+  const auto entry = ledger_.Get(name);
+  if (!entry.ok() || !*entry || (*entry)->ended) return;
+  JobEntry closed = **entry;
+  closed.ended = clock_.Now();
+  if (const Status put = ledger_.Put(closed); !put.ok()) {
+    LogError("client", "a job that never was stays pending in the ledger",
+             {{"job", name}, {"reason", put}});
+  }
+}
+
+// False when `go_on` says no before the scheduler has taken the cancellation.
+bool TaskJobs::CancelSurely(const std::string& id, const std::function<bool()>& go_on,
+                            const std::function<void(std::chrono::milliseconds)>& pause) {
+  while (true) {
+    const Status status = jobs_.Cancel(id);
+    if (status.ok() || status.code() == StatusCode::kNotFound) return true;
+    if (!go_on()) return false;
+    pause(kAskAgain);
+  }
+}
+
+bool TaskJobs::End(TaskRecord& record, const std::function<bool()>& go_on,
                    const std::function<void(std::chrono::milliseconds)>& pause) {
-  if (record.phase == Phase::kSubmitting &&
-      !record.job_name.empty()) {  // the scheduler may have it
+  if (record.job.empty() && !record.job_name.empty()) {  // the scheduler may have it
     auto found = jobs_.Find(record.job_name);
     while (!found.ok() && go_on()) {
       pause(kAskAgain);
@@ -259,26 +291,18 @@ bool TaskJobs::End(TaskRecord& record, bool await_end, const std::function<bool(
     }
     if (!found.ok()) return false;
     if (*found) record.job = **found;
+    if (!*found) NoteNoJob(record.job_name);
   }
   if (record.job.empty()) return true;
-  Status cancelled = jobs_.Cancel(record.job);
-  while (!cancelled.ok() && cancelled.code() != StatusCode::kNotFound && go_on()) {
-    pause(kAskAgain);
-    cancelled = jobs_.Cancel(record.job);
-  }
-  LogInfo("client", "job cancelled", {{"job", record.job}, {"result", cancelled}});
-  if (cancelled.code() == StatusCode::kNotFound || !await_end) return true;
+  if (!CancelSurely(record.job, go_on, pause)) return false;
+  LogInfo("client", "job cancelled", {{"job", record.job}});
+  // A scheduler that does not know it (any more) answers unknown for ever.
   const auto ended = jobs_.AwaitEnd(record.job, go_on, [](const JobStatus&) {});
-  if (ended) {
-    if (const Status noted = NoteEnd(record, *ended); !noted.ok()) {
-      LogWarning("client", "an end is missing in the ledger",
-                 {{"job", record.job}, {"reason", noted}});
-    }
-  }
+  if (ended) NoteEnd(record, *ended);
   return ended.has_value();
 }
 
-void TaskJobs::SweepOrphans(const std::function<std::vector<std::string>()>& known_jobs,
+void TaskJobs::SweepOrphans(const std::function<std::vector<std::string>()>& known_tasks,
                             const std::function<bool()>& go_on,
                             const std::function<void(std::chrono::milliseconds)>& pause) {
   auto live = jobs_.ListLive(prefix_);
@@ -287,12 +311,16 @@ void TaskJobs::SweepOrphans(const std::function<std::vector<std::string>()>& kno
     live = jobs_.ListLive(prefix_);
   }
   if (!live.ok()) return;
-  const std::vector<std::string> known = known_jobs();  // after the listing: none is missed
+  const std::vector<std::string> known = known_tasks();  // after the listing: none is missed
   for (const scheduler_adapters::NamedJob& job : *live) {
-    if (std::find(known.begin(), known.end(), job.name) != known.end()) continue;
-    const Status status = jobs_.Cancel(job.id);
+    const bool owned = std::any_of(known.begin(), known.end(), [&](const std::string& task) {
+      const std::string first = FirstName(task);
+      return job.name == first || job.name.starts_with(first + ".a");
+    });
+    if (owned) continue;
     LogWarning("client", "a job of no task that is known here is cancelled",
-               {{"job", job.id}, {"name", job.name}, {"result", status}});
+               {{"job", job.id}, {"name", job.name}});
+    if (!CancelSurely(job.id, go_on, pause)) return;
   }
 }
 

@@ -50,11 +50,11 @@ class TaskJobs {
 
   // No job of the task runs any more, or goes on without us knowing. False when `go_on` says no
   // before that is sure.
-  bool End(TaskRecord& record, bool await_end, const std::function<bool()>& go_on,
+  bool End(TaskRecord& record, const std::function<bool()>& go_on,
            const std::function<void(std::chrono::milliseconds)>& pause);
 
   // Ends jobs of this daemon that no known task owns. Waits for a scheduler that is down.
-  void SweepOrphans(const std::function<std::vector<std::string>()>& known_jobs,
+  void SweepOrphans(const std::function<std::vector<std::string>()>& known_tasks,
                     const std::function<bool()>& go_on,
                     const std::function<void(std::chrono::milliseconds)>& pause);
 
@@ -67,7 +67,10 @@ class TaskJobs {
                                               const TaskHost& host);
   Status Enter(const TaskRecord& record, const scheduler_adapters::JobSpec& spec);
   void NoteStart(const std::string& name, const scheduler_adapters::JobStatus& status);
-  Status NoteEnd(TaskRecord& record, const scheduler_adapters::JobStatus& status);
+  void NoteEnd(TaskRecord& record, const scheduler_adapters::JobStatus& status);
+  void NoteNoJob(const std::string& name);
+  bool CancelSurely(const std::string& id, const std::function<bool()>& go_on,
+                    const std::function<void(std::chrono::milliseconds)>& pause);
   std::optional<Forecast> ForecastFor(const JobEntry& job, const std::string& id);
 
   const ClientConfig& config_;
@@ -75,6 +78,7 @@ class TaskJobs {
   const Clock& clock_;
   JobMonitor& jobs_;
   SiteLedger& ledger_;
+  Mutex entering_;  // from the check of the allocation to the entry that uses it
 };
 
 }  // namespace tributary::client

@@ -92,9 +92,9 @@ Status TaskRunner::Recover() {
 void TaskRunner::SweepOrphans() {
   const auto known = [this] {
     MutexLock lock(mutex_);
-    std::vector<std::string> names;
-    for (const auto& [id, task] : active_) names.push_back(task->record.job_name);
-    return names;
+    std::vector<std::string> ids;
+    for (const auto& [id, task] : active_) ids.push_back(id);
+    return ids;
   };
   const auto go_on = [this] {
     MutexLock lock(mutex_);
@@ -302,10 +302,7 @@ Status TaskRunner::Produce(const ActivePtr& task, const TaskWorkspace& workspace
     TRIBUTARY_RETURN_IF_ERROR(workspace.Create());
     TRIBUTARY_RETURN_IF_ERROR(Download(task, workspace));
     TRIBUTARY_RETURN_IF_ERROR(workspace.Stage(task->offer, file));
-    {
-      MutexLock lock(mutex_);  // the sweeper reads names
-      task->record.job_name = task_jobs_.FirstName(task->record.assignment.task());
-    }
+    task->record.job_name = task_jobs_.FirstName(task->record.assignment.task());
     task->record.phase = Phase::kSubmitting;
     TRIBUTARY_RETURN_IF_ERROR(Save(task));
   }
@@ -313,8 +310,16 @@ Status TaskRunner::Produce(const ActivePtr& task, const TaskWorkspace& workspace
                                                                  task->recovered, HostOf(task)));
   task->job_ended = true;
   Report(task, "packaging");
-  TRIBUTARY_ASSIGN_OR_RETURN(v1::Statement statement, Examine(task, workspace, job));
-  return SignAndKeep(task, std::move(statement));
+  auto statement = Examine(task, workspace, job);
+  // A full disk says nothing about the result, which is there.
+  while (statement.status().code() == StatusCode::kResourceExhausted && KeepGoing(task)) {
+    LogError("client", "the update cannot be written; will try again",
+             {{"task", task->record.assignment.task()}, {"reason", statement.status()}});
+    Pause(kReportAgain);
+    statement = Examine(task, workspace, job);
+  }
+  if (!statement.ok()) return statement.status();
+  return SignAndKeep(task, *std::move(statement));
 }
 
 Status TaskRunner::Download(const ActivePtr& task, const TaskWorkspace& workspace) {
@@ -468,9 +473,7 @@ bool TaskRunner::EndJob(const ActivePtr& task) {
     MutexLock lock(mutex_);
     return !stopping_;
   };
-  // The directory stays in use until the job has gone.
-  const bool await_end = task->record.phase != Phase::kReady;
-  return task_jobs_.End(task->record, await_end, go_on, [this](auto time) { Pause(time); });
+  return task_jobs_.End(task->record, go_on, [this](auto time) { Pause(time); });
 }
 
 void TaskRunner::Forget(const ActivePtr& task, const TaskWorkspace& workspace) {

@@ -28,6 +28,13 @@ JobStatus Unknown(const std::string& id, std::string_view why) {
   return status;
 }
 
+// The job that works under this name: the booked one, unless another one of the name came first and
+// claimed it (a submission that appeared after it had been given up).
+std::string RunsAs(const BookedJob& job) {
+  const JobMarks marks = ReadJobMarks(job.working_directory, job.name);
+  return marks.claimed_by.empty() ? job.id : marks.claimed_by;
+}
+
 // What the script wrote down, where the scheduler does not say.
 void FillFrom(const JobMarks& marks, JobStatus* status) {
   if (!status->started) status->started = marks.started;
@@ -90,6 +97,15 @@ Result<std::string> BatchAdapter::Submit(const JobSpec& spec) {
     TRIBUTARY_ASSIGN_OR_RETURN(const auto found, LookFor(*job));
     if (found) return *found;
   }
+  if (!job) {  // one may live nevertheless: the book was lost with its disk
+    TRIBUTARY_ASSIGN_OR_RETURN(const auto live, system_->ListLive(spec.name));
+    for (const NamedJob& other : live) {
+      if (other.name != spec.name) continue;
+      TRIBUTARY_RETURN_IF_ERROR(
+          book_.Put({spec.name, other.id, spec.working_directory, clock_.Now(), false, {}}));
+      return other.id;
+    }
+  }
   return SubmitNew(spec);
 }
 
@@ -122,7 +138,12 @@ Result<std::string> BatchAdapter::SubmitNew(const JobSpec& spec) {
 
 // The job of a submission whose answer is not known. Nothing when it surely was not taken.
 Result<std::optional<std::string>> BatchAdapter::LookFor(BookedJob& job) {
-  TRIBUTARY_ASSIGN_OR_RETURN(std::vector<std::string> ids, system_->FindByName(job.name));
+  auto named = system_->FindByName(job.name);
+  if (!named.ok()) {
+    missing_since_.erase(job.name);  // what is not said any more does not count
+    return named.status();
+  }
+  std::vector<std::string> ids = *std::move(named);
   const JobMarks marks = ReadJobMarks(job.working_directory, job.name);
   if (!marks.claimed_by.empty()) {
     std::erase(ids, marks.claimed_by);
@@ -166,6 +187,7 @@ std::vector<JobStatus> BatchAdapter::Query(std::span<const std::string> ids) {
   std::map<std::string, std::optional<BookedJob>> booked;
   std::map<std::string, Status> trouble;
   std::vector<std::string> ask;
+  std::map<std::string, std::string> runs_as;  // by id
   for (const std::string& id : ids) {
     if (!system_->IsJobId(id) || booked.contains(id)) continue;
     auto job = book_.ById(id);
@@ -173,11 +195,14 @@ std::vector<JobStatus> BatchAdapter::Query(std::span<const std::string> ids) {
       trouble[id] = job.status();
       continue;
     }
-    if (!*job || !(*job)->end) ask.push_back(id);
+    runs_as[id] = *job && !(*job)->end ? RunsAs(**job) : id;
+    if (!*job || !(*job)->end) ask.push_back(runs_as[id]);
     booked[id] = *std::move(job);
   }
   using Answers = std::map<std::string, JobStatus>;
   const Result<Answers> said = ask.empty() ? Result<Answers>(Answers()) : system_->List(ask);
+  // Missing for a while means: in every answer of that while.
+  if (!said.ok()) missing_since_.clear();
   std::vector<JobStatus> statuses;
   for (const std::string& id : ids) {
     const auto job = booked.find(id);
@@ -190,27 +215,30 @@ std::vector<JobStatus> BatchAdapter::Query(std::span<const std::string> ids) {
     } else if (!said.ok()) {
       statuses.push_back(Unknown(id, said.status().message()));
     } else {
-      const auto answer = said->find(id);
-      auto judged = Judge(id, job->second, answer == said->end() ? nullptr : &answer->second);
+      const auto answer = said->find(runs_as[id]);
+      auto judged =
+          Judge(id, runs_as[id], job->second, answer == said->end() ? nullptr : &answer->second);
       statuses.push_back(judged.ok() ? *std::move(judged) : Unknown(id, judged.status().message()));
     }
   }
   return statuses;
 }
 
-// `said` is null when the scheduler does not know the job. An end is booked before it is told.
-Result<JobStatus> BatchAdapter::Judge(const std::string& id, std::optional<BookedJob> job,
-                                      const JobStatus* said) {
+// `said` is about `runs_as`, and null when the scheduler does not know that job. An end is booked
+// before it is told.
+Result<JobStatus> BatchAdapter::Judge(const std::string& id, const std::string& runs_as,
+                                      std::optional<BookedJob> job, const JobStatus* said) {
   if (said != nullptr) missing_since_.erase(id);
   if (said != nullptr && !IsTerminal(said->state)) {
     JobStatus status = *said;
+    status.id = id;
     if (job && !status.submitted) status.submitted = job->submitted;
     return status;
   }
   if (!job) return said != nullptr ? *said : Unknown(id, "no job of this id");
 
   JobMarks marks = ReadJobMarks(job->working_directory, job->name);
-  const bool ours = marks.claimed_by == id;
+  const bool ours = marks.claimed_by == runs_as;
   if (!ours) marks = JobMarks();
   JobStatus end;
   if (said != nullptr) {
@@ -251,7 +279,9 @@ Status BatchAdapter::Cancel(const std::string& id) {
     job->cancel_requested = true;
     TRIBUTARY_RETURN_IF_ERROR(book_.Put(*job));
   }
-  const Status status = system_->CancelJob(id);
+  const std::string runs_as = job ? RunsAs(*job) : id;
+  if (runs_as != id) (void)system_->CancelJob(id);  // it does nothing, if it still waits
+  const Status status = system_->CancelJob(runs_as);
   return job && status.code() == StatusCode::kNotFound ? OkStatus() : status;
 }
 

@@ -48,8 +48,8 @@ class BatchAdapter final : public SchedulerAdapter {
 
   Result<std::optional<std::string>> LookFor(BookedJob& job);
   Result<std::string> SubmitNew(const JobSpec& spec);
-  Result<JobStatus> Judge(const std::string& id, std::optional<BookedJob> job,
-                          const JobStatus* said);
+  Result<JobStatus> Judge(const std::string& id, const std::string& runs_as,
+                          std::optional<BookedJob> job, const JobStatus* said);
 
   const SchedulerOptions options_;
   const std::unique_ptr<BatchSystem> system_;

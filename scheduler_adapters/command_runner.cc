@@ -23,6 +23,7 @@ using SteadyTime = std::chrono::steady_clock::time_point;
 
 constexpr std::size_t kMaxErrors = std::size_t{64} << 10;
 constexpr std::size_t kSummaryBytes = 400;
+constexpr int kLostExit = -1;
 
 // What would change an output's form or a submission's meaning behind our back.
 bool IsMisleading(std::string_view variable) {
@@ -123,7 +124,10 @@ int Reap(pid_t pid, SteadyTime end, bool* timed_out) {
   int status = 0;
   while (!*timed_out) {
     const pid_t reaped = waitpid(pid, &status, WNOHANG);
-    if (reaped != 0) break;
+    if (reaped < 0 && errno == EINTR) continue;
+    // The kernel reaped it (SIGCHLD is ignored): how it ended is lost, so it did not succeed.
+    if (reaped < 0) return kLostExit;
+    if (reaped > 0) break;
     if (std::chrono::steady_clock::now() >= end) {
       *timed_out = true;
     } else {

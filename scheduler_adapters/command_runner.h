@@ -14,7 +14,7 @@
 namespace tributary::scheduler_adapters {
 
 struct CommandResult {
-  int exit_status = 0;     // 128 + number when a signal ended it
+  int exit_status = 0;     // 128 + number when a signal ended it; -1 when it cannot be known
   bool timed_out = false;  // killed at the time limit, with all it started
   bool truncated = false;  // it printed more than is kept
   std::string out, err;

@@ -126,10 +126,11 @@ Status PilotAdapter::Refresh() {
     Known& known = pilots_[name];
     if (known.record.end) continue;
     auto record = directory_.ReadPilot(name);
-    if (!record.ok()) {  // not written yet when the daemon was killed
-      pilots_.erase(name);
+    if (record.status().code() == StatusCode::kNotFound) {
+      pilots_.erase(name);  // not written yet when the daemon was killed
       continue;
     }
+    TRIBUTARY_RETURN_IF_ERROR(record.status());  // the file system says nothing about the pilot
     known.record = *std::move(record);
     if (known.record.end) {
       known.said = *known.record.end;

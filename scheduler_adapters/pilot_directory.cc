@@ -151,6 +151,8 @@ Status Replace(const std::string& path, std::string_view bytes) {
 // True when this call made the file; false when it was there. Durable.
 Result<bool> MakeOnce(const std::string& path, std::string_view bytes, const std::string& writer) {
   const std::string whole = path + "." + writer + ".new";
+  // What a killed writer left may be a second name of the file itself, and must not be written to.
+  TRIBUTARY_RETURN_IF_ERROR(RemoveFile(whole));
   TRIBUTARY_RETURN_IF_ERROR(WriteNew(whole, bytes, true));
   bool made = link(whole.c_str(), path.c_str()) == 0;
   const int error = errno;

@@ -209,7 +209,7 @@ TEST_F(TaskJobsTest, StoppingLeavesTheJobRunning) {
   EXPECT_EQ(monitor_.ListLive("trib-")->size(), 1u);
   // Withdrawn later: the job ends and is counted.
   EXPECT_TRUE(task_jobs_.End(
-      record_, true, [] { return true; }, [](std::chrono::milliseconds) {}));
+      record_, [] { return true; }, [](std::chrono::milliseconds) {}));
   EXPECT_TRUE(monitor_.ListLive("trib-")->empty());
   EXPECT_TRUE((*ledger_->Get(record_.job_name))->ended);
 }
@@ -230,8 +230,8 @@ TEST_F(TaskJobsTest, OrphansAreCancelledAndOthersAreLeftAlone) {
     spec.name = name;
     ASSERT_TRUE(monitor_.Submit(spec).ok());
   }
-  task_jobs_.SweepOrphans([&] { return std::vector<std::string>{known}; }, [] { return true; },
-                          [](std::chrono::milliseconds) {});
+  task_jobs_.SweepOrphans([&] { return std::vector<std::string>{"chem.r1.a.t1"}; },
+                          [] { return true; }, [](std::chrono::milliseconds) {});
   const auto live = *monitor_.ListLive("");
   ASSERT_EQ(live.size(), 2u);
   for (const auto& job : live) EXPECT_NE(job.name, task_jobs_.FirstName("chem.r9.a.t1"));
@@ -251,6 +251,59 @@ TEST_F(TaskJobsTest, AQueuedJobIsToldWithAForecast) {
   ASSERT_TRUE(task_jobs_.Run(record_, Workspace(), task_, false, host).ok());
   ASSERT_TRUE(said);
   EXPECT_NEAR(said->p50, 500, 30);  // the scheduler's word: nothing is on record yet
+}
+
+TEST_F(TaskJobsTest, AJobWhoseSubmissionWasNotNotedIsEndedWithItsTask) {
+  plan_ = [](int) {
+    FakeJobPlan plan;
+    plan.run_time = hours(1000);
+    return plan;
+  };
+  JobSpec spec;
+  spec.name = record_.job_name;
+  spec.working_directory = "/";
+  spec.command = {"/bin/true"};
+  spec.stdout_path = spec.stderr_path = "/dev/null";
+  ASSERT_TRUE(monitor_.Submit(spec).ok());
+  record_.phase = Phase::kReady;  // a failure was signed before the job was looked for
+  EXPECT_TRUE(task_jobs_.End(
+      record_, [] { return true; }, [](std::chrono::milliseconds) {}));
+  EXPECT_TRUE(monitor_.ListLive("trib-")->empty());
+}
+
+TEST_F(TaskJobsTest, AJobThatEndedInAnEarlierLifeIsNotTheResult) {
+  plan_ = [this](int attempt) {
+    FakeJobPlan plan;
+    plan.run_time = hours(1000);
+    if (attempt == 2) {
+      plan.run_time = seconds(1);
+      plan.run = [this](const JobSpec&) {
+        LeaveResult();
+        return 0;
+      };
+    }
+    return plan;
+  };
+  task_.walltime_seconds = 0;
+  JobSpec spec;
+  spec.name = record_.job_name;
+  spec.working_directory = "/";
+  spec.command = {"/bin/true"};
+  spec.stdout_path = spec.stderr_path = "/dev/null";
+  ASSERT_TRUE(monitor_.Cancel(*monitor_.Submit(spec)).ok());  // as the sweep does
+  clock_.Advance(seconds(100));
+  EXPECT_EQ(Run()->state, JobState::kCompleted);
+  EXPECT_EQ(record_.attempt, 2);
+}
+
+TEST_F(TaskJobsTest, ARefusedSubmissionLeavesNothingPending) {
+  config_.job.trainer = {"relative"};  // no scheduler takes it
+  task_.walltime_seconds = -1;
+  EXPECT_EQ(Run().status().code(), StatusCode::kInvalidArgument);
+  const auto jobs = *ledger_->Jobs();
+  ASSERT_EQ(jobs.size(), 1u);
+  EXPECT_TRUE(jobs[0].ended);
+  EXPECT_EQ(jobs[0].charged, seconds(0));
 }
 
 }  // namespace

@@ -269,5 +269,35 @@ TEST_F(BatchAdapterTest, AJobOfAnotherDaemonOfOursIsAdopted) {
   EXPECT_EQ(script_.submissions, 0);
 }
 
+TEST_F(BatchAdapterTest, AJobThatClaimedTheNameFirstIsTheOneThatIsWatched) {
+  const std::string id = *adapter_->Submit(Spec("a"));
+  script_.jobs["77"].state = JobState::kRunning;  // appeared after it had been given up
+  script_.names["77"] = "a";
+  Mark("a", "claim", "77\n");
+  script_.jobs[id].state = JobState::kFailed;
+  script_.jobs[id].exit_code = kClaimedExit;
+  EXPECT_EQ(StatusOf(id).state, JobState::kRunning);
+  EXPECT_EQ(StatusOf(id).id, id);
+  Restart();
+  EXPECT_TRUE(adapter_->Cancel(id).ok());
+  EXPECT_EQ(script_.cancelled, (std::vector<std::string>{id, "77"}));
+  script_.jobs["77"].state = JobState::kCompleted;
+  Mark("a", "ended", "0 1763700040\n");
+  EXPECT_EQ(StatusOf(id).state, JobState::kCompleted);
+}
+
+TEST_F(BatchAdapterTest, AnOutageStartsTheCountOfMissingAnswersAgain) {
+  const std::string id = *adapter_->Submit(Spec("a"));
+  const auto jobs = std::exchange(script_.jobs, {});
+  EXPECT_EQ(StatusOf(id).state, JobState::kUnknown);
+  script_.outage = UnavailableError("restarting");
+  clock_.Advance(seconds(1000));
+  EXPECT_EQ(StatusOf(id).state, JobState::kUnknown);
+  script_.outage = OkStatus();  // it answers, but has not read its jobs yet
+  EXPECT_EQ(StatusOf(id).state, JobState::kUnknown);
+  script_.jobs = jobs;
+  EXPECT_EQ(StatusOf(id).state, JobState::kQueued);
+}
+
 }  // namespace
 }  // namespace tributary::scheduler_adapters

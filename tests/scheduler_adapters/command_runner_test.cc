@@ -100,5 +100,12 @@ TEST(CommandRunnerTest, AMissingProgramIsAnError) {
   EXPECT_NE(result.status().message().find("no-such-program-anywhere"), std::string::npos);
 }
 
+TEST(CommandRunnerTest, AnEndThatCannotBeSeenIsNoSuccess) {
+  signal(SIGCHLD, SIG_IGN);
+  const CommandResult result = Shell("exit 1");
+  signal(SIGCHLD, SIG_DFL);
+  EXPECT_FALSE(result.ok());
+}
+
 }  // namespace
 }  // namespace tributary::scheduler_adapters

@@ -77,7 +77,7 @@ TEST_F(LocalAdapterTest, ThePrologueRunsFirstAndTheWalltimeStillWarns) {
       "setup", "trap 'echo warned; exit 0' TERM; echo $LOADED; while :; do sleep 0.05; done");
   spec.prologue = {"export LOADED=yes"};
   spec.walltime = std::chrono::seconds(100);
-  spec.warning_before = std::chrono::seconds(99);
+  spec.warning_before = std::chrono::seconds(95);  // the script is ready for it by then
   ASSERT_TRUE(adapter().Submit(spec).ok());
   EXPECT_EQ(WaitForEnd("setup").state, JobState::kCompleted);
   EXPECT_EQ(harness_.Text(spec.stdout_path), "yes\nwarned\n");
