@@ -96,6 +96,18 @@ std::string IdleText(double idle) {
   return idle > 0 ? text : "";
 }
 
+// Each allocation with a limit also says what is left of it.
+nlohmann::json WithLeft(nlohmann::json sites) {
+  for (nlohmann::json& site : sites["sites"]) {
+    if (!site.contains("facts") || !site["facts"].contains("allocations")) continue;
+    for (nlohmann::json& a : site["facts"]["allocations"]) {
+      const double limit = a.value("limit", 0.0);
+      if (limit > 0) a["left"] = limit - a.value("used", 0.0) - a.value("pending", 0.0);
+    }
+  }
+  return sites;
+}
+
 // What a site says of its allocation and its queue, one line each.
 void PrintFacts(const v1::SiteFacts& facts) {
   if (!facts.scheduler().empty()) std::printf("  scheduler    %s\n", facts.scheduler().c_str());
@@ -129,7 +141,7 @@ int SitesCommand(const GlobalOptions& options) {
   const auto response = session->Call(&Stub::Sites, v1::SitesRequest());
   if (!response.ok()) return Fail(response.status(), options.json);
   if (options.json) {
-    PrintJson(ToJson(*response));
+    PrintJson(WithLeft(ToJson(*response)));
     return kExitOk;
   }
   if (response->sites().empty()) PrintLine("no sites have joined; `tributary token` invites one");
