@@ -96,13 +96,15 @@ Result<std::unique_ptr<SchedulerAdapter>> PilotAdapter::Make(
   return std::unique_ptr<SchedulerAdapter>(new PilotAdapter(options, std::move(inner), clock));
 }
 
-bool PilotAdapter::IsTask(std::string_view name) const {
-  return IsJobName(name) && directory_.HasTask(std::string(name));
+Result<bool> PilotAdapter::IsTask(std::string_view name) const {
+  if (!IsJobName(name)) return false;
+  return directory_.HasTask(std::string(name));
 }
 
 Result<std::string> PilotAdapter::Submit(const JobSpec& spec) {
   TRIBUTARY_RETURN_IF_ERROR(CheckJobSpec(spec));
-  if (IsTask(spec.name)) return spec.name;
+  TRIBUTARY_ASSIGN_OR_RETURN(const bool known, IsTask(spec.name));
+  if (known) return spec.name;
   if (options_.drain) return inner_->Submit(spec);
   TRIBUTARY_RETURN_IF_ERROR(directory_.Make());
   TRIBUTARY_RETURN_IF_ERROR(directory_.PutRequest({spec, clock_.Now()}));
@@ -402,7 +404,8 @@ std::vector<JobStatus> PilotAdapter::Query(std::span<const std::string> ids) {
   if (const Status tended = Tend(); !tended.ok() && trouble_.empty()) trouble_ = tended.message();
   std::vector<std::string> others;
   for (const std::string& id : ids) {
-    if (!IsTask(id)) others.push_back(id);
+    const auto is_task = IsTask(id);
+    if (is_task.ok() && !*is_task) others.push_back(id);
   }
   std::vector<JobStatus> theirs = others.empty() ? std::vector<JobStatus>() : inner_->Query(others);
   std::vector<JobStatus> statuses;
@@ -502,7 +505,8 @@ Status PilotAdapter::EndLost(const std::string& id, const PilotTask& task, const
 }
 
 Status PilotAdapter::Cancel(const std::string& id) {
-  if (!IsTask(id)) return inner_->Cancel(id);
+  TRIBUTARY_ASSIGN_OR_RETURN(const bool is_task, IsTask(id));
+  if (!is_task) return inner_->Cancel(id);
   TRIBUTARY_ASSIGN_OR_RETURN(const PilotTask task, directory_.ReadTask(id));
   if (task.end) return OkStatus();
   if (!task.cancel) TRIBUTARY_RETURN_IF_ERROR(directory_.RequestCancel(id));
@@ -511,7 +515,10 @@ Status PilotAdapter::Cancel(const std::string& id) {
 
 Result<std::optional<Timestamp>> PilotAdapter::Estimate(const EstimateTarget& target) {
   const auto* id = std::get_if<std::string>(&target);
-  if (id != nullptr && !IsTask(*id)) return inner_->Estimate(target);
+  if (id != nullptr) {
+    TRIBUTARY_ASSIGN_OR_RETURN(const bool is_task, IsTask(*id));
+    if (!is_task) return inner_->Estimate(target);
+  }
   JobSpec spec;
   if (id != nullptr) {
     TRIBUTARY_ASSIGN_OR_RETURN(PilotTask task, directory_.ReadTask(*id));
@@ -536,7 +543,8 @@ Result<std::optional<Timestamp>> PilotAdapter::Estimate(const EstimateTarget& ta
 }
 
 Result<std::optional<std::string>> PilotAdapter::Find(std::string_view name) {
-  if (IsTask(name)) return std::optional(std::string(name));
+  TRIBUTARY_ASSIGN_OR_RETURN(const bool is_task, IsTask(name));
+  if (is_task) return std::optional(std::string(name));
   return inner_->Find(name);
 }
 

@@ -74,7 +74,7 @@ class PilotAdapter final : public SchedulerAdapter {
         clock_(clock),
         directory_(options_.directory) {}
 
-  bool IsTask(std::string_view name) const;
+  Result<bool> IsTask(std::string_view name) const;
 
   // Pilots.
   Status Refresh();

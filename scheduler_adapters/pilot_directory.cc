@@ -253,8 +253,11 @@ Result<std::vector<std::string>> PilotDirectory::Tasks() const {
   return ListOrNothing(JoinPath(path_, "tasks"));
 }
 
-bool PilotDirectory::HasTask(const std::string& task) const {
-  return PathExists(TaskFile(task, "request.json"));
+Result<bool> PilotDirectory::HasTask(const std::string& task) const {
+  const std::string path = TaskFile(task, "request.json");
+  if (access(path.c_str(), F_OK) == 0) return true;
+  if (errno == ENOENT || errno == ENOTDIR) return false;
+  return UnavailableError(ErrnoError("look for " + path, errno).message());
 }
 
 Result<PilotRequest> PilotDirectory::ReadRequest(const std::string& task) const {

@@ -98,7 +98,8 @@ class PilotDirectory {
   Status Unqueue(const std::string& task) const;
   Result<std::vector<std::string>> Queued() const;
   Result<std::vector<std::string>> Tasks() const;
-  bool HasTask(const std::string& task) const;
+  // Fails when the file system does not say: that is not "no".
+  Result<bool> HasTask(const std::string& task) const;
   Result<PilotTask> ReadTask(const std::string& task) const;
   Result<PilotRequest> ReadRequest(const std::string& task) const;
   Status RemoveTask(const std::string& task) const;
