@@ -117,8 +117,9 @@ Status TaskJobs::Submit(TaskRecord& record, const TaskWorkspace& workspace, cons
       if (there.ok() && *there) id = **there;
     }
     if (id.ok() && id->empty()) {
-      TRIBUTARY_RETURN_IF_ERROR(Enter(record, spec));
-      id = jobs_.Submit(spec);
+      const Status entered = Enter(record, spec);
+      if (!entered.ok() && entered.code() != StatusCode::kUnavailable) return entered;
+      id = entered.ok() ? jobs_.Submit(spec) : Result<std::string>(entered);
     }
     if (id.ok()) {
       record.job = *std::move(id);
@@ -135,7 +136,7 @@ Status TaskJobs::Submit(TaskRecord& record, const TaskWorkspace& workspace, cons
     }
     // Any other trouble (a full disk) says nothing about a job that may be there.
     if (code != StatusCode::kUnavailable && !found) return id.status().Annotate("submit");
-    LogWarning("client", "the scheduler cannot be asked; will try again",
+    LogWarning("client", "the job cannot be submitted now; will try again",
                {{"reason", id.status()}});
     found = true;  // it may have taken the job nevertheless
     host.pause(kAskAgain);
@@ -144,6 +145,7 @@ Status TaskJobs::Submit(TaskRecord& record, const TaskWorkspace& workspace, cons
 }
 
 // Into the ledger before the submission, so that what is pending is never counted too low.
+// Unavailable: the ledger cannot be written now.
 Status TaskJobs::Enter(const TaskRecord& record, const JobSpec& spec) {
   JobEntry entry;
   entry.name = spec.name;
@@ -161,7 +163,8 @@ Status TaskJobs::Enter(const TaskRecord& record, const JobSpec& spec) {
     entry.predicted_p50 = (*forecast)->p50;
     entry.predicted_p80 = (*forecast)->p80;
   }
-  return ledger_.Put(entry);
+  const Status put = ledger_.Put(entry);
+  return put.ok() ? put : UnavailableError(put.message());
 }
 
 std::optional<Forecast> TaskJobs::ForecastFor(const JobEntry& job, const std::string& id) {
