@@ -32,16 +32,28 @@ finish() {
 }
 )bash";
 
-// Runs the command, hands the warning on, and waits for its end through any number of signals.
+// Before the command, so that no signal is lost, nor ends the script, from here on.
+constexpr std::string_view kWarning = R"bash(child=
+interrupted=
+warn() {
+  interrupted=1
+  [ -n "$child" ] && kill -@SIGNAL@ "$child" 2>/dev/null
+}
+trap warn USR1 TERM
+)bash";
+
+// Runs the command, hands the warning on, and waits for its end through any number of signals: one
+// that comes while the shell waits takes the place of the command's exit code, so it waits again
+// (bash tells an exit code as often as it is asked).
 constexpr std::string_view kClosing = R"bash(
 child=$!
-warn() { kill -@SIGNAL@ "$child" 2>/dev/null; }
-trap warn USR1 TERM
+[ -n "$interrupted" ] && warn
 @TIMER@
-while :; do
+interrupted=1
+while [ -n "$interrupted" ]; do
+  interrupted=
   wait "$child"
   code=$?
-  kill -0 "$child" 2>/dev/null || break
 done
 @END_TIMER@finish "$code"
 )bash";
@@ -127,7 +139,9 @@ std::string RenderJobScript(const JobSpec& spec, const ScriptHead& head) {
   }
   for (const std::string& line : spec.prologue) script += line + "\n";
   script += "cd " + ShellQuote(spec.working_directory) + " || finish 1\n";
-  script += CommandLine(spec) + " &";
+  std::string warning(kWarning);
+  Replace(&warning, "@SIGNAL@", std::to_string(spec.warning_signal));
+  script += warning + CommandLine(spec) + " &";
   std::string closing(kClosing);
   const bool timer = head.own_timer && spec.warning_before.count() > 0;
   const auto after = spec.walltime - spec.warning_before;
@@ -135,7 +149,6 @@ std::string RenderJobScript(const JobSpec& spec, const ScriptHead& head) {
           timer ? "end=$((SECONDS + " + std::to_string(after.count()) + "))\n" + std::string(kTimer)
                 : std::string());
   Replace(&closing, "@END_TIMER@", timer ? "kill \"$timer\" 2>/dev/null\n" : "");
-  Replace(&closing, "@SIGNAL@", std::to_string(spec.warning_signal));
   return script + closing;
 }
 
