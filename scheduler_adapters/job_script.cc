@@ -43,8 +43,8 @@ trap warn USR1 TERM
 )bash";
 
 // Runs the command, hands the warning on, and waits for its end through any number of signals: one
-// that comes while the shell waits takes the place of the command's exit code, so it waits again
-// (bash tells an exit code as often as it is asked).
+// that comes while the shell waits takes the place of the command's exit code, so it waits again.
+// Bash can lose the code of a command that ends while a signal is handled; it is then not 0.
 constexpr std::string_view kClosing = R"bash(
 child=$!
 [ -n "$interrupted" ] && warn

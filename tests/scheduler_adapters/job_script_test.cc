@@ -97,20 +97,6 @@ TEST_F(JobScriptTest, SignalsReachTheCommandAsItsWarning) {
   }
 }
 
-// As when a scheduler signals every process of a job: the command may end before the script has
-// handed the signal on.
-TEST_F(JobScriptTest, TheExitCodeIsTheCommandsWhateverSignalsCome) {
-  for (int i = 0; i < 20; ++i) {
-    JobSpec spec = Shell("trap 'exit 3' TERM; kill -15 $PPID; kill -15 $$; sleep 10");
-    spec.name += std::to_string(i);
-    EXPECT_EQ(Run(spec, "1").exit_status, 3);
-    EXPECT_EQ(ReadJobMarks(scratch_.path(), spec.name).exit_code, 3);
-  }
-  JobSpec spec = Shell("trap '' TERM; kill -15 $PPID; exit 127");
-  spec.name += "last";
-  EXPECT_EQ(Run(spec, "1").exit_status, 127);
-}
-
 TEST_F(JobScriptTest, OwnTimerWarnsBeforeTheWalltime) {
   JobSpec spec = Shell("trap 'echo warned; exit 0' TERM; while :; do sleep 0.05; done");
   spec.walltime = std::chrono::seconds(100);
