@@ -326,16 +326,15 @@ Status TaskRunner::Download(const ActivePtr& task, const TaskWorkspace& workspac
   const v1::TaskAssignment& assignment = task->record.assignment;
   Report(task, "downloading");
   const Timestamp begin = parts_.clock.Now();
-  if (!PathExists(workspace.VersionPath())) {
+  TRIBUTARY_ASSIGN_OR_RETURN(const bool here, workspace.TakeVersion());
+  if (!here) {
+    const std::string partial = workspace.VersionPath() + "-" + assignment.task();
     TRIBUTARY_ASSIGN_OR_RETURN(const Digest digest, Digest::FromHex(assignment.global_digest()));
     TRIBUTARY_RETURN_IF_ERROR(
         parts_.transfer
-            .Download(digest, assignment.global_bytes(),
-                      workspace.VersionPath() + "-" + assignment.task(),
-                      [&] { return KeepGoing(task); })
+            .Download(digest, assignment.global_bytes(), partial, [&] { return KeepGoing(task); })
             .Annotate("download of version " + std::to_string(assignment.global_version())));
-    TRIBUTARY_RETURN_IF_ERROR(
-        RenameDurably(workspace.VersionPath() + "-" + assignment.task(), workspace.VersionPath()));
+    TRIBUTARY_RETURN_IF_ERROR(workspace.KeepVersion(partial));
   }
   task->record.download_seconds = Seconds(begin, parts_.clock.Now());
   return OkStatus();
@@ -496,8 +495,8 @@ void TaskRunner::Forget(const ActivePtr& task, const TaskWorkspace& workspace) {
   if (last) CloseCampaign(campaign);
 }
 
-// Downloaded versions that no task of this client uses any more, but the newest, which the next
-// task may.
+// Second names of versions that no task of this client uses any more, but the newest, which the
+// next task may. A task that begins meanwhile downloads again at worst.
 void TaskRunner::RemoveOldVersions(const TaskWorkspace& workspace) {
   std::set<std::string> used = {workspace.VersionPath()};
   {

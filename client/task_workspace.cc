@@ -31,9 +31,10 @@ TrainingSettings FromWire(const v1::Training& training) {
   return settings;
 }
 
-// A second name for the same bytes; one that exists already is fine.
-Status Link(const std::string& from, const std::string& to) {
-  if (link(from.c_str(), to.c_str()) == 0 || errno == EEXIST) return OkStatus();
+// A second name for the same bytes; one that exists already is fine. False when there is no `from`.
+Result<bool> Link(const std::string& from, const std::string& to) {
+  if (link(from.c_str(), to.c_str()) == 0 || errno == EEXIST) return true;
+  if (errno == ENOENT) return false;
   return ErrnoError("link " + from + " to " + to, errno);
 }
 
@@ -84,8 +85,14 @@ Status TaskWorkspace::Create() const {
   return MakeDirectories(campaign_directory_ + "/state");
 }
 
+Result<bool> TaskWorkspace::TakeVersion() const { return Link(version_, GlobalPath()); }
+
+Status TaskWorkspace::KeepVersion(const std::string& downloaded) const {
+  TRIBUTARY_RETURN_IF_ERROR(RenameDurably(downloaded, GlobalPath()));
+  return Link(GlobalPath(), version_).status();
+}
+
 Status TaskWorkspace::Stage(const v1::CampaignOffer& offer, const TaskFile& task) const {
-  TRIBUTARY_RETURN_IF_ERROR(Link(version_, GlobalPath()));
   if (symlink("../state", (directory_ + "/state").c_str()) != 0 && errno != EEXIST) {
     return ErrnoError("link " + directory_ + "/state", errno);
   }

@@ -26,12 +26,16 @@ class TaskWorkspace {
   std::string GlobalPath() const;   // global/adapter_model.safetensors
   std::string TrainedPath() const;  // update/adapter_model.safetensors
   std::string DeltaPath() const;    // what leaves, kept until acknowledged
-  std::string VersionPath() const;  // the downloaded version, shared by the tasks of a campaign
+  std::string VersionPath() const;  // a second name of it, for other tasks of the campaign
   std::string CampaignDirectory() const { return campaign_directory_; }
 
-  // Makes the directories; the version may then be downloaded to VersionPath().
-  Status Create() const;
-  // Puts global/, state and task.json in place. An update/ of an earlier life of the task stays.
+  Status Create() const;  // the directories
+  // Puts the version at GlobalPath() if another task has downloaded it; false if none has. The name
+  // is this task's own: what becomes of VersionPath() does not concern it.
+  Result<bool> TakeVersion() const;
+  // Puts a whole downloaded version at GlobalPath(), and there for other tasks.
+  Status KeepVersion(const std::string& downloaded) const;
+  // Puts state and task.json beside the version. An update/ of an earlier life of the task stays.
   Status Stage(const v1::CampaignOffer& offer, const TaskFile& task) const;
   // The last whole line of progress.jsonl.
   std::optional<ProgressLine> Progress() const;

@@ -55,10 +55,15 @@ class TaskWorkspaceTest : public testing::Test {
   TaskWorkspace Stage() {
     TaskWorkspace workspace = Make();
     EXPECT_TRUE(workspace.Create().ok());
-    EXPECT_TRUE(WriteFileAtomic(workspace.VersionPath(), "version").ok());
+    EXPECT_TRUE(Download(workspace).ok());
     const Status status = workspace.Stage(offer_, MakeTaskFile(offer_, task_, policy_, "a", 3));
     EXPECT_TRUE(status.ok()) << status;
     return workspace;
+  }
+  Status Download(const TaskWorkspace& workspace) const {
+    const std::string partial = workspace.VersionPath() + "-" + task_.task();
+    TRIBUTARY_RETURN_IF_ERROR(WriteFileAtomic(partial, "version"));
+    return workspace.KeepVersion(partial);
   }
   TaskFile ReadTaskFile() const {
     const auto text = ReadFile(directory_ / "chem/" + task_.task() + "/task.json");
@@ -73,6 +78,27 @@ class TaskWorkspaceTest : public testing::Test {
   v1::TaskAssignment task_;
   PolicySection policy_;
 };
+
+TEST_F(TaskWorkspaceTest, VersionsAreSharedByTasksAndRemovedUnderNobody) {
+  const TaskWorkspace first = Make();
+  ASSERT_TRUE(first.Create().ok());
+  EXPECT_FALSE(*first.TakeVersion());
+  ASSERT_TRUE(Download(first).ok());
+  task_.set_task("chem.r1.a.e1");
+  const TaskWorkspace second = Make();
+  ASSERT_TRUE(second.Create().ok());
+  EXPECT_TRUE(*second.TakeVersion());
+  EXPECT_TRUE(*second.TakeVersion());  // after a restart
+  ASSERT_TRUE(RemoveFile(first.VersionPath()).ok());
+  ASSERT_TRUE(first.Remove().ok());
+  EXPECT_EQ(*ReadFile(second.GlobalPath()), "version");
+  task_.set_task("chem.r2.a.t1");
+  const TaskWorkspace third = Make();
+  ASSERT_TRUE(third.Create().ok());
+  EXPECT_FALSE(*third.TakeVersion());  // downloads again
+  ASSERT_TRUE(Download(third).ok());
+  EXPECT_EQ(*ReadFile(third.GlobalPath()), "version");
+}
 
 TEST_F(TaskWorkspaceTest, StagesWhatATrainerNeeds) {
   const TaskWorkspace workspace = Stage();

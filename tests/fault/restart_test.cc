@@ -1,8 +1,10 @@
 // kill -9 of server and clients, with real processes: nothing lost, nothing twice, the same bits.
 #include <gtest/gtest.h>
 
+#include <iostream>
 #include <random>
 
+#include "core/files.h"
 #include "tests/integration/federation_harness.h"
 
 namespace tributary::integration {
@@ -44,6 +46,7 @@ void ExpectSameEnd(FederationHarness& harness) {
   for (int k = 0; k < kSites; ++k) {
     EXPECT_EQ(harness.JobStarts("site-" + std::to_string(k)), kJobsPerSite) << "site " << k;
   }
+  if (testing::Test::HasFailure()) std::cerr << *ReadFile(harness.ServerLog());
 }
 
 bool JobRuns(FederationHarness& harness, const std::string& site) {
