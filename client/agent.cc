@@ -45,8 +45,7 @@ grpc::ChannelArguments TransportOptions(const std::string& server_name) {
 
 Result<std::unique_ptr<Agent>> Agent::Start(
     const ClientConfig& config, std::unique_ptr<scheduler_adapters::SchedulerAdapter> adapter,
-    const Clock& clock) {
-  TRIBUTARY_RETURN_IF_ERROR(MakeDirectories(config.state_dir).Annotate("state_dir"));
+    SiteLedger& ledger, const Clock& clock) {
   TRIBUTARY_RETURN_IF_ERROR(MakeDirectories(config.workspace).Annotate("workspace"));
   if (const std::string network = NetworkFilesystemOf(config.state_dir); !network.empty()) {
     LogWarning("client", "state_dir is on a network file system; SQLite needs a local disk",
@@ -67,7 +66,7 @@ Result<std::unique_ptr<Agent>> Agent::Start(
       const auto credentials,
       security::MakeChannelCredentials(ca, security::CertificateAndKey{certificate, key}));
 
-  std::unique_ptr<Agent> agent(new Agent(config));
+  std::unique_ptr<Agent> agent(new Agent(config, ledger));
   agent->site_ = identity.name;
   agent->channel_ =
       grpc::CreateCustomChannel(config.server, credentials, TransportOptions(config.server_name));
@@ -75,13 +74,11 @@ Result<std::unique_ptr<Agent>> Agent::Start(
   TRIBUTARY_ASSIGN_OR_RETURN(agent->journal_,
                              ClientJournal::Open(JoinPath(config.state_dir, "client.db")));
   TRIBUTARY_ASSIGN_OR_RETURN(agent->offers_, agent->journal_->LoadOffers());
-  TRIBUTARY_ASSIGN_OR_RETURN(agent->ledger_,
-                             SiteLedger::Open(JoinPath(config.state_dir, "ledger.db")));
   agent->jobs_ = std::make_unique<JobMonitor>(std::move(adapter), config.job.poll_interval);
   agent->transfer_ = std::make_unique<Transfer>(agent->channel_);
   agent->runner_ = std::make_unique<TaskRunner>(
       RunnerParts{agent->config_, agent->site_, std::move(key), clock, *agent->journal_,
-                  *agent->ledger_, *agent->jobs_, *agent->transfer_, *agent});
+                  agent->ledger_, *agent->jobs_, *agent->transfer_, *agent});
   TRIBUTARY_RETURN_IF_ERROR(agent->runner_->Recover());
   LogInfo("client", "started",
           {{"site", agent->site_},
@@ -221,10 +218,10 @@ void Agent::WatchLoop() {
 }
 
 void Agent::SendFacts() {
-  if (const Status recorded = RecordPilots(config_, *ledger_); !recorded.ok()) {
+  if (const Status recorded = RecordPilots(config_, ledger_); !recorded.ok()) {
     LogWarning("client", "the idle time of pilots cannot be recorded", {{"reason", recorded}});
   }
-  auto facts = MakeSiteFacts(config_, *ledger_);
+  auto facts = MakeSiteFacts(config_, ledger_);
   if (!facts.ok()) {
     LogWarning("client", "the ledger cannot be read", {{"reason", facts.status()}});
     return;

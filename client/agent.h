@@ -13,6 +13,7 @@
 #include "client/client_config.h"
 #include "client/client_journal.h"
 #include "client/job_monitor.h"
+#include "client/site_ledger.h"
 #include "client/task_runner.h"
 #include "client/transfer.h"
 #include "client/uplink.h"
@@ -26,10 +27,10 @@ namespace tributary::client {
 class Agent final : public Uplink {
  public:
   // Reads keys, opens the journal, continues its tasks, begins to connect. `adapter` is the site's
-  // scheduler; `clock` outlives the agent.
+  // scheduler; `ledger` and `clock` outlive the agent.
   static Result<std::unique_ptr<Agent>> Start(
       const ClientConfig& config, std::unique_ptr<scheduler_adapters::SchedulerAdapter> adapter,
-      const Clock& clock);
+      SiteLedger& ledger, const Clock& clock);
   // Closes the stream and stops; jobs run on.
   ~Agent() override;
 
@@ -38,7 +39,7 @@ class Agent final : public Uplink {
  private:
   using Stream = grpc::ClientReaderWriterInterface<v1::ClientMessage, v1::ServerMessage>;
 
-  explicit Agent(const ClientConfig& config) : config_(config) {}
+  Agent(const ClientConfig& config, SiteLedger& ledger) : config_(config), ledger_(ledger) {}
 
   void ConnectLoop();
   bool AwaitChannel();
@@ -51,11 +52,11 @@ class Agent final : public Uplink {
   bool Stopping();
 
   const ClientConfig config_;
+  SiteLedger& ledger_;
   std::string site_;
   std::shared_ptr<grpc::Channel> channel_;
   std::unique_ptr<v1::Federation::StubInterface> stub_;
   std::unique_ptr<ClientJournal> journal_;
-  std::unique_ptr<SiteLedger> ledger_;
   std::unique_ptr<JobMonitor> jobs_;
   std::unique_ptr<Transfer> transfer_;
   std::unique_ptr<TaskRunner> runner_;

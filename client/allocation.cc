@@ -53,9 +53,11 @@ Status CheckAllocation(const AllocationSection& allocation, SiteLedger& ledger,
     std::erase_if(jobs, [&](const JobEntry& other) { return other.name == job.name; });
     return Sum(allocation, jobs);
   };
-  TRIBUTARY_ASSIGN_OR_RETURN(const Spending campaign, spent(job.campaign));
-  TRIBUTARY_RETURN_IF_ERROR(
-      CheckLimit(allocation, "campaign " + job.campaign, allocation.per_campaign, campaign, cost));
+  if (!job.campaign.empty()) {
+    TRIBUTARY_ASSIGN_OR_RETURN(const Spending campaign, spent(job.campaign));
+    TRIBUTARY_RETURN_IF_ERROR(CheckLimit(allocation, "campaign " + job.campaign,
+                                         allocation.per_campaign, campaign, cost));
+  }
   TRIBUTARY_ASSIGN_OR_RETURN(const Spending all, spent(std::nullopt));
   return CheckLimit(allocation, "all campaigns", allocation.total, all, cost);
 }

@@ -12,6 +12,7 @@
 #include "client/job_rendering.h"
 #include "client/join.h"
 #include "client/pilots.h"
+#include "client/site_ledger.h"
 #include "core/files.h"
 #include "core/version.h"
 #include "scheduler_adapters/local_supervisor.h"
@@ -29,11 +30,12 @@ std::string OwnPath() {
 }
 
 Result<std::unique_ptr<scheduler_adapters::SchedulerAdapter>> OpenScheduler(ClientConfig& config,
+                                                                            SiteLedger* ledger,
                                                                             const Clock& clock) {
   config.scheduler.supervisor_command = {OwnPath(), "supervise"};
   TRIBUTARY_ASSIGN_OR_RETURN(auto adapter,
                              scheduler_adapters::MakeSchedulerAdapter(config.scheduler, clock));
-  return WithPilots(config, OwnPath(), std::move(adapter), clock);
+  return WithPilots(config, OwnPath(), std::move(adapter), ledger, clock);
 }
 
 // The job of a task that does not exist, with the first model and data of the policy.
@@ -42,7 +44,7 @@ Result<std::string> RenderSample(ClientConfig config, const std::string& kind) {
   // Its records are not for a preview; a daemon may hold the real ones.
   TRIBUTARY_ASSIGN_OR_RETURN(const auto scratch, TemporaryDirectory::Create("tributary-render-"));
   config.scheduler.state_directory = scratch.path();
-  TRIBUTARY_ASSIGN_OR_RETURN(const auto adapter, OpenScheduler(config, clock));
+  TRIBUTARY_ASSIGN_OR_RETURN(const auto adapter, OpenScheduler(config, nullptr, clock));
   const scheduler_adapters::JobSpec spec = SampleJob(config, kind);
   TRIBUTARY_RETURN_IF_ERROR(scheduler_adapters::CheckJobSpec(spec));
   return adapter->Render(spec);
@@ -57,8 +59,12 @@ Status Run(ClientConfig config) {
   pthread_sigmask(SIG_BLOCK, &signals, nullptr);
   TRIBUTARY_RETURN_IF_ERROR(StartLogging(config.log));
   const SystemClock clock;
-  TRIBUTARY_ASSIGN_OR_RETURN(auto adapter, OpenScheduler(config, clock));
-  TRIBUTARY_ASSIGN_OR_RETURN(const auto agent, Agent::Start(config, std::move(adapter), clock));
+  TRIBUTARY_RETURN_IF_ERROR(MakeDirectories(config.state_dir).Annotate("state_dir"));
+  TRIBUTARY_ASSIGN_OR_RETURN(const auto ledger,
+                             SiteLedger::Open(JoinPath(config.state_dir, "ledger.db")));
+  TRIBUTARY_ASSIGN_OR_RETURN(auto adapter, OpenScheduler(config, ledger.get(), clock));
+  TRIBUTARY_ASSIGN_OR_RETURN(const auto agent,
+                             Agent::Start(config, std::move(adapter), *ledger, clock));
   int signal = 0;
   sigwait(&signals, &signal);
   LogInfo("client", "stopping; jobs run on");

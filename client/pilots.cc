@@ -1,11 +1,13 @@
 #include "client/pilots.h"
 
+#include "client/allocation.h"
 #include "core/files.h"
 #include "scheduler_adapters/pilot_adapter.h"
 
 namespace tributary::client {
 namespace {
 
+using scheduler_adapters::JobSpec;
 using scheduler_adapters::PilotAdapter;
 using scheduler_adapters::PilotOptions;
 using scheduler_adapters::PilotUsage;
@@ -30,12 +32,24 @@ JobEntry EntryFor(const PilotUsage& usage, std::chrono::seconds idle_timeout) {
   return entry;
 }
 
+// Room for the idle time that one more pilot may have; its tasks are checked when they come.
+Status CheckPilotAllocation(const ClientConfig& config, SiteLedger& ledger, const JobSpec& pilot) {
+  TRIBUTARY_RETURN_IF_ERROR(RecordPilots(config, ledger));
+  JobEntry entry;
+  entry.name = pilot.name;
+  entry.nodes = pilot.nodes;
+  entry.cpus = pilot.nodes * pilot.cpus;
+  entry.gpus = pilot.nodes * pilot.gpus;
+  entry.walltime = config.job.pilot->idle_timeout;
+  return CheckAllocation(config.allocation, ledger, entry);
+}
+
 }  // namespace
 
 Result<std::unique_ptr<SchedulerAdapter>> WithPilots(const ClientConfig& config,
                                                      const std::string& program,
                                                      std::unique_ptr<SchedulerAdapter> adapter,
-                                                     const Clock& clock) {
+                                                     SiteLedger* ledger, const Clock& clock) {
   PilotOptions options;
   options.directory = DirectoryOfPilots(config);
   options.drain = !config.job.pilot;
@@ -51,6 +65,11 @@ Result<std::unique_ptr<SchedulerAdapter>> WithPilots(const ClientConfig& config,
     options.successor_before = pilot.successor_before;
     options.max_pilots = pilot.max_pilots;
     options.poll_interval = pilot.poll_interval;
+    if (ledger != nullptr) {
+      options.may_submit = [config, ledger](const JobSpec& spec) {
+        return CheckPilotAllocation(config, *ledger, spec);
+      };
+    }
   }
   return PilotAdapter::Make(options, std::move(adapter), clock);
 }

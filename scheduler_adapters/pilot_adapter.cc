@@ -276,6 +276,10 @@ Status PilotAdapter::Tend() {
   return result;
 }
 
+Status PilotAdapter::MaySubmit(const JobSpec& like) const {
+  return options_.may_submit ? options_.may_submit(like) : OkStatus();
+}
+
 Status PilotAdapter::TendProfile(const std::string& profile,
                                  const std::vector<PilotRequest>& waiting) {
   const std::vector<seconds> walltimes = Walltimes(waiting);
@@ -290,6 +294,12 @@ Status PilotAdapter::TendProfile(const std::string& profile,
   const PilotLimits limits{options_.max_pilots, options_.successor_before, options_.idle_timeout};
   while (like != nullptr && WantsPilot(walltimes, live, limits) && !IsBackedOff(profile)) {
     const JobSpec spec = *like;  // of a pilot that the next line may move
+    if (const Status may = MaySubmit(spec); may.code() == StatusCode::kResourceExhausted) {
+      trouble_ = "no further pilot: " + may.message();
+      return live.empty() && !waiting.empty() ? InvalidArgumentError(may.message()) : OkStatus();
+    } else if (!may.ok()) {
+      return may;
+    }
     TRIBUTARY_RETURN_IF_ERROR(SubmitPilot(spec, walltimes));
     live.push_back(*View(pilots_.rbegin()->second));
   }

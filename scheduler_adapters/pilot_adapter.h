@@ -3,6 +3,7 @@
 
 #include <chrono>
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <memory>
 #include <optional>
@@ -27,6 +28,8 @@ struct PilotOptions {
   // How long the record of a task's end is waited for when its pilot is gone: longer than a network
   // file system hides a new file.
   std::chrono::seconds lost_after{60};
+  // Asked before a pilot is submitted; resource exhausted: none now. Null: always.
+  std::function<Status(const JobSpec&)> may_submit = {};
   // Pilots are switched off: jobs go to the scheduler, tasks that wait for a pilot end as if they
   // had lost their node, and pilots leave after the tasks that they run.
   bool drain = false;
@@ -83,6 +86,7 @@ class PilotAdapter final : public SchedulerAdapter {
   Status Tend();
   Result<std::vector<PilotRequest>> Waiting();
   Status TendProfile(const std::string& profile, const std::vector<PilotRequest>& waiting);
+  Status MaySubmit(const JobSpec& like) const;
   Status SubmitPilot(const JobSpec& like, std::span<const std::chrono::seconds> waiting);
   std::optional<LivePilot> View(const Known& pilot) const;
   bool IsBackedOff(const std::string& profile) const;

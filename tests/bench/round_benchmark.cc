@@ -139,6 +139,7 @@ Result<double> LimitSeconds(const RoundOptions& options, const std::string& dire
 
 struct Site {
   std::unique_ptr<FakeCluster> cluster;
+  std::unique_ptr<client::SiteLedger> ledger;
   std::unique_ptr<client::Agent> agent;
 };
 
@@ -162,10 +163,14 @@ Result<std::vector<Site>> StartSites(const RoundOptions& options, const std::str
       plan.run = RunConstantTrainer;
       return plan;
     });
+    const client::ClientConfig config = ClientFor(home, address);
+    TRIBUTARY_RETURN_IF_ERROR(MakeDirectories(config.state_dir));
+    TRIBUTARY_ASSIGN_OR_RETURN(site.ledger,
+                               client::SiteLedger::Open(JoinPath(config.state_dir, "ledger.db")));
     TRIBUTARY_ASSIGN_OR_RETURN(
         site.agent,
-        client::Agent::Start(ClientFor(home, address),
-                             std::make_unique<FakeSchedulerAdapter>(*site.cluster), clock));
+        client::Agent::Start(config, std::make_unique<FakeSchedulerAdapter>(*site.cluster),
+                             *site.ledger, clock));
     sites.push_back(std::move(site));
   }
   return sites;

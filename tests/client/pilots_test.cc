@@ -17,6 +17,7 @@ using scheduler_adapters::FakeJobPlan;
 using scheduler_adapters::FakeSchedulerAdapter;
 using scheduler_adapters::JobSpec;
 using scheduler_adapters::JobState;
+using scheduler_adapters::JobStatus;
 using scheduler_adapters::PilotDirectory;
 using scheduler_adapters::PilotState;
 using scheduler_adapters::SchedulerAdapter;
@@ -34,7 +35,7 @@ class PilotsTest : public testing::Test {
   }
   std::unique_ptr<SchedulerAdapter> Open() {
     return *WithPilots(config_, "/opt/tributary-client",
-                       std::make_unique<FakeSchedulerAdapter>(cluster_), clock_);
+                       std::make_unique<FakeSchedulerAdapter>(cluster_), ledger_.get(), clock_);
   }
   JobSpec Spec(const std::string& name) {
     JobSpec spec;
@@ -74,6 +75,28 @@ TEST_F(PilotsTest, SiteThatSwitchesPilotsOffLosesNoTask) {
   const auto adapter = Open();
   EXPECT_EQ(StateOf(*adapter, "a"), JobState::kNodeFailed);  // goes on in another job
   EXPECT_EQ(*adapter->Submit(Spec("a.a2")), "fake-2");
+}
+
+TEST_F(PilotsTest, TaskIsRefusedWhenTheAllocationHasNoRoomForItsPilot) {
+  config_.allocation.total = 0.2;  // three nodes idle for five minutes: 0.25
+  const auto adapter = Open();
+  const Status status = adapter->Submit(Spec("a")).status();
+  EXPECT_EQ(status.code(), StatusCode::kInvalidArgument) << status;
+  EXPECT_THAT(status.message(), testing::HasSubstr("all campaigns"));
+  EXPECT_THAT(status.message(), testing::HasSubstr("0.20 node-hours"));
+  EXPECT_TRUE(PilotDirectory(config_.job.pilot->directory).Pilots()->empty());
+}
+
+TEST_F(PilotsTest, FurtherPilotsStayWithinTheAllocation) {
+  config_.allocation.total = 0.4;
+  config_.job.pilot->max_pilots = 2;
+  const auto adapter = Open();
+  for (const char* name : {"a", "b"}) EXPECT_TRUE(adapter->Submit(Spec(name)).ok());
+  EXPECT_EQ(PilotDirectory(config_.job.pilot->directory).Pilots()->size(), 1u);
+  const std::vector<std::string> ids = {"b"};
+  const JobStatus status = adapter->Query(ids).at(0);
+  EXPECT_EQ(status.state, JobState::kQueued);  // for the pilot that there is
+  EXPECT_THAT(status.message, testing::HasSubstr("no further pilot"));
 }
 
 TEST_F(PilotsTest, IdleTimeIsTheSitesAndCountsAgainstItsTotal) {
