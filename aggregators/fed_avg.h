@@ -1,16 +1,15 @@
-// FedAvg: the weighted mean of the updates (McMahan et al., arXiv:1602.05629).
+// FedAvg (arXiv:1602.05629; algorithms.md A.1): the weighted mean of the updates,
 //
-//   x_{t+1} = x_t + eta_g * sum_k p_k D_k,   p_k = n_k / sum n
+//   x <- x + eta * sum_k p_k D_k
 //
-// with n_k = 1, samples, tokens or steps as the campaign says. Accumulates in fp32, in site order.
+// with eta = aggregator.server_learning_rate and p_k of aggregator.weights. A site that made no
+// steps counts with its weight and a zero update.
 #pragma once
-
-#include <memory>
 
 #include "aggregators/aggregator.h"
 
 namespace tributary::aggregators {
 
-std::unique_ptr<Aggregator> MakeFedAvg(const AggregatorSection& section);
+const Strategy& FedAvgStrategy();
 
 }  // namespace tributary::aggregators

@@ -5,6 +5,7 @@
 
 #include "cli/initial_adapter.h"
 #include "cli/output.h"
+#include "cli/stacked_adapter.h"
 #include "cli/watch_view.h"
 #include "client/transfer.h"
 #include "core/clock.h"
@@ -55,6 +56,26 @@ int Command(const GlobalOptions& options, const std::string& campaign, const cha
   return Print<v1::CampaignStatus>(options, status, [&](const v1::CampaignStatus& s) {
     PrintLine("campaign " + s.campaign() + " " + done);
   });
+}
+
+// What the campaign's versions added to the base weights becomes part of the adapter at `weights`.
+Status AddProducts(Session& session, const v1::CampaignStatus& status, std::int64_t version,
+                   const std::string& weights, AdapterConfig* config) {
+  TRIBUTARY_ASSIGN_OR_RETURN(const auto scratch, TemporaryDirectory::Create("tributary-export-"));
+  std::vector<std::string> products;
+  for (const v1::VersionInfo& info : status.versions()) {
+    if (info.version() > version || info.merged_digest().empty()) continue;
+    TRIBUTARY_ASSIGN_OR_RETURN(const Digest digest, Digest::FromHex(info.merged_digest()));
+    products.push_back(JoinPath(scratch.path(), std::to_string(info.version())));
+    TRIBUTARY_RETURN_IF_ERROR(client::Transfer(session.channel())
+                                  .Download(digest, info.merged_bytes(), products.back(), kAlways));
+  }
+  if (products.empty()) return OkStatus();
+  const double scale = config->Scale();
+  const std::string stacked = weights + ".stacked";
+  TRIBUTARY_ASSIGN_OR_RETURN(config->rank, StackProducts(weights, products, scale, stacked));
+  config->alpha = scale * static_cast<double>(config->rank);
+  return RenameDurably(stacked, weights);
 }
 
 }  // namespace
@@ -147,11 +168,12 @@ Result<std::int64_t> ExportAdapter(const GlobalOptions& options, const ExportOpt
   }());
   TRIBUTARY_ASSIGN_OR_RETURN(const Digest digest, Digest::FromHex(version.digest()));
   TRIBUTARY_RETURN_IF_ERROR(MakeDirectories(what.directory, 0755));
-  TRIBUTARY_RETURN_IF_ERROR(client::Transfer(session.channel())
-                                .Download(digest, version.bytes(),
-                                          JoinPath(what.directory, kAdapterWeightsFile), kAlways));
+  const std::string weights = JoinPath(what.directory, kAdapterWeightsFile);
+  TRIBUTARY_RETURN_IF_ERROR(
+      client::Transfer(session.channel()).Download(digest, version.bytes(), weights, kAlways));
   TRIBUTARY_ASSIGN_OR_RETURN(auto config,
                              AdapterConfig::FromPeftJson(status.adapter_config_json()));
+  TRIBUTARY_RETURN_IF_ERROR(AddProducts(session, status, version.version(), weights, &config));
   if (!what.base_model.empty()) config.base_model = what.base_model;
   TRIBUTARY_RETURN_IF_ERROR(
       WriteFileAtomic(JoinPath(what.directory, kAdapterConfigFile), config.ToPeftJson(), 0644));

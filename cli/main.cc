@@ -6,6 +6,7 @@
 #include "cli/member_commands.h"
 #include "cli/output.h"
 #include "cli/profile.h"
+#include "cli/strategies_command.h"
 #include "cli/watch_command.h"
 #include "core/log.h"
 #include "core/version.h"
@@ -22,6 +23,7 @@ struct Arguments {
   JoinOptions join;
   ExportOptions exported;
   DemoOptions demo;
+  StrategiesOptions strategies;
   std::string file, campaign;
 };
 
@@ -84,6 +86,12 @@ void AddCampaignCommands(CLI::App& app, Arguments& a, std::map<CLI::App*, Run>& 
   CLI::App* audit = app.add_subcommand("audit", "print the server's journal");
   audit->add_option("campaign", a.campaign, "only this campaign");
   runs[audit] = [&a] { return AuditCommand(a.global, a.campaign); };
+  CLI::App* strategies = app.add_subcommand("strategies", "list what aggregator.kind may be");
+  strategies->add_option("kind", a.strategies.kind, "this one, with its options");
+  runs[strategies] = [&a] {
+    a.strategies.json = a.global.json;
+    return StrategiesCommand(a.strategies);
+  };
   CLI::App* exported = app.add_subcommand("export", "write a version as a PEFT adapter directory");
   exported->add_option("campaign", a.exported.campaign)->required();
   exported->add_option("--to", a.exported.directory, "directory")->required();

@@ -5,72 +5,94 @@
 #include <cmath>
 #include <cstdint>
 #include <span>
-#include <vector>
 
 #include "client/policy.h"
+#include "core/files.h"
+#include "core/tensor_file.h"
 
 namespace tributary::client {
 namespace {
 
-constexpr std::size_t kBlock = std::size_t{64} << 10;  // parameters
-
-// delta = trained - global for one tensor, block by block.
-Status AppendDelta(const SafetensorsEntry& entry, const SafetensorsFile& trained,
-                   const SafetensorsFile& global, std::vector<float>* block,
-                   SafetensorsWriter* out) {
-  const std::span<const float> y = trained.Floats(entry);
-  const std::span<const float> x = global.Floats(*global.Find(entry.spec.name));
-  for (std::size_t at = 0; at < y.size(); at += kBlock) {
-    const std::size_t count = std::min(kBlock, y.size() - at);
-    // The largest magnitude as bits, which order as the numbers do; NaN and infinity are the
-    // largest.
-    std::uint32_t largest = 0;
-    for (std::size_t i = 0; i < count; ++i) {
-      const float delta = y[at + i] - x[at + i];
-      (*block)[i] = delta;
-      largest = std::max(largest, std::bit_cast<std::uint32_t>(delta) & 0x7fffffffU);
-    }
-    if (!std::isfinite(std::bit_cast<float>(largest))) {
-      return InvalidArgumentError("tensor " + entry.spec.name +
-                                  " holds a value that is not finite");
-    }
-    TRIBUTARY_RETURN_IF_ERROR(out->Append(std::as_bytes(std::span(block->data(), count))));
-    trained.Release(std::as_bytes(y.subspan(at, count)));
-    global.Release(std::as_bytes(x.subspan(at, count)));
+// The largest magnitude as bits, which order as the numbers do; NaN and infinity are the largest.
+bool IsFinite(std::span<const float> values) {
+  std::uint32_t largest = 0;
+  for (const float value : values) {
+    largest = std::max(largest, std::bit_cast<std::uint32_t>(value) & 0x7fffffffU);
   }
-  return OkStatus();
+  return std::isfinite(std::bit_cast<float>(largest));
+}
+
+// Makes the values that leave, and notes the first tensor with one that may not.
+class UpdateValues {
+ public:
+  UpdateValues(const TensorReader& trained, const TensorReader& start, const TensorReader& control,
+               double learning_rate_sum)
+      : trained_(trained),
+        start_(start),
+        control_(control),
+        inverse_(learning_rate_sum > 0 ? 1 / learning_rate_sum : 0) {}
+
+  void operator()(const TensorSpec& spec, std::size_t offset, std::span<float> out) {
+    const bool second = spec.name.starts_with(kSecondPrefix);
+    const std::string_view name =
+        std::string_view(spec.name).substr(second ? kSecondPrefix.size() : 0);
+    const auto y = trained_.Find(name).subspan(offset, out.size());
+    const auto x = start_.Find(name).subspan(offset, out.size());
+    for (std::size_t i = 0; i < out.size(); ++i) out[i] = y[i] - x[i];
+    trained_.Release(y);
+    start_.Release(x);
+    if (second) ToControlChange(name, offset, out);
+    if (bad_.empty() && !IsFinite(out)) bad_ = spec.name;
+  }
+  const std::string& bad() const { return bad_; }
+
+ private:
+  void ToControlChange(std::string_view name, std::size_t offset, std::span<float> out) const {
+    const auto c = control_.Find(name);
+    for (std::size_t i = 0; i < out.size(); ++i) {
+      const double own = c.empty() ? 0 : c[offset + i];
+      out[i] = static_cast<float>(-own - out[i] * inverse_);
+    }
+  }
+
+  const TensorReader& trained_;
+  const TensorReader& start_;
+  const TensorReader& control_;
+  const double inverse_;
+  std::string bad_;
+};
+
+Status CheckSize(const Manifest& update, const ByteSize& max_update) {
+  std::uint64_t bytes = 0;
+  for (const TensorSpec& spec : update) bytes += spec.ByteCount();
+  if (bytes <= max_update.bytes) return OkStatus();
+  return PermissionDeniedError("an update of " + std::to_string(bytes) +
+                               " bytes is over policy.max_update of " + FormatByteSize(max_update));
 }
 
 }  // namespace
 
-Result<SafetensorsWriter::Written> WriteDelta(const std::string& trained_path,
-                                              const std::string& global_path,
-                                              const Manifest& manifest, const ByteSize& max_update,
-                                              const std::string& delta_path) {
-  for (const TensorSpec& spec : manifest) {
-    if (spec.dtype != DType::kF32) {
-      return InvalidArgumentError("tensor " + spec.name + " of the campaign's adapter has dtype " +
-                                  std::string(DTypeName(spec.dtype)) + "; must be F32");
-    }
-  }
-  TRIBUTARY_ASSIGN_OR_RETURN(const auto trained, SafetensorsFile::Open(trained_path));
-  TRIBUTARY_ASSIGN_OR_RETURN(const auto global, SafetensorsFile::Open(global_path));
+Result<SafetensorsWriter::Written> WriteUpdateFile(const UpdateFiles& files,
+                                                   const UpdateRules& rules) {
+  if (!PathExists(files.trained)) return NotFoundError(files.trained + " is not there");
+  TRIBUTARY_ASSIGN_OR_RETURN(const auto trained, TensorReader::Open(files.trained));
+  TRIBUTARY_ASSIGN_OR_RETURN(const auto start, TensorReader::Open(files.start));
+  TRIBUTARY_ASSIGN_OR_RETURN(const auto control, TensorReader::Open(files.control));
   TRIBUTARY_RETURN_IF_ERROR(
-      CheckManifest(manifest, global.ToManifest()).Annotate("global adapter"));
+      CheckManifest(rules.trained, start.ToManifest()).Annotate("global adapter"));
   TRIBUTARY_RETURN_IF_ERROR(
-      CheckManifest(manifest, trained.ToManifest()).Annotate("trained adapter"));
-  if (trained.header().file_bytes > max_update.bytes) {
-    return PermissionDeniedError("an update of " + std::to_string(trained.header().file_bytes) +
-                                 " bytes is over policy.max_update of " +
-                                 FormatByteSize(max_update));
+      CheckManifest(rules.trained, trained.ToManifest()).Annotate("trained adapter"));
+  const Manifest manifest = UpdateManifest(rules.trained, rules.directive);
+  TRIBUTARY_RETURN_IF_ERROR(CheckSize(manifest, rules.max_update));
+  if (rules.directive.offset == GradientOffset::kControlVariate && !(rules.learning_rate_sum > 0)) {
+    return InvalidArgumentError(
+        "result.json: learning_rate_sum is missing; the campaign's strategy needs it");
   }
-  TRIBUTARY_ASSIGN_OR_RETURN(SafetensorsWriter writer,
-                             SafetensorsWriter::Create(delta_path, manifest));
-  std::vector<float> block(kBlock);
-  for (const SafetensorsEntry& entry : trained.header().tensors) {
-    TRIBUTARY_RETURN_IF_ERROR(AppendDelta(entry, trained, global, &block, &writer));
-  }
-  return writer.Finish();
+  UpdateValues values(trained, start, control, rules.learning_rate_sum);
+  auto written = WriteTensorFile(files.update, manifest, std::ref(values));
+  if (values.bad().empty()) return written;
+  TRIBUTARY_RETURN_IF_ERROR(RemoveFile(files.update));
+  return InvalidArgumentError("tensor " + values.bad() + " holds a value that is not finite");
 }
 
 std::map<std::string, double> FilterMetrics(const std::map<std::string, double>& metrics,

@@ -1,6 +1,5 @@
-// The last door before the wire: only tensors that the campaign's adapter declares, right shape and
-// dtype, finite, within the site's size limit, leave; and only metrics that the site's policy
-// lists.
+// The last door before the wire: only tensors that the task was to send, right shape and dtype,
+// finite, within the site's size limit, leave; and only metrics that the site's policy lists.
 #pragma once
 
 #include <map>
@@ -9,16 +8,30 @@
 #include "client/client_config.h"
 #include "core/safetensors.h"
 #include "core/status.h"
+#include "core/train_directive.h"
 
 namespace tributary::client {
 
-// Reads the trained adapter and the global one, writes delta = trained - global (fp32) to
-// `delta_path`, durable. `manifest` is what the campaign was accepted with. Errors name the first
-// offence; nothing is written then.
-Result<SafetensorsWriter::Written> WriteDelta(const std::string& trained_path,
-                                              const std::string& global_path,
-                                              const Manifest& manifest, const ByteSize& max_update,
-                                              const std::string& delta_path);
+struct UpdateFiles {
+  std::string trained;
+  std::string start;    // what the training started from
+  std::string control;  // the server's control variate; absent: zeros
+  std::string update;   // to be written
+};
+
+struct UpdateRules {
+  Manifest trained;  // what both adapters must hold, from what the campaign was accepted with
+  TrainDirective directive;
+  double learning_rate_sum = 0;  // of the task; for control variates
+  ByteSize max_update;
+};
+
+// Writes what leaves: trained - start (fp32) for every tensor of UpdateManifest and, with control
+// variates, "second.<name>" = -c - (trained - start) / learning_rate_sum: what the site's own
+// changes by (SCAFFOLD's option II, arXiv:1910.06378). Durable. Errors name the first offence;
+// nothing is left then.
+Result<SafetensorsWriter::Written> WriteUpdateFile(const UpdateFiles& files,
+                                                   const UpdateRules& rules);
 
 // Finite metrics that the policy lists.
 std::map<std::string, double> FilterMetrics(const std::map<std::string, double>& metrics,

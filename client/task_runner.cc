@@ -6,6 +6,7 @@
 #include "client/backoff.h"
 #include "client/egress_guard.h"
 #include "client/policy.h"
+#include "client/site_state.h"
 #include "core/files.h"
 #include "core/log.h"
 #include "core/text.h"
@@ -160,10 +161,21 @@ void TaskRunner::Cancel(const std::string& id, const std::string& reason) {
   parts_.jobs.Wake();
 }
 
+// The site's state moves here, on the thread that receives, and so before a task of the next round
+// can be staged with it.
 void TaskRunner::Acknowledge(const v1::ReportAck& ack) {
   MutexLock lock(mutex_);
   const auto it = active_.find(ack.task());
   if (it == active_.end()) return;
+  if (ack.counts()) {
+    const TaskWorkspace workspace(parts_.config.workspace, it->second->record.assignment);
+    const Status moved = CommitState(workspace.NextStatePath(), workspace.StatePath());
+    if (!moved.ok()) {
+      LogError("client", "what the site keeps for its next task was not moved; will try again",
+               {{"task", ack.task()}, {"reason", moved}});
+      return;  // reported again after a while, the server acknowledges again
+    }
+  }
   (ack.resend() ? it->second->resend : it->second->acknowledged) = true;
   if (!ack.resend() && !ack.accepted()) {
     LogWarning("client", "the update does not count",
@@ -326,15 +338,16 @@ Status TaskRunner::Download(const ActivePtr& task, const TaskWorkspace& workspac
   const v1::TaskAssignment& assignment = task->record.assignment;
   Report(task, "downloading");
   const Timestamp begin = parts_.clock.Now();
-  TRIBUTARY_ASSIGN_OR_RETURN(const bool here, workspace.TakeVersion());
-  if (!here) {
-    const std::string partial = workspace.VersionPath() + "-" + assignment.task();
-    TRIBUTARY_ASSIGN_OR_RETURN(const Digest digest, Digest::FromHex(assignment.global_digest()));
+  for (const NeededFile& file : workspace.Needs()) {
+    TRIBUTARY_ASSIGN_OR_RETURN(const bool here, workspace.Take(file));
+    if (here) continue;
+    const std::string partial = file.shared + "-" + assignment.task();
+    TRIBUTARY_ASSIGN_OR_RETURN(const Digest digest, Digest::FromHex(file.blob.digest()));
     TRIBUTARY_RETURN_IF_ERROR(
         parts_.transfer
-            .Download(digest, assignment.global_bytes(), partial, [&] { return KeepGoing(task); })
+            .Download(digest, file.blob.bytes(), partial, [&] { return KeepGoing(task); })
             .Annotate("download of version " + std::to_string(assignment.global_version())));
-    TRIBUTARY_RETURN_IF_ERROR(workspace.KeepVersion(partial));
+    TRIBUTARY_RETURN_IF_ERROR(workspace.Keep(file, partial));
   }
   task->record.download_seconds = Seconds(begin, parts_.clock.Now());
   return OkStatus();
@@ -365,6 +378,7 @@ Result<v1::Statement> TaskRunner::Examine(const ActivePtr& task, const TaskWorks
   statement.set_samples(result->samples);
   statement.set_tokens(result->tokens);
   statement.set_steps(result->steps);
+  statement.set_learning_rate_sum(result->learning_rate_sum);
   statement.set_loss_first(result->loss_first);
   statement.set_loss_last(result->loss_last);
   for (const auto& [name, value] : FilterMetrics(result->metrics, *parts_.config.policy)) {
@@ -372,10 +386,7 @@ Result<v1::Statement> TaskRunner::Examine(const ActivePtr& task, const TaskWorks
   }
   const Timestamp begin = parts_.clock.Now();
   if (statement.kind() == v1::TASK_KIND_TRAIN) {
-    TRIBUTARY_ASSIGN_OR_RETURN(
-        const auto written,
-        WriteDelta(workspace.TrainedPath(), workspace.GlobalPath(), ManifestOf(task->offer),
-                   parts_.config.policy->max_update, workspace.DeltaPath()));
+    TRIBUTARY_ASSIGN_OR_RETURN(const auto written, Package(task, workspace, *result));
     statement.set_digest(written.digest.ToHex());
     statement.set_bytes(written.bytes);
   }
@@ -389,6 +400,28 @@ Result<v1::Statement> TaskRunner::Examine(const ActivePtr& task, const TaskWorks
   statement.set_transfer_seconds(task->record.download_seconds +
                                  Seconds(begin, parts_.clock.Now()));
   return statement;
+}
+
+// What leaves, and what takes the place of the site's state once that counts.
+Result<SafetensorsWriter::Written> TaskRunner::Package(const ActivePtr& task,
+                                                       const TaskWorkspace& workspace,
+                                                       const TaskResult& result) const {
+  const v1::TaskAssignment& assignment = task->record.assignment;
+  UpdateRules rules;
+  TRIBUTARY_ASSIGN_OR_RETURN(rules.directive, DirectiveOf(assignment));
+  rules.trained = ManifestOf(task->offer);
+  if (assignment.site_rank() > 0) {
+    rules.trained = TrainedManifest(rules.trained, assignment.site_rank());
+  }
+  rules.learning_rate_sum = result.learning_rate_sum;
+  rules.max_update = parts_.config.policy->max_update;
+  const UpdateFiles files{workspace.TrainedPath(), workspace.GlobalPath(),
+                          workspace.Start().ServerState("control"), workspace.DeltaPath()};
+  TRIBUTARY_ASSIGN_OR_RETURN(const auto written, WriteUpdateFile(files, rules));
+  TRIBUTARY_RETURN_IF_ERROR(MakeNextState(
+      files, rules.directive, workspace.directory() + "/update/" + std::string(kOptimizerFile),
+      workspace.StatePath(), workspace.NextStatePath()));
+  return written;
 }
 
 v1::Statement TaskRunner::StatementFor(const ActivePtr& task) const {
@@ -498,11 +531,15 @@ void TaskRunner::Forget(const ActivePtr& task, const TaskWorkspace& workspace) {
 // Second names of versions that no task of this client uses any more, but the newest, which the
 // next task may. A task that begins meanwhile downloads again at worst.
 void TaskRunner::RemoveOldVersions(const TaskWorkspace& workspace) {
-  std::set<std::string> used = {workspace.VersionPath()};
+  std::set<std::string> used;
+  const auto add = [&](const TaskWorkspace& of) {
+    for (const NeededFile& file : of.Needs()) used.insert(file.shared);
+  };
+  add(workspace);
   {
     MutexLock lock(mutex_);
     for (const auto& [id, other] : active_) {
-      used.insert(TaskWorkspace(parts_.config.workspace, other->record.assignment).VersionPath());
+      add(TaskWorkspace(parts_.config.workspace, other->record.assignment));
     }
   }
   const auto names = ListDirectory(workspace.CampaignDirectory());

@@ -16,6 +16,7 @@
 #include "client/task_job.h"
 #include "client/task_workspace.h"
 #include "client/transfer.h"
+#include "core/safetensors.h"
 #include "client/uplink.h"
 #include "core/clock.h"
 #include "core/mutex.h"
@@ -77,6 +78,8 @@ class TaskRunner {
   Status Produce(const ActivePtr& task, const TaskWorkspace& workspace);
   Status Download(const ActivePtr& task, const TaskWorkspace& workspace);
   TaskHost HostOf(const ActivePtr& task);
+  Result<SafetensorsWriter::Written> Package(const ActivePtr& task, const TaskWorkspace& workspace,
+                                             const TaskResult& result) const;
   Result<v1::Statement> Examine(const ActivePtr& task, const TaskWorkspace& workspace,
                                 const scheduler_adapters::JobStatus& job);
   Status SignAndKeep(const ActivePtr& task, v1::Statement statement);

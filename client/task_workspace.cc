@@ -28,6 +28,8 @@ TrainingSettings FromWire(const v1::Training& training) {
   settings.beta2 = training.beta2();
   settings.epsilon = training.epsilon();
   settings.max_grad_norm = training.max_grad_norm();
+  if (!training.optimizer().empty()) settings.optimizer = training.optimizer();
+  settings.momentum = training.momentum();
   return settings;
 }
 
@@ -67,9 +69,9 @@ TaskFile MakeTaskFile(const v1::CampaignOffer& offer, const v1::TaskAssignment& 
 }
 
 TaskWorkspace::TaskWorkspace(const std::string& workspace, const v1::TaskAssignment& task)
-    : campaign_directory_(JoinPath(workspace, task.campaign())),
-      directory_(JoinPath(campaign_directory_, task.task())),
-      version_(JoinPath(campaign_directory_, "version-" + task.global_digest() + ".safetensors")) {}
+    : task_(task),
+      campaign_directory_(JoinPath(workspace, task.campaign())),
+      directory_(JoinPath(campaign_directory_, task.task())) {}
 
 std::string TaskWorkspace::GlobalPath() const {
   return directory_ + "/global/" + std::string(kAdapterWeightsFile);
@@ -78,26 +80,49 @@ std::string TaskWorkspace::TrainedPath() const {
   return directory_ + "/update/" + std::string(kAdapterWeightsFile);
 }
 std::string TaskWorkspace::DeltaPath() const { return directory_ + "/delta.safetensors"; }
-std::string TaskWorkspace::VersionPath() const { return version_; }
+std::string TaskWorkspace::StatePath() const { return campaign_directory_ + "/state"; }
+std::string TaskWorkspace::NextStatePath() const { return directory_ + "/next_state"; }
 
 Status TaskWorkspace::Create() const {
-  TRIBUTARY_RETURN_IF_ERROR(MakeDirectories(directory_ + "/global"));
-  return MakeDirectories(campaign_directory_ + "/state");
+  for (const char* name : {"/global", "/merged", "/server_state"}) {
+    TRIBUTARY_RETURN_IF_ERROR(MakeDirectories(directory_ + name));
+  }
+  return MakeDirectories(StatePath());
 }
 
-Result<bool> TaskWorkspace::TakeVersion() const { return Link(version_, GlobalPath()); }
-
-Status TaskWorkspace::KeepVersion(const std::string& downloaded) const {
-  TRIBUTARY_RETURN_IF_ERROR(RenameDurably(downloaded, GlobalPath()));
-  return Link(GlobalPath(), version_).status();
+std::vector<NeededFile> TaskWorkspace::Needs() const {
+  const auto shared = [&](const char* kind, const std::string& digest) {
+    return campaign_directory_ + "/" + kind + "-" + digest + ".safetensors";
+  };
+  v1::Blob version;
+  version.set_digest(task_.global_digest());
+  version.set_bytes(task_.global_bytes());
+  std::vector<NeededFile> needs = {
+      {version, Start().Version(), shared("version", version.digest())}};
+  for (int i = 0; i < task_.merged_size(); ++i) {
+    needs.push_back(
+        {task_.merged(i), Start().Merged(i), shared("merged", task_.merged(i).digest())});
+  }
+  for (const auto& [name, blob] : task_.server_state()) {
+    needs.push_back({blob, Start().ServerState(name), shared("version", blob.digest())});
+  }
+  return needs;
 }
 
-Status TaskWorkspace::Stage(const v1::CampaignOffer& offer, const TaskFile& task) const {
+Result<bool> TaskWorkspace::Take(const NeededFile& file) const {
+  return Link(file.shared, file.path);
+}
+
+Status TaskWorkspace::Keep(const NeededFile& file, const std::string& downloaded) const {
+  TRIBUTARY_RETURN_IF_ERROR(RenameDurably(downloaded, file.path));
+  return Link(file.path, file.shared).status();
+}
+
+Status TaskWorkspace::Stage(const v1::CampaignOffer& offer, TaskFile task) const {
+  TRIBUTARY_RETURN_IF_ERROR(PrepareStart(Start(), offer, task_, &task));
   if (symlink("../state", (directory_ + "/state").c_str()) != 0 && errno != EEXIST) {
     return ErrnoError("link " + directory_ + "/state", errno);
   }
-  TRIBUTARY_RETURN_IF_ERROR(WriteFileAtomic(
-      directory_ + "/global/" + std::string(kAdapterConfigFile), offer.adapter_config_json()));
   return WriteFileAtomic(JoinPath(directory_, kTaskFile), task.ToJson());
 }
 

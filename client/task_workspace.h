@@ -4,8 +4,10 @@
 
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "client/client_config.h"
+#include "client/task_start.h"
 #include "core/sha256.h"
 #include "core/status.h"
 #include "core/task_contract.h"
@@ -17,26 +19,38 @@ namespace tributary::client {
 TaskFile MakeTaskFile(const v1::CampaignOffer& offer, const v1::TaskAssignment& task,
                       const PolicySection& policy, const std::string& site, std::int64_t threads);
 
+// A file that a task downloads.
+struct NeededFile {
+  v1::Blob blob;
+  std::string path;    // in the task's directory
+  std::string shared;  // a second name, in the campaign's directory, for its other tasks
+};
+
 // Paths of one task. Any thread; one thread at a time per task.
 class TaskWorkspace {
  public:
   TaskWorkspace(const std::string& workspace, const v1::TaskAssignment& task);
 
   const std::string& directory() const { return directory_; }
-  std::string GlobalPath() const;   // global/adapter_model.safetensors
-  std::string TrainedPath() const;  // update/adapter_model.safetensors
-  std::string DeltaPath() const;    // what leaves, kept until acknowledged
-  std::string VersionPath() const;  // a second name of it, for other tasks of the campaign
+  std::string GlobalPath() const;  // global/adapter_model.safetensors
+  StartPaths Start() const { return {directory_, StatePath()}; }
+  std::string TrainedPath() const;    // update/adapter_model.safetensors
+  std::string DeltaPath() const;      // what leaves, kept until acknowledged
+  std::string StatePath() const;      // what the site keeps for this campaign from task to task
+  std::string NextStatePath() const;  // what takes its place when the update counts
   std::string CampaignDirectory() const { return campaign_directory_; }
 
   Status Create() const;  // the directories
-  // Puts the version at GlobalPath() if another task has downloaded it; false if none has. The name
-  // is this task's own: what becomes of VersionPath() does not concern it.
-  Result<bool> TakeVersion() const;
-  // Puts a whole downloaded version at GlobalPath(), and there for other tasks.
-  Status KeepVersion(const std::string& downloaded) const;
-  // Puts state and task.json beside the version. An update/ of an earlier life of the task stays.
-  Status Stage(const v1::CampaignOffer& offer, const TaskFile& task) const;
+  // What the task needs from the server: the version, products for the base weights, server state.
+  std::vector<NeededFile> Needs() const;
+  // Puts the file at its path if another task has downloaded it; false if none has. The name is
+  // this task's own: what becomes of the shared one does not concern it.
+  Result<bool> Take(const NeededFile& file) const;
+  // Puts a whole downloaded file at its path, and there for other tasks.
+  Status Keep(const NeededFile& file, const std::string& downloaded) const;
+  // Makes global/, state and task.json from what was downloaded. An update/ of an earlier life of
+  // the task stays.
+  Status Stage(const v1::CampaignOffer& offer, TaskFile task) const;
   // The last whole line of progress.jsonl.
   std::optional<ProgressLine> Progress() const;
   Result<TaskResult> ReadResult() const;
@@ -46,7 +60,8 @@ class TaskWorkspace {
   Status Remove() const;
 
  private:
-  std::string campaign_directory_, directory_, version_;
+  const v1::TaskAssignment task_;
+  std::string campaign_directory_, directory_;
 };
 
 }  // namespace tributary::client

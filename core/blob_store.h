@@ -52,6 +52,8 @@ class BlobStore {
   static Result<BlobStore> Open(const std::string& root);
 
   std::string PathOf(const Digest& digest) const;
+  // For files that are to be adopted. What stays there is removed with stale partial files.
+  std::string ScratchDirectory() const { return root_ + "/incoming"; }
   bool Has(const Digest& digest) const;
   Result<std::uint64_t> SizeOf(const Digest& digest) const;
 

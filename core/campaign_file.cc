@@ -20,6 +20,8 @@ void AdapterSection::Describe(ConfigVisitor& v) {
   v.Field("alpha", &alpha, {.doc = "update scale is alpha / rank", .min = 1e-6, .max = 1e6});
   v.Field("dropout", &dropout, {.min = 0, .max = 0.95});
   v.Field("target_modules", &target_modules, {.doc = "linear modules that get factors"});
+  v.Field("site_ranks", &site_ranks,
+          {.doc = "sites that train fewer ranks than rank; site and rank", .min = 1, .max = 4096});
   v.Field("initial", &initial,
           {.doc = "PEFT adapter directory to start from; empty: A random, B zero"});
 }
@@ -34,8 +36,16 @@ void DataSection::Describe(ConfigVisitor& v) {
 void AggregatorSection::Describe(ConfigVisitor& v) {
   v.Field("kind", &kind);
   v.Field("weights", &weights,
-          {.doc = "what an update counts by", .one_of = {"equal", "samples", "tokens", "steps"}});
+          {.doc = "what an update counts by",
+           .one_of = {"equal", "samples", "tokens", "steps", "custom"}});
+  v.Field("custom_weights", &custom_weights,
+          {.doc = "with weights: custom; site and weight", .min = 0, .max = 1e12});
+  v.Field("weight_cap", &weight_cap,
+          {.doc = "what one site counts for at most; 0: no limit", .min = 0, .max = 1e18});
+  v.Field("max_update_norm", &max_update_norm,
+          {.doc = "a larger update is refused; 0: no limit", .min = 0});
   v.Field("server_learning_rate", &server_learning_rate, {.min = 1e-9, .max = 1e3});
+  v.Field("options", &options, {.doc = "of this kind; `tributary strategies` lists them"});
 }
 
 void PacingSection::Describe(ConfigVisitor& v) {
@@ -69,6 +79,8 @@ void TrainingSection::Describe(ConfigVisitor& v) {
   v.Field("beta2", &beta2, {.min = 0, .max = 0.999999});
   v.Field("epsilon", &epsilon, {.min = 1e-16, .max = 1});
   v.Field("max_grad_norm", &max_grad_norm, {.doc = "0: no clipping", .min = 0, .max = 1e6});
+  v.Field("optimizer", &optimizer, {.one_of = {"adamw", "sgd"}});
+  v.Field("momentum", &momentum, {.doc = "of sgd", .min = 0, .max = 0.999999});
 }
 
 void CampaignFile::Describe(ConfigVisitor& v) {
@@ -84,6 +96,20 @@ void CampaignFile::Describe(ConfigVisitor& v) {
   v.Field("walltime", &walltime, {.doc = "of one task's job", .min = 1, .max = 30 * 86400});
   v.Field("seed", &seed, {.min = 0, .max = 9007199254740992.0});
 }
+
+namespace {
+
+template <typename Value>
+void CheckSiteNames(const std::string& key, const std::map<std::string, Value>& by_site,
+                    const std::set<std::string>& sites, ConfigProblems& problems) {
+  for (const auto& [site, value] : by_site) {
+    if (!sites.contains(site)) {
+      problems.Add(key, "\"" + Excerpt(site) + "\" is not a site of this campaign");
+    }
+  }
+}
+
+}  // namespace
 
 void CampaignFile::Check(ConfigProblems& problems) const {
   const auto site_count = static_cast<std::int64_t>(sites.size());
@@ -112,6 +138,24 @@ void CampaignFile::Check(ConfigProblems& problems) const {
     problems.Add("adapter",
                  "target_modules is empty; name at least one linear module, "
                  "for example q_proj");
+  }
+  CheckSiteNames("adapter.site_ranks", adapter.site_ranks, seen, problems);
+  CheckSiteNames("aggregator.custom_weights", aggregator.custom_weights, seen, problems);
+  for (const auto& [site, rank] : adapter.site_ranks) {
+    if (rank > adapter.rank) {
+      problems.Add("adapter.site_ranks", site + " has rank " + std::to_string(rank) +
+                                             "; must be at most adapter.rank (" +
+                                             std::to_string(adapter.rank) + ")");
+    }
+  }
+  if (!adapter.site_ranks.empty() && adapter.kind != "lora") {
+    problems.Add("adapter.site_ranks", "only an adapter of kind lora has ranks");
+  }
+  if ((aggregator.weights == "custom") == aggregator.custom_weights.empty()) {
+    problems.Add("aggregator.custom_weights", "must be given with weights: custom, and only then");
+  }
+  if (aggregator.weights == "custom" && aggregator.custom_weights.size() < seen.size()) {
+    problems.Add("aggregator.custom_weights", "must name every site of the campaign");
   }
   if (evaluation.every > 0 && data.evaluate.empty() && evaluation.every != 1) {
     problems.Add("evaluation", "every is set but data.evaluate names no data");

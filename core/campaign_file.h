@@ -4,6 +4,7 @@
 
 #include <chrono>
 #include <cstdint>
+#include <map>
 #include <string>
 #include <vector>
 
@@ -22,10 +23,11 @@ struct ModelSection {
 
 struct AdapterSection {
   std::string kind = "lora";
-  std::int64_t rank = 8;
+  std::int64_t rank = 8;  // of the global adapter
   double alpha = 16;
   double dropout = 0;
   std::vector<std::string> target_modules = {"q_proj", "v_proj"};
+  std::map<std::string, std::int64_t> site_ranks;  // sites that train fewer ranks than `rank`
   std::string initial;  // directory of an adapter to start from; empty: PEFT's initialisation
   void Describe(ConfigVisitor& v);
 };
@@ -39,8 +41,12 @@ struct DataSection {
 // Which mathematics turns updates into the next version; read by aggregators::MakeAggregator.
 struct AggregatorSection {
   std::string kind = "fedavg";
-  std::string weights = "samples";  // equal | samples | tokens | steps
+  std::string weights = "samples";                    // equal | samples | tokens | steps | custom
+  std::map<std::string, double> custom_weights = {};  // site -> weight
+  double max_update_norm = 0;  // of all that a site sends; larger ones are refused; 0: no limit
+  double weight_cap = 0;  // what a site counts for at most, in the unit of `weights`; 0: no limit
   double server_learning_rate = 1;
+  std::map<std::string, std::string> options = {};  // the strategy's own, see aggregators/options.h
   void Describe(ConfigVisitor& v);
 };
 

@@ -62,7 +62,7 @@ class SafetensorsFile {
   SafetensorsHeader header_;
 };
 
-// Writes a file tensor by tensor, in manifest order (sorted by name), without holding it in memory;
+// Writes a file tensor by tensor, in the order of manifest(), without holding it in memory;
 // hashes while the bytes pass. The file appears under its name only by Finish(), whole and durable.
 // Not thread-safe.
 class SafetensorsWriter {
@@ -71,7 +71,8 @@ class SafetensorsWriter {
     Digest digest;
     std::uint64_t bytes = 0;
   };
-  // The manifest is sorted by name here. `durable` = fsync before the rename.
+  // The manifest is sorted here: wider element types first, so that every tensor is aligned, and by
+  // name among equals. `durable` = fsync before the rename.
   static Result<SafetensorsWriter> Create(const std::string& path, Manifest manifest,
                                           const std::map<std::string, std::string>& metadata = {},
                                           bool durable = true);
@@ -80,7 +81,7 @@ class SafetensorsWriter {
   SafetensorsWriter& operator=(SafetensorsWriter&&) noexcept = default;
 
   const Manifest& manifest() const { return manifest_; }
-  // The next bytes of the tensor data, in manifest order; may split or span tensors.
+  // The next bytes of the tensor data, in the order of manifest(); may split or span tensors.
   Status Append(std::span<const std::byte> bytes);
   // Fails when fewer bytes than the manifest declares were appended.
   Result<Written> Finish();
@@ -95,6 +96,7 @@ class SafetensorsWriter {
   Sha256 hash_;
   std::uint64_t expected_ = 0;
   std::uint64_t written_ = 0;
+  std::uint64_t flushed_ = 0;  // of these, on their way to the disk
   std::uint64_t header_bytes_ = 0;
   bool durable_ = true;
 };

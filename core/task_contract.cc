@@ -30,7 +30,21 @@ json TrainingToJson(const TrainingSettings& settings) {
           {"beta1", settings.beta1},
           {"beta2", settings.beta2},
           {"epsilon", settings.epsilon},
-          {"max_grad_norm", settings.max_grad_norm}};
+          {"max_grad_norm", settings.max_grad_norm},
+          {"optimizer", settings.optimizer},
+          {"momentum", settings.momentum}};
+}
+
+// Only what differs from plain training.
+json StrategyToJson(const TaskFile& task) {
+  json object = json::object();
+  if (task.frozen != FrozenFactor::kNone) {
+    object["frozen"] = FrozenFactorName(task.frozen);
+  }
+  if (task.proximal > 0) object["proximal"] = task.proximal;
+  if (!task.gradient_offset.empty()) object["gradient_offset"] = task.gradient_offset;
+  if (task.keep_optimizer) object["keep_optimizer"] = true;
+  return object;
 }
 
 // A number in [min, max), or in (min, max) when `open`.
@@ -78,6 +92,24 @@ void CheckSchema(JsonObjectReader& reader) {
     reader.Problem("schema", std::to_string(schema) + " is not supported; this program reads " +
                                  std::to_string(kTaskSchema));
   }
+}
+
+void ReadStrategy(JsonObjectReader& reader, TaskFile* task) {
+  const std::string frozen = reader.String("frozen", "none");
+  bool known = false;
+  for (const auto factor :
+       {FrozenFactor::kNone, FrozenFactor::kA, FrozenFactor::kB, FrozenFactor::kBoth}) {
+    if (frozen != FrozenFactorName(factor)) continue;
+    task->frozen = factor;
+    known = true;
+  }
+  if (!known) {
+    reader.Problem("frozen", "\"" + frozen + "\" is unknown; known: none, lora_A, lora_B, both");
+  }
+  task->proximal = NumberIn(reader, "proximal", 0, 0, 1e6, false);
+  task->gradient_offset = reader.String("gradient_offset", "");
+  task->keep_optimizer = reader.Bool("keep_optimizer", false);
+  reader.RejectUnknown();
 }
 
 // Parses `text` as an object, or says why it is none.
@@ -129,6 +161,11 @@ TrainingSettings TrainingSettings::Read(JsonObjectReader& reader) {
   settings.epsilon = NumberIn(reader, "epsilon", defaults.epsilon, 0, 1, true);
   settings.max_grad_norm =
       NumberIn(reader, "max_grad_norm", defaults.max_grad_norm, 0, kHuge, false);
+  settings.optimizer = reader.String("optimizer", defaults.optimizer);
+  if (settings.optimizer != "adamw" && settings.optimizer != "sgd") {
+    reader.Problem("optimizer", "\"" + settings.optimizer + "\" is unknown; known: adamw, sgd");
+  }
+  settings.momentum = NumberIn(reader, "momentum", defaults.momentum, 0, 1, false);
   reader.RejectUnknown();
   return settings;
 }
@@ -150,8 +187,11 @@ std::string TaskFile::ToJson() const {
     sources.push_back({{"name", source.name}, {"path", source.path}});
   }
   object["data"] = std::move(sources);
+  if (!merged.empty()) object["merged"] = merged;
   if (kind == TaskKind::kTrain) {
     object["training"] = TrainingToJson(training);
+    const json strategy = StrategyToJson(*this);
+    if (!strategy.empty()) object["strategy"] = strategy;
   } else {
     object["evaluation"] = {{"batch_size", evaluation_batch_size},
                             {"max_examples", evaluation_max_examples}};
@@ -179,11 +219,16 @@ Result<TaskFile> TaskFile::FromJson(std::string_view text) {
   task.seed = ReadSeed(reader);
   task.model_path = reader.String("model_path");
   task.data = ReadData(reader, &problems);
+  task.merged = reader.Strings("merged", {});
   task.threads = reader.Int("threads", 0, 4096, 0);
   task.walltime_seconds = reader.Int("walltime_seconds", 0, kMaxCount, 0);
   if (kind == "train") {
     JsonObjectReader training = reader.Object("training");
     task.training = TrainingSettings::Read(training);
+    if (reader.Has("strategy")) {
+      JsonObjectReader strategy = reader.Object("strategy");
+      ReadStrategy(strategy, &task);
+    }
   } else if (kind == "evaluate" && reader.Has("evaluation")) {
     JsonObjectReader evaluation = reader.Object("evaluation");
     task.evaluation_batch_size =
@@ -203,6 +248,7 @@ std::string TaskResult::ToJson() const {
                        {"samples", samples},
                        {"tokens", tokens},
                        {"steps", steps},
+                       {"learning_rate_sum", learning_rate_sum},
                        {"loss_first", loss_first},
                        {"loss_last", loss_last},
                        {"train_seconds", train_seconds},
@@ -230,6 +276,7 @@ Result<TaskResult> TaskResult::FromJson(std::string_view text) {
   result.samples = reader.Int("samples", 0, kMaxCount, 0);
   result.tokens = reader.Int("tokens", 0, kMaxCount, 0);
   result.steps = reader.Int("steps", 0, kMaxCount, 0);
+  result.learning_rate_sum = reader.Number("learning_rate_sum", 0);
   result.loss_first = reader.Number("loss_first", 0);
   result.loss_last = reader.Number("loss_last", 0);
   result.train_seconds = reader.Number("train_seconds", 0);

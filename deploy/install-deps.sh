@@ -15,6 +15,7 @@ packages=(
   g++ cmake ninja-build pkg-config ccache                                  # build
   libgrpc++-dev protobuf-compiler-grpc libprotobuf-dev protobuf-compiler   # the wire
   libssl-dev libyaml-cpp-dev libspdlog-dev libsqlite3-dev nlohmann-json3-dev libcli11-dev
+  libeigen3-dev                                                            # the low-rank core of aggregators/
   libtorch-dev libpcre2-dev libopenblas0-openmp                            # the trainer, and its BLAS
   wordnet-base                                                             # the demonstration's data
 )

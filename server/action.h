@@ -27,6 +27,7 @@ struct AcknowledgeReport {
   std::string site, task;
   bool accepted = false;
   std::string reason;
+  bool counts = false;  // the update is part of its round
 };
 // Fold the round's accepted updates into the next version, then report VersionPublished or
 // AggregationFailed.

@@ -24,6 +24,7 @@ struct ReportFacts {
   std::int64_t samples = 0;
   std::int64_t tokens = 0;
   std::int64_t steps = 0;
+  double learning_rate_sum = 0;  // over the steps
   double loss_first = 0;
   double loss_last = 0;
   std::map<std::string, double> metrics;
@@ -60,11 +61,22 @@ struct Task {
   std::string reason;  // once failed, missed or cancelled
 };
 
+struct BlobRef {
+  Digest digest;  // zero: there is none
+  std::uint64_t bytes = 0;
+  friend bool operator==(const BlobRef&, const BlobRef&) = default;
+};
+
 struct Version {
   std::int64_t number = 0;
   Digest digest;
   std::uint64_t bytes = 0;
   Timestamp published_at;
+  // What the aggregator keeps for the next round: vectors by name, and numbers. The vectors of the
+  // newest version are the only ones on disk.
+  std::map<std::string, BlobRef> state = {};
+  std::map<std::string, double> numbers = {};
+  BlobRef merged = {};  // the product that this version adds to the base weights
 };
 
 struct Round {

@@ -106,7 +106,7 @@ void CampaignStep::Answer(const std::string& site, bool accepted, const std::str
 }
 
 void CampaignStep::Accept(Task& task, const ReportFacts& facts) {
-  actions_.push_back(AcknowledgeReport{task.site, task.id, true, ""});
+  actions_.push_back(AcknowledgeReport{task.site, task.id, true, "", /*counts=*/true});
   task.phase = TaskPhase::kAccepted;
   task.facts = facts;
   if (task.kind == TaskKind::kEvaluate) {
@@ -127,12 +127,16 @@ void CampaignStep::Fail(Task& task, const std::string& reason) {
 
 void CampaignStep::Publish(const VersionPublished& event) {
   Round& round = campaign_.rounds.back();
-  campaign_.versions.push_back(
-      {static_cast<std::int64_t>(campaign_.versions.size()), event.digest, event.bytes, now_});
+  RemoveBlobs spooled;
+  for (const auto& [name, blob] : campaign_.versions.back().state) {
+    const auto kept = event.state.find(name);
+    if (kept == event.state.end() || kept->second != blob) spooled.digests.push_back(blob.digest);
+  }
+  campaign_.versions.push_back({static_cast<std::int64_t>(campaign_.versions.size()), event.digest,
+                                event.bytes, now_, event.state, event.numbers, event.merged});
   round.closed_at = now_;
   double weight = 0;
   double sum = 0;
-  RemoveBlobs spooled;
   for (const Task* task : AcceptedTasks(campaign_, round)) {
     const auto samples = static_cast<double>(std::max<std::int64_t>(task->facts.samples, 1));
     weight += samples;

@@ -130,7 +130,7 @@ ControlService::Unary* ControlService::Submit(Context* context, const v1::Submit
       TRIBUTARY_ASSIGN_OR_RETURN(const CampaignFile file,
                                  CheckCampaignText(request->yaml(), request->file_name()));
       TRIBUTARY_ASSIGN_OR_RETURN(const Digest digest, Digest::FromHex(request->initial_digest()));
-      TRIBUTARY_RETURN_IF_ERROR(CheckInitialAdapter(parts_.blobs, digest));
+      TRIBUTARY_RETURN_IF_ERROR(CheckInitialAdapter(parts_.blobs, digest, file));
       TRIBUTARY_ASSIGN_OR_RETURN(const std::uint64_t bytes, parts_.blobs.SizeOf(digest));
       return CampaignSubmitted{file.name, lead, PrintYaml(file), digest, bytes};
     };

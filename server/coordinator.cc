@@ -1,12 +1,14 @@
 #include "server/coordinator.h"
 
+#include <algorithm>
 #include <variant>
 
-#include "aggregators/blockwise.h"
+#include "aggregators/file_round.h"
 #include "core/log.h"
 #include "core/safetensors.h"
 #include "core/text.h"
 #include "server/report_check.h"
+#include "server/strategy.h"
 #include "server/wire.h"
 
 namespace tributary::server {
@@ -18,35 +20,55 @@ constexpr std::size_t kMaxProgressText = 64;
 // Everything a fold needs, copied from the state, so that it can run on another thread.
 struct FoldWork {
   std::string campaign;
-  std::int64_t round = 0;
   AggregatorSection aggregator;
-  Digest global;
-  struct Input {
-    aggregators::Contribution contribution;
-    Digest digest;
-  };
-  std::vector<Input> inputs;
+  aggregators::RoundInput input;
+  std::string prefix;                    // of the files it makes
+  std::map<std::string, BlobRef> state;  // vectors of the round before
 };
 
-Event Fold(const FoldWork& work, BlobStore& blobs) {
-  const auto fold = [&]() -> Result<SafetensorsWriter::Written> {
-    TRIBUTARY_ASSIGN_OR_RETURN(const auto aggregator, aggregators::MakeAggregator(work.aggregator));
-    std::vector<aggregators::SpooledUpdate> updates;
-    for (const FoldWork::Input& input : work.inputs) {
-      updates.push_back({input.contribution, blobs.PathOf(input.digest)});
-    }
-    const std::string next = blobs.PathOf(work.global) + ".next-" + work.campaign;
-    TRIBUTARY_ASSIGN_OR_RETURN(
-        const auto written,
-        aggregators::FoldUpdates(*aggregator, blobs.PathOf(work.global), updates, next));
-    TRIBUTARY_RETURN_IF_ERROR(blobs.Adopt(next, written.digest));
-    return written;
-  };
-  const auto written = fold();
-  if (!written.ok()) {
-    return AggregationFailed{work.campaign, work.round, written.status().ToString()};
+Result<BlobRef> AdoptFile(const aggregators::RoundOutput::File& file, BlobStore& blobs) {
+  TRIBUTARY_RETURN_IF_ERROR(blobs.Adopt(file.path, file.written.digest));
+  return BlobRef{file.written.digest, file.written.bytes};
+}
+
+Result<VersionPublished> FoldAndKeep(const FoldWork& work, BlobStore& blobs) {
+  TRIBUTARY_ASSIGN_OR_RETURN(const auto aggregator, aggregators::MakeAggregator(work.aggregator));
+  TRIBUTARY_ASSIGN_OR_RETURN(
+      const aggregators::RoundOutput made,
+      aggregators::FoldRound(*aggregator, work.input, blobs.ScratchDirectory(), work.prefix));
+  VersionPublished event{work.campaign, work.input.number, {}, 0, work.state, made.numbers, {}};
+  TRIBUTARY_ASSIGN_OR_RETURN(const BlobRef next, AdoptFile(made.next, blobs));
+  event.digest = next.digest;
+  event.bytes = next.bytes;
+  for (const auto& [name, file] : made.state) {
+    TRIBUTARY_ASSIGN_OR_RETURN(event.state[name], AdoptFile(file, blobs));
   }
-  return VersionPublished{work.campaign, work.round, written->digest, written->bytes};
+  if (made.merged) {
+    TRIBUTARY_ASSIGN_OR_RETURN(event.merged, AdoptFile(*made.merged, blobs));
+  }
+  if (made.dropped_energy > 0) {
+    LogInfo("engine", "ranks were truncated",
+            {{"campaign", work.campaign},
+             {"round", work.input.number},
+             {"dropped_energy", made.dropped_energy}});
+  }
+  return event;
+}
+
+Event Fold(const FoldWork& work, BlobStore& blobs) {
+  auto published = FoldAndKeep(work, blobs);
+  if (published.ok()) return *std::move(published);
+  return AggregationFailed{work.campaign, work.input.number, published.status().ToString()};
+}
+
+// Versions, what they add to the base weights, and the state vectors that tasks may ask for.
+bool IsDownloadable(const Campaign& campaign, const Digest& digest) {
+  for (const Version& version : campaign.versions) {
+    if (version.digest == digest || version.merged.digest == digest) return true;
+  }
+  const auto& state = campaign.versions.back().state;
+  return std::any_of(state.begin(), state.end(),
+                     [&](const auto& entry) { return entry.second.digest == digest; });
 }
 
 void LogAction(const Action& action) {
@@ -117,15 +139,33 @@ void Coordinator::Perform(const Action& action, const State& state) {
 void Coordinator::Aggregate(const AggregateRound& action, const State& state) {
   if (!aggregating_.emplace(action.campaign, action.round).second) return;  // under way
   const Campaign& campaign = state.campaigns.at(action.campaign);
-  FoldWork work{
-      action.campaign, action.round, campaign.file.aggregator, campaign.versions.back().digest, {}};
-  for (const server::Task* task : AcceptedTasks(campaign, campaign.rounds.back())) {
-    work.inputs.push_back({{task->site, task->facts.samples, task->facts.tokens, task->facts.steps},
-                           task->facts.digest});
+  const Version& base = campaign.versions.back();
+  FoldWork work{campaign.id,
+                campaign.file.aggregator,
+                {},
+                campaign.id + "-r" + std::to_string(action.round) + "-",
+                base.state};
+  work.input.number = action.round;
+  work.input.seed = static_cast<std::uint64_t>(campaign.file.seed);
+  for (const auto& [site, answer] : campaign.answers) {
+    work.input.registered_sites += answer.kind == SiteAnswer::Kind::kAccepted ? 1 : 0;
   }
-  LogInfo(
-      "engine", "round closed",
-      {{"campaign", action.campaign}, {"round", action.round}, {"updates", work.inputs.size()}});
+  if (campaign.file.adapter.kind == "lora") {
+    work.input.lora_scale = campaign.file.ToAdapterConfig().Scale();
+  }
+  work.input.global_path = blobs_.PathOf(base.digest);
+  for (const auto& [name, blob] : base.state) {
+    work.input.state[name] = blobs_.PathOf(blob.digest);
+  }
+  work.input.numbers = base.numbers;
+  for (const server::Task* task : AcceptedTasks(campaign, campaign.rounds.back())) {
+    work.input.updates.push_back(
+        {ContributionOf(campaign, *task), blobs_.PathOf(task->facts.digest)});
+  }
+  LogInfo("engine", "round closed",
+          {{"campaign", action.campaign},
+           {"round", action.round},
+           {"updates", work.input.updates.size()}});
   workers_.Submit([this, work = std::move(work)] {
     Event event = Fold(work, blobs_);
     if (const auto* failed = std::get_if<AggregationFailed>(&event)) {
@@ -134,9 +174,9 @@ void Coordinator::Aggregate(const AggregateRound& action, const State& state) {
           {{"campaign", failed->campaign}, {"round", failed->round}, {"reason", failed->reason}});
     }
     // Answered before any action of the same batch: a resume may order the same fold again.
-    runner_->PostUntilDurable(std::move(event), [this, key = std::pair(work.campaign, work.round)] {
-      aggregating_.erase(key);
-    });
+    runner_->PostUntilDurable(
+        std::move(event),
+        [this, key = std::pair(work.campaign, work.input.number)] { aggregating_.erase(key); });
   });
 }
 
@@ -158,6 +198,7 @@ void Coordinator::SendAck(const AcknowledgeReport& ack, bool resend) {
   message.mutable_report_ack()->set_accepted(ack.accepted);
   message.mutable_report_ack()->set_reason(ack.reason);
   message.mutable_report_ack()->set_resend(resend);
+  message.mutable_report_ack()->set_counts(ack.counts);
   sessions_.Send(ack.site, std::move(message));
 }
 
@@ -228,8 +269,11 @@ void Coordinator::JudgeReport(const std::string& site, const std::string& certif
   const auto digest = Digest::FromHex(statement.digest());
   // A report that is repeated while it is judged is dropped.
   if (!judging_.emplace(report.task(), digest.ok() ? *digest : Digest{}).second) return;
-  ExpectedReport expected{*state.FindTask(report.task()), {}};
+  ExpectedReport expected{*state.FindTask(report.task()), {}, {}, 0, 0};
   const Campaign& campaign = state.campaigns.at(expected.task.campaign);
+  expected.directive = DirectiveFor(campaign, expected.task);
+  expected.site_rank = SiteRank(campaign.file, expected.task.site);
+  expected.max_update_norm = campaign.file.aggregator.max_update_norm;
   expected.global_digest =
       campaign.versions[static_cast<std::size_t>(expected.task.base_version)].digest;
   workers_.Submit(
@@ -242,7 +286,7 @@ void Coordinator::JudgeReport(const std::string& site, const std::string& certif
         }
         if (std::holds_alternative<Resend>(*outcome)) {
           DoneJudging(report.task());
-          return SendAck({site, report.task(), false, ""}, /*resend=*/true);
+          return SendAck({site, report.task(), false, "", false}, /*resend=*/true);
         }
         Event event = std::get<Event>(std::move(*outcome));
         if (const auto* failed = std::get_if<TaskFailed>(&event)) {
@@ -324,9 +368,7 @@ void Coordinator::AuthorizeBlob(const security::Identity& who, const Digest& dig
     for (const auto& [id, campaign] : state.campaigns) {
       const bool member = who.role == security::Role::kSite && campaign.answers.contains(who.name);
       if (!person && !member) continue;
-      for (const Version& version : campaign.versions) {
-        if (version.digest == digest) return answer(OkStatus());
-      }
+      if (IsDownloadable(campaign, digest)) return answer(OkStatus());
     }
     answer(PermissionDeniedError("no campaign of yours has this blob as a version"));
   });

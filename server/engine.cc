@@ -39,7 +39,7 @@ Status CheckFacts(const ReportFacts& facts) {
   }
   for (const double number :
        {facts.loss_first, facts.loss_last, facts.queue_seconds, facts.startup_seconds,
-        facts.compute_seconds, facts.transfer_seconds}) {
+        facts.compute_seconds, facts.transfer_seconds, facts.learning_rate_sum}) {
     if (!std::isfinite(number)) return InvalidArgumentError("a loss or time is not finite");
   }
   for (const auto& [name, value] : facts.metrics) {
@@ -125,7 +125,7 @@ Campaign NewCampaign(const CampaignSubmitted& event, Timestamp now) {
   campaign.lead = event.lead;
   campaign.yaml = event.yaml;
   campaign.submitted_at = now;
-  campaign.versions.push_back({0, event.initial_digest, event.initial_bytes, now});
+  campaign.versions.push_back({0, event.initial_digest, event.initial_bytes, now, {}, {}, {}});
   // Loaded before it was journaled, so it loads again.
   if (!LoadYaml(event.yaml, event.campaign, &campaign.file).ok()) std::abort();
   return campaign;
@@ -227,7 +227,7 @@ std::optional<std::pair<Timestamp, std::string>> NextDeadline(const State& state
 std::optional<AcknowledgeReport> VerdictOf(const State& state, std::string_view site,
                                            std::string_view id) {
   const Task* task = state.FindTask(id);
-  AcknowledgeReport verdict{std::string(site), std::string(id), false, ""};
+  AcknowledgeReport verdict{std::string(site), std::string(id), false, "", false};
   if (task == nullptr || task->site != site) {
     verdict.reason = "the server does not know this task";
     return verdict;
@@ -235,13 +235,18 @@ std::optional<AcknowledgeReport> VerdictOf(const State& state, std::string_view 
   if (task->phase == TaskPhase::kOutstanding) return std::nullopt;
   verdict.accepted = task->phase == TaskPhase::kAccepted || task->phase == TaskPhase::kFailed;
   if (!verdict.accepted) verdict.reason = task->reason;
+  verdict.counts = task->phase == TaskPhase::kAccepted;
   return verdict;
 }
 
 std::set<Digest> ReferencedBlobs(const State& state) {
   std::set<Digest> referenced;
   for (const auto& [id, campaign] : state.campaigns) {
-    for (const Version& version : campaign.versions) referenced.insert(version.digest);
+    for (const Version& version : campaign.versions) {
+      referenced.insert(version.digest);
+      if (!version.merged.digest.IsZero()) referenced.insert(version.merged.digest);
+    }
+    for (const auto& [name, blob] : campaign.versions.back().state) referenced.insert(blob.digest);
     if (campaign.ended() || campaign.rounds.empty() || campaign.rounds.back().closed_at) continue;
     for (const Task* task : AcceptedTasks(campaign, campaign.rounds.back())) {
       referenced.insert(task->facts.digest);

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <string>
 #include <variant>
 
@@ -54,6 +55,9 @@ struct VersionPublished {
   std::int64_t round = 0;
   Digest digest;
   std::uint64_t bytes = 0;
+  std::map<std::string, BlobRef> state = {};  // all that the next round needs
+  std::map<std::string, double> numbers = {};
+  BlobRef merged = {};
 };
 struct AggregationFailed {
   std::string campaign;

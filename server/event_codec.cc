@@ -18,6 +18,7 @@ class Writer {
   void operator()(const char* key, std::int64_t v) { object_[key] = v; }
   void operator()(const char* key, std::uint64_t v) { object_[key] = v; }
   void operator()(const char* key, double v) { object_[key] = v; }
+  void Later(const char* key, double v) { object_[key] = v; }
   void operator()(const char* key, const Digest& v) {
     if (!v.IsZero()) object_[key] = v.ToHex();
   }
@@ -25,6 +26,14 @@ class Writer {
     if (!v.empty()) object_[key] = v;
   }
   void operator()(const char* key, Completion v) { object_[key] = CompletionName(v); }
+  void operator()(const char* key, const BlobRef& v) {
+    if (!v.digest.IsZero()) object_[key] = {{"digest", v.digest.ToHex()}, {"bytes", v.bytes}};
+  }
+  void operator()(const char* key, const std::map<std::string, BlobRef>& v) {
+    if (v.empty()) return;
+    Writer blobs(&object_[key]);
+    for (const auto& [name, blob] : v) blobs(name.c_str(), blob);
+  }
 
  private:
   json& object_;
@@ -40,6 +49,8 @@ class Reader {
     v = static_cast<std::uint64_t>(reader_.Int(key, 0, INT64_MAX));
   }
   void operator()(const char* key, double& v) { v = reader_.Number(key); }
+  // A field that journals of the first format do not have.
+  void Later(const char* key, double& v) { v = reader_.Number(key, 0); }
   void operator()(const char* key, Digest& v) {
     const std::string hex = reader_.String(key, std::string());
     if (hex.empty()) return;
@@ -52,6 +63,7 @@ class Reader {
   }
   void operator()(const char* key, std::map<std::string, double>& v) {
     if (!reader_.Has(key)) return;
+    if (!reader_.Raw(key).is_object()) return reader_.Problem(key, "must be an object");
     for (const auto& [name, value] : reader_.Raw(key).items()) {
       if (value.is_number()) {
         v[name] = value.get<double>();
@@ -59,6 +71,24 @@ class Reader {
         reader_.Problem(key, "holds a value that is not a number");
       }
     }
+  }
+  void operator()(const char* key, BlobRef& v) {
+    if (!reader_.Has(key)) return;
+    JsonObjectReader blob = reader_.Object(key);
+    const auto digest = Digest::FromHex(blob.String("digest"));
+    v.bytes = static_cast<std::uint64_t>(blob.Int("bytes", 0, INT64_MAX));
+    if (digest.ok()) {
+      v.digest = *digest;
+    } else {
+      blob.Problem("digest", digest.status().message());
+    }
+  }
+  void operator()(const char* key, std::map<std::string, BlobRef>& v) {
+    if (!reader_.Has(key)) return;
+    if (!reader_.Raw(key).is_object()) return reader_.Problem(key, "must be an object");
+    Reader blobs(reader_.Raw(key));
+    for (const auto& [name, value] : reader_.Raw(key).items()) blobs(name.c_str(), v[name]);
+    if (const Status status = blobs.status(); !status.ok()) reader_.Problem(key, status.message());
   }
   void operator()(const char* key, Completion& v) {
     const std::string name = reader_.String(key);
@@ -128,6 +158,7 @@ void Fields(F& f, auto& e) requires requires {
   f("samples", facts.samples);
   f("tokens", facts.tokens);
   f("steps", facts.steps);
+  f.Later("learning_rate_sum", facts.learning_rate_sum);
   f("loss_first", facts.loss_first);
   f("loss_last", facts.loss_last);
   f("metrics", facts.metrics);
@@ -157,6 +188,9 @@ void Fields(F& f, auto& e) requires requires {
   f("round", e.round);
   f("digest", e.digest);
   f("bytes", e.bytes);
+  f("state", e.state);
+  f("numbers", e.numbers);
+  f("merged", e.merged);
 }
 template <class F>
 void Fields(F& f, auto& e) requires requires {

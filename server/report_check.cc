@@ -3,7 +3,7 @@
 #include <cmath>
 #include <string_view>
 
-#include "aggregators/blockwise.h"
+#include "aggregators/file_round.h"
 #include "core/safetensors.h"
 #include "core/text.h"
 #include "security/signature.h"
@@ -54,7 +54,8 @@ Status CheckStatement(const v1::Statement& statement, const std::string& site, c
   }
   for (const double number :
        {statement.loss_first(), statement.loss_last(), statement.queue_seconds(),
-        statement.startup_seconds(), statement.compute_seconds(), statement.transfer_seconds()}) {
+        statement.startup_seconds(), statement.compute_seconds(), statement.transfer_seconds(),
+        statement.learning_rate_sum()}) {
     if (!std::isfinite(number)) return InvalidArgumentError("a loss or time is not finite");
   }
   if (task.kind == TaskKind::kTrain && (statement.steps() < 1 || statement.samples() < 1)) {
@@ -69,15 +70,25 @@ Status CheckStatement(const v1::Statement& statement, const std::string& site, c
   return OkStatus();
 }
 
-// Manifest of the global adapter, and finite everywhere.
-Status CheckUpdate(const std::string& update_path, const std::string& global_path) {
+// The tensors that the task was to send, finite everywhere and not too large.
+Status CheckUpdate(const std::string& update_path, const std::string& global_path,
+                   const ExpectedReport& expected) {
   TRIBUTARY_ASSIGN_OR_RETURN(const SafetensorsFile global, SafetensorsFile::Open(global_path));
   TRIBUTARY_ASSIGN_OR_RETURN(const SafetensorsFile update, SafetensorsFile::Open(update_path));
-  TRIBUTARY_RETURN_IF_ERROR(CheckManifest(global.ToManifest(), update.ToManifest()));
+  const Manifest trained = expected.site_rank == 0
+                               ? global.ToManifest()
+                               : TrainedManifest(global.ToManifest(), expected.site_rank);
+  TRIBUTARY_RETURN_IF_ERROR(
+      CheckManifest(UpdateManifest(trained, expected.directive), update.ToManifest()));
   TRIBUTARY_ASSIGN_OR_RETURN(const aggregators::UpdateScan scan, aggregators::ScanUpdate(update));
   if (!scan.finite) {
     return InvalidArgumentError("tensor " + scan.first_bad_tensor +
                                 " holds a value that is not finite");
+  }
+  if (expected.max_update_norm > 0 && scan.norm > expected.max_update_norm) {
+    return InvalidArgumentError("the update's norm is " + std::to_string(scan.norm) +
+                                "; aggregator.max_update_norm allows " +
+                                std::to_string(expected.max_update_norm));
   }
   return OkStatus();
 }
@@ -120,7 +131,7 @@ Result<std::variant<Event, Resend>> CheckReport(const v1::TaskReport& report,
     if (!blobs.Has(*digest)) return Outcome(Resend{});
     const std::string global = blobs.PathOf(expected.global_digest);
     if (!PathExists(global)) return UnavailableError("the global adapter is not readable");
-    if (const Status status = CheckUpdate(blobs.PathOf(*digest), global); !status.ok()) {
+    if (const Status status = CheckUpdate(blobs.PathOf(*digest), global, expected); !status.ok()) {
       if (status.code() == StatusCode::kNotFound) return Outcome(Resend{});
       // Anything but a bad update is this server's trouble, and no reason to lose the update.
       if (status.code() != StatusCode::kInvalidArgument) return status;

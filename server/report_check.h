@@ -7,6 +7,7 @@
 #include "core/blob_store.h"
 #include "core/status.h"
 #include "core/tensor.h"
+#include "core/train_directive.h"
 #include "server/event.h"
 #include "tributary/v1/federation.pb.h"
 
@@ -15,7 +16,10 @@ namespace tributary::server {
 // A copy of what the engine knows about the task.
 struct ExpectedReport {
   Task task;
-  Digest global_digest;  // of the version it was given: its manifest is the update's
+  Digest global_digest;  // of the version it was given
+  TrainDirective directive = {};
+  std::int64_t site_rank = 0;
+  double max_update_norm = 0;  // 0: no limit
 };
 
 struct Resend {};  // the update blob is not here: the site must upload it again

@@ -13,7 +13,8 @@ namespace tributary::server {
 // Every problem of the file at once; then whether aggregator and pacing exist and fit together.
 Result<CampaignFile> CheckCampaignText(std::string_view yaml, const std::string& file_name);
 
-// The blob is a safetensors file of finite F32 tensors. Reads it whole.
-Status CheckInitialAdapter(const BlobStore& blobs, const Digest& digest);
+// The blob is a safetensors file of finite F32 tensors that the campaign's strategy can train.
+// Reads it whole.
+Status CheckInitialAdapter(const BlobStore& blobs, const Digest& digest, const CampaignFile& file);
 
 }  // namespace tributary::server

@@ -2,6 +2,8 @@
 
 #include <string_view>
 
+#include "server/strategy.h"
+
 namespace tributary::server {
 namespace {
 
@@ -23,6 +25,39 @@ void FillTraining(const TrainingSettings& settings, const Task& task, v1::Traini
   out->set_beta2(settings.beta2);
   out->set_epsilon(settings.epsilon);
   out->set_max_grad_norm(settings.max_grad_norm);
+  out->set_optimizer(settings.optimizer);
+  out->set_momentum(settings.momentum);
+}
+
+void FillBlob(const BlobRef& blob, v1::Blob* out) {
+  out->set_digest(blob.digest.ToHex());
+  out->set_bytes(blob.bytes);
+}
+
+void FillDirective(const TrainDirective& directive, v1::Directive* out) {
+  out->set_proximal(directive.proximal);
+  out->set_offset(static_cast<std::uint32_t>(directive.offset));
+  out->set_frozen(static_cast<std::uint32_t>(directive.frozen));
+  out->set_ranks(static_cast<std::uint32_t>(directive.ranks));
+  out->set_fold_untrained_ranks(directive.fold_untrained_ranks);
+  out->set_keep_b_local(directive.keep_b_local);
+  out->set_keep_optimizer(directive.keep_optimizer);
+  for (const std::string& name : directive.server_state) out->add_server_state(name);
+}
+
+// What the task needs besides the version.
+void FillStrategy(const Campaign& campaign, const Task& task, v1::TaskAssignment* out) {
+  const TrainDirective directive = DirectiveFor(campaign, task);
+  FillDirective(directive, out->mutable_directive());
+  if (task.kind == TaskKind::kTrain) out->set_site_rank(SiteRank(campaign.file, task.site));
+  for (const BlobRef& blob : MergedProducts(campaign, task.base_version)) {
+    FillBlob(blob, out->add_merged());
+  }
+  const auto& state = campaign.versions[static_cast<std::size_t>(task.base_version)].state;
+  for (const std::string& name : directive.server_state) {
+    const auto it = state.find(name);
+    if (it != state.end()) FillBlob(it->second, &(*out->mutable_server_state())[name]);
+  }
 }
 
 std::string_view AnswerName(SiteAnswer::Kind kind) {
@@ -146,6 +181,7 @@ v1::TaskAssignment ToAssignment(const Campaign& campaign, const Task& task) {
   FillTraining(campaign.file.training, task, assignment.mutable_training());
   assignment.set_evaluation_batch_size(campaign.file.evaluation.batch_size);
   assignment.set_evaluation_max_examples(campaign.file.evaluation.max_examples);
+  FillStrategy(campaign, task, &assignment);
   return assignment;
 }
 
@@ -159,6 +195,7 @@ ReportFacts FromStatement(const v1::Statement& statement) {
   facts.samples = statement.samples();
   facts.tokens = statement.tokens();
   facts.steps = statement.steps();
+  facts.learning_rate_sum = statement.learning_rate_sum();
   facts.loss_first = statement.loss_first();
   facts.loss_last = statement.loss_last();
   facts.metrics.insert(statement.metrics().begin(), statement.metrics().end());
@@ -215,6 +252,9 @@ v1::CampaignStatus ToStatus(const Campaign& campaign,
     info->set_digest(version.digest.ToHex());
     info->set_bytes(version.bytes);
     info->set_published_at_us(ToMicros(version.published_at));
+    if (version.merged.digest.IsZero()) continue;
+    info->set_merged_digest(version.merged.digest.ToHex());
+    info->set_merged_bytes(version.merged.bytes);
   }
   return status;
 }

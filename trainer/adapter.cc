@@ -35,8 +35,14 @@ void AttachLora(const Adapter& adapter, LanguageModel* model) {
   }
 }
 
-void RequireGradients(NamedTensors* tensors) {
-  for (auto& [name, tensor] : *tensors) tensor.requires_grad_(true);
+NamedTensors RequireGradients(NamedTensors* tensors, FrozenFactor frozen) {
+  NamedTensors trained;
+  for (auto& [name, tensor] : *tensors) {
+    if (Freezes(frozen, name)) continue;
+    tensor.requires_grad_(true);
+    trained[name] = tensor;
+  }
+  return trained;
 }
 
 }  // namespace tributary::trainer

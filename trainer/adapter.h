@@ -5,6 +5,7 @@
 
 #include "core/peft_adapter.h"
 #include "core/status.h"
+#include "core/train_directive.h"
 #include "trainer/language_model.h"
 #include "trainer/weights.h"
 
@@ -25,7 +26,8 @@ Result<Adapter> LoadAdapter(const std::string& directory, const LlamaShape& shap
 // adapter is of kind LoRA and fits the model.
 void AttachLora(const Adapter& adapter, LanguageModel* model);
 
-// Lets gradients flow to `tensors`; all others stay without.
-void RequireGradients(NamedTensors* tensors);
+// The tensors that are trained, without a frozen factor: gradients flow to them, all others stay
+// without.
+NamedTensors RequireGradients(NamedTensors* tensors, FrozenFactor frozen = FrozenFactor::kNone);
 
 }  // namespace tributary::trainer

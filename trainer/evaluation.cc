@@ -56,7 +56,8 @@ Result<TaskResult> RunEvaluateTask(const std::string& directory, const TaskFile&
   TRIBUTARY_ASSIGN_OR_RETURN(ProgressWriter progress, ProgressWriter::Open(directory));
   TRIBUTARY_ASSIGN_OR_RETURN(
       const AdaptedModel loaded,
-      LoadAdaptedModel(JoinPath(directory, task.model_path), JoinPath(directory, "global")));
+      LoadAdaptedModel(JoinPath(directory, task.model_path), JoinPath(directory, "global"),
+                       MergedPaths(directory, task)));
   TRIBUTARY_ASSIGN_OR_RETURN(const std::vector<Dataset> sources,
                              LoadSources(directory, task, loaded));
   std::int64_t total = 0;

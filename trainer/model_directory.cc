@@ -3,7 +3,10 @@
 #include <ATen/ATen.h>
 #include <unistd.h>
 
+#include <algorithm>
+
 #include "core/files.h"
+#include "core/task_contract.h"
 #include "trainer/llama.h"
 
 namespace tributary::trainer {
@@ -23,6 +26,26 @@ Result<NamedTensors> LoadBaseWeights(const std::string& model_path) {
   return LoadWeights(path, at::kFloat);
 }
 
+// Each weight that gets a product becomes a copy of its own.
+Status AddProducts(const std::string& path, NamedTensors* base) {
+  constexpr std::string_view kPrefix = "base_model.model.";
+  TRIBUTARY_ASSIGN_OR_RETURN(const NamedTensors factors, LoadWeights(path, at::kFloat));
+  for (const auto& [name, a] : factors) {
+    if (!name.ends_with(kMergedSuffixA)) continue;
+    const std::string module = name.substr(0, name.size() - kMergedSuffixA.size());
+    const auto b = factors.find(module + std::string(kMergedSuffixB));
+    const auto weight =
+        base->find(module.substr(std::min(kPrefix.size(), module.size())) + ".weight");
+    if (b == factors.end() || weight == base->end() || a.dim() != 2 || b->second.dim() != 2 ||
+        weight->second.dim() != 2 || b->second.size(1) != a.size(0) ||
+        b->second.size(0) != weight->second.size(0) || a.size(1) != weight->second.size(1)) {
+      return InvalidArgumentError("the product for " + module + " fits no weight of the model");
+    }
+    weight->second = at::addmm(weight->second, b->second, a);
+  }
+  return OkStatus();
+}
+
 }  // namespace
 
 Result<std::unique_ptr<LanguageModel>> CreateModel(const ModelConfig& config,
@@ -31,7 +54,8 @@ Result<std::unique_ptr<LanguageModel>> CreateModel(const ModelConfig& config,
 }
 
 Result<AdaptedModel> LoadAdaptedModel(const std::string& model_path,
-                                      const std::string& adapter_directory) {
+                                      const std::string& adapter_directory,
+                                      const std::vector<std::string>& merged) {
   AdaptedModel loaded;
   TRIBUTARY_ASSIGN_OR_RETURN(const std::string config_text,
                              ReadFile(JoinPath(model_path, kConfigFile)));
@@ -48,7 +72,10 @@ Result<AdaptedModel> LoadAdaptedModel(const std::string& model_path,
     TRIBUTARY_ASSIGN_OR_RETURN(loaded.model, CreateModel(loaded.config, loaded.adapter.tensors));
     return loaded;
   }
-  TRIBUTARY_ASSIGN_OR_RETURN(const NamedTensors base, LoadBaseWeights(model_path));
+  TRIBUTARY_ASSIGN_OR_RETURN(NamedTensors base, LoadBaseWeights(model_path));
+  for (const std::string& path : merged) {
+    TRIBUTARY_RETURN_IF_ERROR(AddProducts(path, &base).Annotate(path));
+  }
   TRIBUTARY_ASSIGN_OR_RETURN(loaded.model, CreateModel(loaded.config, base).Annotate(model_path));
   AttachLora(loaded.adapter, loaded.model.get());
   return loaded;

@@ -3,6 +3,7 @@
 
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "core/status.h"
 #include "trainer/adapter.h"
@@ -27,8 +28,11 @@ struct AdaptedModel {
 
 // Loads `model_path` and the adapter in `adapter_directory`. Base weights need no gradients and are
 // mapped, not copied, when stored as F32; with an adapter of kind full they are not read at all.
+// `merged`: files of products "<module>.merged_B.weight" [out, q] times "<module>.merged_A.weight"
+// [q, in], added to the base weights in that order.
 Result<AdaptedModel> LoadAdaptedModel(const std::string& model_path,
-                                      const std::string& adapter_directory);
+                                      const std::string& adapter_directory,
+                                      const std::vector<std::string>& merged = {});
 
 // An error when there is something at `path`.
 Status CheckOutputPath(const std::string& path);

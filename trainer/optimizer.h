@@ -1,9 +1,10 @@
-// AdamW with decoupled weight decay, learning-rate schedules, clipping.
+// Optimizers, learning-rate schedules, clipping.
 #pragma once
 
 #include <cstdint>
-#include <vector>
+#include <memory>
 
+#include "core/status.h"
 #include "core/task_contract.h"
 #include "trainer/weights.h"
 
@@ -18,25 +19,23 @@ double LearningRate(const TrainingSettings& settings, std::int64_t step);
 // leaves them) and returns the norm before. Summed in double, in name order.
 double ClipGradients(const NamedTensors& parameters, double max_norm);
 
-// AdamW (arXiv 1711.05101): decay acts on the weight directly, and only on matrices, never on norm
-// weights. Not thread-safe.
-class AdamW {
+// Not thread-safe.
+class Optimizer {
  public:
-  // Parameters require gradients and are updated in place.
-  AdamW(const NamedTensors& parameters, const TrainingSettings& settings);
-
+  virtual ~Optimizer() = default;
   // Applies the gradients and clears them. A parameter without gradient is left alone.
-  void Step(double learning_rate);
-
- private:
-  struct Slot {
-    at::Tensor parameter;
-    at::Tensor mean;
-    at::Tensor variance;
-  };
-  std::vector<Slot> slots_;
-  TrainingSettings settings_;
-  std::int64_t steps_ = 0;
+  virtual void Step(double learning_rate) = 0;
+  // All that lasts from step to step, as float tensors; and takes it over from an optimizer of the
+  // same kind and parameters. Invalid argument when it does not fit.
+  virtual NamedTensors State() const = 0;
+  virtual Status Restore(const NamedTensors& state) = 0;
 };
+
+// As settings.optimizer says. `parameters` require gradients and are updated in place.
+//   adamw  arXiv 1711.05101: decay acts on the weight directly, and only on matrices, never on norm
+//          weights
+//   sgd    b = momentum b + g, y -= rate (b + weight_decay y); decay likewise only on matrices
+std::unique_ptr<Optimizer> MakeOptimizer(const NamedTensors& parameters,
+                                         const TrainingSettings& settings);
 
 }  // namespace tributary::trainer

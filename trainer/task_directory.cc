@@ -38,7 +38,14 @@ Result<TaskFile> ReadTask(const std::string& directory) {
   return TaskFile::FromJson(text).Annotate(directory);
 }
 
-Status WriteUpdate(const std::string& directory, const TaskResult& result, const Adapter* adapter) {
+std::vector<std::string> MergedPaths(const std::string& directory, const TaskFile& task) {
+  std::vector<std::string> paths;
+  for (const std::string& path : task.merged) paths.push_back(JoinPath(directory, path));
+  return paths;
+}
+
+Status WriteUpdate(const std::string& directory, const TaskResult& result, const Adapter* adapter,
+                   const NamedTensors& optimizer) {
   TRIBUTARY_RETURN_IF_ERROR(RemoveLeftovers(directory));
   TRIBUTARY_ASSIGN_OR_RETURN(const std::string temporary, MakeTemporary(directory));
   if (adapter != nullptr) {
@@ -46,6 +53,9 @@ Status WriteUpdate(const std::string& directory, const TaskResult& result, const
         SaveWeights(JoinPath(temporary, kAdapterWeightsFile), adapter->tensors));
     TRIBUTARY_RETURN_IF_ERROR(
         WriteFileAtomic(JoinPath(temporary, kAdapterConfigFile), adapter->config_text));
+  }
+  if (!optimizer.empty()) {
+    TRIBUTARY_RETURN_IF_ERROR(SaveWeights(JoinPath(temporary, kOptimizerFile), optimizer));
   }
   TRIBUTARY_RETURN_IF_ERROR(WriteFileAtomic(JoinPath(temporary, kResultFile), result.ToJson()));
   return RenameDurably(temporary, JoinPath(directory, kUpdateDirectory));

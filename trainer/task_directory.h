@@ -2,9 +2,11 @@
 #pragma once
 
 #include <string>
+#include <vector>
 
 #include "core/status.h"
 #include "core/task_contract.h"
+#include "trainer/weights.h"
 
 namespace tributary::trainer {
 
@@ -15,8 +17,13 @@ bool HasUpdate(const std::string& directory);
 
 Result<TaskFile> ReadTask(const std::string& directory);
 
+// The files of task.merged.
+std::vector<std::string> MergedPaths(const std::string& directory, const TaskFile& task);
+
 // Writes update/ whole, by way of update.tmp-XXXXXX, with result.json and, if `adapter` is not
-// null, its trained weights and configuration. Leftovers of killed trainers are removed.
-Status WriteUpdate(const std::string& directory, const TaskResult& result, const Adapter* adapter);
+// null, its trained weights and configuration; with the optimizer's state if there is one.
+// Leftovers of killed trainers are removed.
+Status WriteUpdate(const std::string& directory, const TaskResult& result, const Adapter* adapter,
+                   const NamedTensors& optimizer = {});
 
 }  // namespace tributary::trainer

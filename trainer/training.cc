@@ -1,8 +1,14 @@
 #include "trainer/training.h"
 
+#include <ATen/ATen.h>
+
+#include <memory>
+
 #include "core/files.h"
 #include "trainer/dataset.h"
+#include "trainer/local_objective.h"
 #include "trainer/model_directory.h"
+#include "trainer/optimizer.h"
 #include "trainer/progress.h"
 #include "trainer/task_directory.h"
 #include "trainer/training_loop.h"
@@ -15,6 +21,7 @@ TaskResult ToResult(const TrainingOutcome& outcome, std::int64_t planned, std::i
   result.samples = outcome.samples;
   result.tokens = outcome.tokens;
   result.steps = outcome.steps;
+  result.learning_rate_sum = outcome.learning_rate_sum;
   result.loss_first = outcome.loss_first;
   result.loss_last = outcome.loss_last;
   result.train_seconds = outcome.seconds;
@@ -27,6 +34,18 @@ TaskResult ToResult(const TrainingOutcome& outcome, std::int64_t planned, std::i
   return result;
 }
 
+// With the state that the last task of this site left, where the strategy keeps it. What does not
+// fit (other ranks are trained) begins anew.
+Result<std::unique_ptr<Optimizer>> OpenOptimizer(const std::string& directory, const TaskFile& task,
+                                                 const NamedTensors& trained) {
+  auto optimizer = MakeOptimizer(trained, task.training);
+  const std::string path = JoinPath(JoinPath(directory, kStateDirectory), kOptimizerFile);
+  if (!task.keep_optimizer || !PathExists(path)) return optimizer;
+  TRIBUTARY_ASSIGN_OR_RETURN(const NamedTensors state, LoadWeights(path, at::kFloat));
+  if (!optimizer->Restore(state).ok()) return MakeOptimizer(trained, task.training);
+  return optimizer;
+}
+
 }  // namespace
 
 Result<TaskResult> RunTrainTask(const std::string& directory, const TaskFile& task,
@@ -34,17 +53,22 @@ Result<TaskResult> RunTrainTask(const std::string& directory, const TaskFile& ta
   TRIBUTARY_ASSIGN_OR_RETURN(ProgressWriter progress, ProgressWriter::Open(directory));
   TRIBUTARY_ASSIGN_OR_RETURN(
       AdaptedModel loaded,
-      LoadAdaptedModel(JoinPath(directory, task.model_path), JoinPath(directory, "global")));
-  RequireGradients(&loaded.adapter.tensors);
+      LoadAdaptedModel(JoinPath(directory, task.model_path), JoinPath(directory, "global"),
+                       MergedPaths(directory, task)));
+  const NamedTensors trained = RequireGradients(&loaded.adapter.tensors, task.frozen);
   TRIBUTARY_ASSIGN_OR_RETURN(const Dataset dataset,
                              LoadDataset(task.data, directory, loaded.config,
                                          task.training.sequence_length, loaded.tokenizer.get()));
+  TRIBUTARY_ASSIGN_OR_RETURN(const LocalObjective objective,
+                             LocalObjective::Make(task, directory, trained));
+  TRIBUTARY_ASSIGN_OR_RETURN(const auto optimizer, OpenOptimizer(directory, task, trained));
   TRIBUTARY_ASSIGN_OR_RETURN(const TrainingOutcome outcome,
-                             RunTraining(*loaded.model, loaded.adapter.tensors, dataset,
-                                         task.training, task.seed, &progress, stop));
+                             RunTraining(*loaded.model, trained, dataset, task.training, task.seed,
+                                         objective, optimizer.get(), &progress, stop));
   if (outcome.steps == 0) return CancelledError("stopped by a signal before the first step");
   const TaskResult result = ToResult(outcome, task.training.steps, dataset.cut_off);
-  TRIBUTARY_RETURN_IF_ERROR(WriteUpdate(directory, result, &loaded.adapter));
+  TRIBUTARY_RETURN_IF_ERROR(WriteUpdate(directory, result, &loaded.adapter,
+                                        task.keep_optimizer ? optimizer->State() : NamedTensors()));
   return result;
 }
 

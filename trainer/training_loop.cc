@@ -7,8 +7,6 @@
 #include <numeric>
 #include <string>
 
-#include "trainer/optimizer.h"
-
 namespace tributary::trainer {
 namespace {
 
@@ -55,11 +53,11 @@ void Summarise(const std::vector<double>& losses, TrainingOutcome* outcome) {
 
 Result<TrainingOutcome> RunTraining(const LanguageModel& model, const NamedTensors& parameters,
                                     const Dataset& dataset, const TrainingSettings& settings,
-                                    std::uint64_t seed, ProgressWriter* progress,
+                                    std::uint64_t seed, const LocalObjective& objective,
+                                    Optimizer* optimizer, ProgressWriter* progress,
                                     const std::function<bool()>& stop) {
   ShuffledIndices indices(dataset.examples.size(), DeriveSeed(seed, kOrderPurpose));
   SplitMix64 dropout_seeds(DeriveSeed(seed, kDropoutPurpose));
-  AdamW optimizer(parameters, settings);
   std::vector<double> losses;
   TrainingOutcome outcome;
   const double start = progress->Seconds();
@@ -75,13 +73,17 @@ Result<TrainingOutcome> RunTraining(const LanguageModel& model, const NamedTenso
       outcome.samples += batch.examples;
     }
     const double loss = ForwardBackward(model, batches, loss_tokens, dropout_seeds.Next());
+    objective.AddToGradients(parameters);
     const double norm = ClipGradients(parameters, settings.max_grad_norm);
     if (!std::isfinite(loss) || !std::isfinite(norm)) {
       return InvalidArgumentError("the loss or its gradient is not finite at step " +
                                   std::to_string(outcome.steps + 1) +
                                   "; lower learning_rate or check the data");
     }
-    optimizer.Step(LearningRate(settings, outcome.steps));
+    const double rate = LearningRate(settings, outcome.steps);
+    optimizer->Step(rate);
+    objective.AfterStep(parameters, rate);
+    outcome.learning_rate_sum += rate;
     ++outcome.steps;
     outcome.tokens += loss_tokens;
     losses.push_back(loss);

@@ -8,6 +8,8 @@
 #include "core/task_contract.h"
 #include "trainer/dataset.h"
 #include "trainer/language_model.h"
+#include "trainer/local_objective.h"
+#include "trainer/optimizer.h"
 #include "trainer/progress.h"
 #include "trainer/weights.h"
 
@@ -17,18 +19,21 @@ struct TrainingOutcome {
   std::int64_t steps = 0;
   std::int64_t samples = 0;
   std::int64_t tokens = 0;               // that carried loss
+  double learning_rate_sum = 0;          // over the steps
   double loss_first = 0, loss_last = 0;  // mean of the first and the last tenth of the steps
   double seconds = 0;
   bool stopped = false;  // before settings.steps, because `stop` said so
 };
 
-// Trains `parameters`, which require gradients and are part of `model`. The loss of a step is the
+// Trains `parameters`, which require gradients and are part of `model`, with an optimizer of them
+// and what the strategy adds to their loss. The loss of a step is the
 // mean over all loss tokens of its accumulated batches, so that accumulation does not change what
 // is optimised. `stop` is asked before each step. Equal arguments and thread counts give equal
 // bits. Fails when the loss is not finite.
 Result<TrainingOutcome> RunTraining(const LanguageModel& model, const NamedTensors& parameters,
                                     const Dataset& dataset, const TrainingSettings& settings,
-                                    std::uint64_t seed, ProgressWriter* progress,
+                                    std::uint64_t seed, const LocalObjective& objective,
+                                    Optimizer* optimizer, ProgressWriter* progress,
                                     const std::function<bool()>& stop);
 
 }  // namespace tributary::trainer

@@ -29,10 +29,11 @@ Status WriteTrained(const TaskFile& task, const std::string& directory, const st
       SafetensorsWriter writer,
       SafetensorsWriter::Create(JoinPath(update, kAdapterWeightsFile), global.ToManifest(), {},
                                 /*durable=*/false));
-  const float constant = ConstantFor(task);
+  const float change = ConstantFor(task);
   std::vector<float> block(kBlock);
   for (const SafetensorsEntry& entry : global.header().tensors) {
     const std::span<const float> values = global.Floats(entry);
+    const float constant = Freezes(task.frozen, entry.spec.name) ? 0 : change;
     for (std::size_t at = 0; at < values.size(); at += kBlock) {
       const std::size_t count = std::min(kBlock, values.size() - at);
       for (std::size_t i = 0; i < count; ++i) block[i] = values[at + i] + constant;
@@ -54,6 +55,7 @@ Status TrainConstant(const std::string& directory) {
   if (task.kind == TaskKind::kTrain) {
     TRIBUTARY_RETURN_IF_ERROR(WriteTrained(task, directory, partial));
     result.samples = result.tokens = result.steps = task.training.steps;
+    result.learning_rate_sum = task.training.learning_rate * static_cast<double>(result.steps);
     result.loss_first = result.loss_last = 1;
   } else {
     for (const DataSource& data : task.data) result.metrics["loss/" + data.name] = 1;

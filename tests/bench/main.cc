@@ -5,7 +5,9 @@
 #include "cli/child_process.h"
 #include "core/log.h"
 #include "security/grpc_credentials.h"
+#include "tests/bench/aggregate_benchmark.h"
 #include "tests/bench/listing_benchmark.h"
+#include "tests/bench/low_rank_benchmark.h"
 #include "tests/bench/pilot_benchmark.h"
 #include "tests/bench/round_benchmark.h"
 
@@ -32,6 +34,15 @@ int main(int argc, char** argv) {
   list->add_option("--jobs", listing.jobs)
       ->check(CLI::Range(10, 10'000'000))
       ->capture_default_str();
+  tributary::bench::AggregateOptions aggregate;
+  CLI::App* fold =
+      app.add_subcommand("aggregate", "what it costs to fold a round of large updates");
+  fold->add_option("--sites", aggregate.sites)->check(CLI::Range(7, 4096))->capture_default_str();
+  fold->add_option("--parameters", aggregate.parameters)
+      ->check(CLI::PositiveNumber)
+      ->capture_default_str();
+  fold->add_option("--directory", aggregate.directory, "for the files")
+      ->check(CLI::ExistingDirectory);
   tributary::bench::PilotBenchOptions pilot;
   pilot.client_program = tributary::cli::ProgramDirectory() + "/tributary-client";
   CLI::App* pilots = app.add_subcommand(
@@ -44,8 +55,24 @@ int main(int argc, char** argv) {
     pilots->add_option(name, *value)->check(CLI::Range(0, 3600))->capture_default_str();
   }
   pilots->add_option("--client", pilot.client_program, "path of tributary-client");
+  tributary::bench::LowRankOptions low_rank;
+  bool low_rank_wanted = false;
+  fold->add_flag("--low-rank", low_rank_wanted,
+                 "instead: LoRA factors of a 7B model, of mixed ranks");
+  fold->add_option("--strategy", low_rank.strategy, "with --low-rank")->capture_default_str();
+  fold->add_option("--ranks", low_rank.ranks, "with --low-rank: one for each site")
+      ->capture_default_str();
+  for (const auto& [name, value] :
+       {std::pair("--layers", &low_rank.layers), {"--size", &low_rank.size},
+        {"--low-rank-threads", &low_rank.threads}, {"--dense-size", &low_rank.dense_size}}) {
+    fold->add_option(name, *value, "with --low-rank")
+        ->check(CLI::PositiveNumber)
+        ->capture_default_str();
+  }
   CLI11_PARSE(app, argc, argv);
   const auto result = list->parsed()     ? tributary::bench::RunListingBenchmark(listing)
+                      : low_rank_wanted  ? tributary::bench::RunLowRankBenchmark(low_rank)
+                      : fold->parsed()   ? tributary::bench::RunAggregateBenchmark(aggregate)
                       : pilots->parsed() ? tributary::bench::RunPilotBenchmark(pilot)
                                          : tributary::bench::RunRoundBenchmark(round);
   if (!result.ok()) {

@@ -21,8 +21,11 @@ class EgressGuardTest : public testing::Test {
   Result<SafetensorsWriter::Written> Write(const std::vector<NamedFloats>& trained,
                                            std::uint64_t limit = 1 << 20) {
     WriteFloats(directory_ / "trained", trained);
-    return WriteDelta(directory_ / "trained", directory_ / "global", manifest_, ByteSize{limit},
-                      directory_ / "delta");
+    return Guard(manifest_, limit);
+  }
+  Result<SafetensorsWriter::Written> Guard(const Manifest& manifest,
+                                           std::uint64_t limit = 1 << 20) const {
+    return WriteUpdateFile(files_, {manifest, {}, 0, ByteSize{limit}});
   }
   void ExpectRefusal(const Status& status, const std::string& message) {
     EXPECT_THAT(status.message(), HasSubstr(message));
@@ -30,6 +33,8 @@ class EgressGuardTest : public testing::Test {
   }
 
   const TestDirectory directory_;
+  const UpdateFiles files_ = {directory_ / "trained", directory_ / "global", directory_ / "control",
+                              directory_ / "delta"};
   const Manifest manifest_ = {{"a", DType::kF32, {2}}, {"b", DType::kF32, {1}}};
 };
 
@@ -45,9 +50,7 @@ TEST_F(EgressGuardTest, NothingButTensorsLeaves) {
   ASSERT_TRUE(WriteSafetensors(directory_ / "trained", ToHostTensors({{"a", {1, 2}}, {"b", {3}}}),
                                {{"comment", "patient 4711"}})
                   .ok());
-  ASSERT_TRUE(WriteDelta(directory_ / "trained", directory_ / "global", manifest_,
-                         ByteSize{1 << 20}, directory_ / "delta")
-                  .ok());
+  ASSERT_TRUE(Guard(manifest_).ok());
   EXPECT_TRUE(SafetensorsFile::Open(directory_ / "delta")->header().metadata.empty());
 }
 
@@ -63,9 +66,7 @@ TEST_F(EgressGuardTest, LargeTensorsAreExactToTheLastElement) {
   WriteFloats(directory_ / "global", {{"w", global}});
   WriteFloats(directory_ / "trained", {{"w", trained}});
   const Manifest manifest = {{"w", DType::kF32, {static_cast<std::int64_t>(size)}}};
-  ASSERT_TRUE(WriteDelta(directory_ / "trained", directory_ / "global", manifest, ByteSize{1 << 30},
-                         directory_ / "delta")
-                  .ok());
+  ASSERT_TRUE(Guard(manifest, 1 << 30).ok());
   EXPECT_EQ(ReadFloats(directory_ / "delta", "w"), delta);
 }
 
@@ -82,14 +83,10 @@ TEST_F(EgressGuardTest, RefusesOtherTypes) {
   std::vector<HostTensor> tensors = ToHostTensors({{"a", {1, 2}}});
   tensors.push_back(half);
   ASSERT_TRUE(WriteSafetensors(directory_ / "trained", tensors).ok());
-  ExpectRefusal(WriteDelta(directory_ / "trained", directory_ / "global", manifest_,
-                           ByteSize{1 << 20}, directory_ / "delta")
-                    .status(),
-                "tensor b has dtype BF16; must be F32");
-  ExpectRefusal(WriteDelta(directory_ / "trained", directory_ / "global",
-                           {{"a", DType::kBf16, {2}}}, ByteSize{1 << 20}, directory_ / "delta")
-                    .status(),
-                "tensor a of the campaign's adapter has dtype BF16");
+  ExpectRefusal(Guard(manifest_).status(), "tensor b has dtype BF16; must be F32");
+  WriteFloats(directory_ / "trained", {{"a", {1, 2}}, {"b", {3}}});
+  ExpectRefusal(Guard({{"a", DType::kBf16, {2}}, {"b", DType::kF32, {1}}}).status(),
+                "tensor a has dtype F32; must be BF16");
 }
 
 TEST_F(EgressGuardTest, RefusesWhatIsNotFinite) {
@@ -105,8 +102,7 @@ TEST_F(EgressGuardTest, RefusesWhatIsNotFinite) {
 }
 
 TEST_F(EgressGuardTest, RefusesAnUpdateOverTheLimit) {
-  const std::uint64_t size = Write({{"a", {1, 2}}, {"b", {3}}})->bytes;
-  ASSERT_TRUE(RemoveFile(directory_ / "delta").ok());
+  const std::uint64_t size = 3 * sizeof(float);
   const Status status = Write({{"a", {1, 2}}, {"b", {3}}}, size - 1).status();
   EXPECT_EQ(status.code(), StatusCode::kPermissionDenied);
   ExpectRefusal(status, "is over policy.max_update of " + std::to_string(size - 1) + "B");
@@ -120,15 +116,43 @@ TEST_F(EgressGuardTest, RefusesAGlobalAdapterThatWasTamperedWith) {
 
 TEST_F(EgressGuardTest, RefusesAMissingOrDamagedFile) {
   ASSERT_TRUE(WriteFileAtomic(directory_ / "trained", "{}").ok());
-  ExpectRefusal(WriteDelta(directory_ / "trained", directory_ / "global", manifest_,
-                           ByteSize{1 << 20}, directory_ / "delta")
-                    .status(),
-                "malformed safetensors");
-  EXPECT_EQ(WriteDelta(directory_ / "absent", directory_ / "global", manifest_, ByteSize{1},
-                       directory_ / "delta")
-                .status()
-                .code(),
-            StatusCode::kNotFound);
+  ExpectRefusal(Guard(manifest_).status(), "malformed safetensors");
+  ASSERT_TRUE(RemoveFile(directory_ / "trained").ok());
+  EXPECT_EQ(Guard(manifest_).status().code(), StatusCode::kNotFound);
+}
+
+TEST_F(EgressGuardTest, FrozenAndLocalFactorsStay) {
+  const std::vector<NamedFloats> start = {{"m.lora_A.weight", {1, 2}, {1, 2}},
+                                          {"m.lora_B.weight", {0}, {1, 1}}};
+  const std::vector<NamedFloats> trained = {{"m.lora_A.weight", {2, 2}, {1, 2}},
+                                            {"m.lora_B.weight", {7}, {1, 1}}};
+  WriteFloats(directory_ / "global", start);
+  WriteFloats(directory_ / "trained", trained);
+  UpdateRules rules{
+      SafetensorsFile::Open(directory_ / "global")->ToManifest(), {}, 0, ByteSize{1000}};
+  rules.directive.frozen = FrozenFactor::kA;
+  ASSERT_TRUE(WriteUpdateFile(files_, rules).ok());
+  EXPECT_EQ(SafetensorsFile::Open(directory_ / "delta")->ToManifest().size(), 1u);
+  EXPECT_THAT(ReadFloats(directory_ / "delta", "m.lora_B.weight"), ElementsAre(7));
+  rules.directive = {};
+  rules.directive.keep_b_local = true;
+  ASSERT_TRUE(WriteUpdateFile(files_, rules).ok());
+  EXPECT_EQ(SafetensorsFile::Open(directory_ / "delta")->ToManifest().size(), 1u);
+  EXPECT_THAT(ReadFloats(directory_ / "delta", "m.lora_A.weight"), ElementsAre(1, 0));
+}
+
+TEST_F(EgressGuardTest, ControlVariateChangesTravelBesideTheUpdate) {
+  WriteFloats(directory_ / "trained", {{"a", {1.5F, -2}}, {"b", {3}}});
+  WriteFloats(directory_ / "control", {{"a", {0.25F, 0}}, {"b", {1}}});
+  UpdateRules rules{manifest_, {}, 0, ByteSize{1000}};
+  rules.directive.offset = GradientOffset::kControlVariate;
+  EXPECT_EQ(WriteUpdateFile(files_, rules).status().code(), StatusCode::kInvalidArgument);
+  rules.learning_rate_sum = 0.5;
+  ASSERT_TRUE(WriteUpdateFile(files_, rules).ok());
+  EXPECT_THAT(ReadFloats(directory_ / "delta", "a"), ElementsAre(0.5F, -4));
+  EXPECT_THAT(ReadFloats(directory_ / "delta", "second.a"),
+              ElementsAre(-1.25F, 8));  // -c - D / 0.5
+  EXPECT_THAT(ReadFloats(directory_ / "delta", "second.b"), ElementsAre(-1));
 }
 
 TEST(FilterMetricsTest, OnlyFiniteListedMetricsLeave) {

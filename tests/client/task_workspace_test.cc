@@ -7,6 +7,7 @@
 #include <fstream>
 #include <set>
 
+#include "core/peft_adapter.h"
 #include "tests/core/test_files.h"
 
 namespace tributary::client {
@@ -22,7 +23,7 @@ class TaskWorkspaceTest : public testing::Test {
     offer_.set_train_data("notes");
     offer_.add_evaluation_data("heldout");
     offer_.add_evaluation_data("notes");
-    offer_.set_adapter_config_json("{\"r\": 8}");
+    offer_.set_adapter_config_json(AdapterConfig().ToPeftJson());
     policy_.models = {{"base", "/models/base"}};
     policy_.data = {{"notes", "/data/notes.jsonl"}, {"heldout", "/data/heldout.jsonl"}};
     task_.set_task("chem.r2.a.t1");
@@ -61,9 +62,12 @@ class TaskWorkspaceTest : public testing::Test {
     return workspace;
   }
   Status Download(const TaskWorkspace& workspace) const {
-    const std::string partial = workspace.VersionPath() + "-" + task_.task();
-    TRIBUTARY_RETURN_IF_ERROR(WriteFileAtomic(partial, "version"));
-    return workspace.KeepVersion(partial);
+    for (const NeededFile& file : workspace.Needs()) {
+      const std::string partial = file.shared + "-" + task_.task();
+      TRIBUTARY_RETURN_IF_ERROR(WriteFileAtomic(partial, "version"));
+      TRIBUTARY_RETURN_IF_ERROR(workspace.Keep(file, partial));
+    }
+    return OkStatus();
   }
   TaskFile ReadTaskFile() const {
     const auto text = ReadFile(directory_ / "chem/" + task_.task() + "/task.json");
@@ -82,29 +86,30 @@ class TaskWorkspaceTest : public testing::Test {
 TEST_F(TaskWorkspaceTest, VersionsAreSharedByTasksAndRemovedUnderNobody) {
   const TaskWorkspace first = Make();
   ASSERT_TRUE(first.Create().ok());
-  EXPECT_FALSE(*first.TakeVersion());
+  EXPECT_FALSE(*first.Take(first.Needs()[0]));
   ASSERT_TRUE(Download(first).ok());
   task_.set_task("chem.r1.a.e1");
   const TaskWorkspace second = Make();
   ASSERT_TRUE(second.Create().ok());
-  EXPECT_TRUE(*second.TakeVersion());
-  EXPECT_TRUE(*second.TakeVersion());  // after a restart
-  ASSERT_TRUE(RemoveFile(first.VersionPath()).ok());
+  EXPECT_TRUE(*second.Take(second.Needs()[0]));
+  EXPECT_TRUE(*second.Take(second.Needs()[0]));  // after a restart
+  ASSERT_TRUE(RemoveFile(first.Needs()[0].shared).ok());
   ASSERT_TRUE(first.Remove().ok());
-  EXPECT_EQ(*ReadFile(second.GlobalPath()), "version");
+  EXPECT_EQ(*ReadFile(second.Start().Version()), "version");
   task_.set_task("chem.r2.a.t1");
   const TaskWorkspace third = Make();
   ASSERT_TRUE(third.Create().ok());
-  EXPECT_FALSE(*third.TakeVersion());  // downloads again
+  EXPECT_FALSE(*third.Take(third.Needs()[0]));  // downloads again
   ASSERT_TRUE(Download(third).ok());
-  EXPECT_EQ(*ReadFile(third.GlobalPath()), "version");
+  EXPECT_EQ(*ReadFile(third.Start().Version()), "version");
 }
 
 TEST_F(TaskWorkspaceTest, StagesWhatATrainerNeeds) {
   const TaskWorkspace workspace = Stage();
   EXPECT_EQ(workspace.directory(), directory_ / "chem/chem.r2.a.t1");
   EXPECT_EQ(*ReadFile(workspace.GlobalPath()), "version");
-  EXPECT_EQ(*ReadFile(workspace.directory() + "/global/adapter_config.json"), "{\"r\": 8}");
+  EXPECT_EQ(*ReadFile(workspace.directory() + "/global/adapter_config.json"),
+            AdapterConfig().ToPeftJson());
   EXPECT_TRUE(PathExists(workspace.directory() + "/state/."));
   struct stat info {};
   ASSERT_EQ(stat(workspace.directory().c_str(), &info), 0);
@@ -170,7 +175,7 @@ TEST_F(TaskWorkspaceTest, StateOutlivesATask) {
   ASSERT_TRUE(WriteFileAtomic(workspace.directory() + "/state/optimizer", "momentum").ok());
   ASSERT_TRUE(workspace.Remove().ok());
   EXPECT_FALSE(PathExists(workspace.directory()));
-  EXPECT_EQ(*ReadFile(workspace.VersionPath()), "version");
+  EXPECT_EQ(*ReadFile(workspace.Needs()[0].shared), "version");
   task_.set_task("chem.r3.a.t1");
   EXPECT_EQ(*ReadFile(Stage().directory() + "/state/optimizer"), "momentum");
 }

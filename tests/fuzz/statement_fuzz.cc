@@ -1,7 +1,6 @@
 // What a site signs: any bytes at all, by a key that the federation trusts.
 #include <cmath>
 
-#include "aggregators/blockwise.h"
 #include "security/pki.h"
 #include "security/signature.h"
 #include "server/engine.h"

@@ -46,6 +46,13 @@ const std::vector<Event>& EveryType() {
       UpdateAccepted{"c.r1.a.e1", {}},
       TaskFailed{"c.r1.a.t1", "out of memory"},
       VersionPublished{"c", 3, Sha256Of("v3"), 7},
+      VersionPublished{"c",
+                       4,
+                       Sha256Of("v4"),
+                       7,
+                       {{"last/a", {Sha256Of("s"), 9}}},
+                       {{"t", 0.1}},
+                       {Sha256Of("m"), 5}},
       AggregationFailed{"c", 3, "disk full"},
       DeadlinePassed{"c"}};
   return events;
@@ -83,6 +90,40 @@ TEST(EventCodecTest, NumbersAndTextsSurviveExactly) {
   EXPECT_EQ(read.startup_seconds, facts.startup_seconds);
   EXPECT_EQ(read.transfer_seconds, facts.transfer_seconds);
   EXPECT_EQ(read.statement_hex, facts.statement_hex);
+}
+
+TEST(EventCodecTest, TheStateOfAStrategySurvivesExactly) {
+  const VersionPublished event{"c",
+                               4,
+                               Sha256Of("v4"),
+                               7,
+                               {{"last/a", {Sha256Of("s"), 9}}, {"m", {Sha256Of("m"), 1}}},
+                               {{"moment", 1.0 / 3}, {"", -0.0}},
+                               {Sha256Of("p"), 5}};
+  const auto decoded = DecodeEvent(EncodeEvent(event));
+  ASSERT_TRUE(decoded.ok()) << decoded.status();
+  const auto& read = std::get<VersionPublished>(*decoded);
+  EXPECT_EQ(read.state, event.state);
+  EXPECT_EQ(read.numbers, event.numbers);
+  EXPECT_TRUE(std::signbit(read.numbers.at("")));
+  EXPECT_EQ(read.merged, event.merged);
+  for (
+      const std::string text :
+      {R"({"type": "version_published", "campaign": "c", "round": 1, "bytes": 1, "state": 5})",
+       R"({"type": "version_published", "campaign": "c", "round": 1, "bytes": 1, "merged": {}})"}) {
+    EXPECT_EQ(DecodeEvent(text).status().code(), StatusCode::kDataLoss) << text;
+  }
+}
+
+TEST(EventCodecTest, JournalsFromBeforeStrategiesHadStateAreRead) {
+  std::string text = EncodeEvent(FullUpdate());
+  const std::string later = "\"learning_rate_sum\":0.0,";
+  ASSERT_NE(text.find(later), std::string::npos) << text;
+  text.erase(text.find(later), later.size());
+  EXPECT_TRUE(DecodeEvent(text).ok()) << DecodeEvent(text).status();
+  const std::string version =
+      R"({"type": "version_published", "campaign": "c", "round": 1, "bytes": 1})";
+  EXPECT_TRUE(DecodeEvent(version).ok()) << DecodeEvent(version).status();
 }
 
 TEST(EventCodecTest, IsReadableText) {

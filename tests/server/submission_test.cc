@@ -11,6 +11,7 @@
 namespace tributary::server {
 namespace {
 
+using testing::AllOf;
 using testing::HasSubstr;
 
 TEST(CheckCampaignTextTest, AcceptsAGoodFile) {
@@ -33,12 +34,31 @@ TEST(CheckCampaignTextTest, RefusesStrategiesThatDoNotExist) {
   const auto check = [](const std::string& more) {
     return CheckCampaignText(CampaignYaml({"a"}, more), "c.yaml").status();
   };
-  EXPECT_EQ(check("aggregator: {kind: fedvag}\n"),
-            InvalidArgumentError("c.yaml: aggregator.kind: \"fedvag\" is not known; did you mean "
-                                 "fedavg?; known: fedavg"));
+  EXPECT_THAT(check("aggregator: {kind: fedvag}\n").message(),
+              HasSubstr("c.yaml: aggregator.kind: \"fedvag\" is not known; did you mean fedavg?"));
   EXPECT_EQ(
       check("pacing: {kind: sometimes}\n"),
       InvalidArgumentError("c.yaml: pacing.kind: \"sometimes\" is not known; known: synchronous"));
+}
+
+TEST(CheckCampaignTextTest, RefusesWhatAStrategyCannotDoAndSaysWhatCan) {
+  const auto check = [](const std::string& more) {
+    return CheckCampaignText(CampaignYaml({"a", "b", "c"}, more), "c.yaml").status();
+  };
+  const std::string mixed = "adapter: {rank: 8, site_ranks: {a: 4}}\n";
+  EXPECT_TRUE(check(mixed + "aggregator: {kind: flexlora}\n").ok());
+  EXPECT_THAT(check(mixed + "aggregator: {kind: fedavg}\n").message(),
+              AllOf(HasSubstr("adapter.site_ranks: fedavg needs the same rank at every site"),
+                    HasSubstr("flexlora")));
+  EXPECT_TRUE(check("adapter: {rank: 8, site_ranks: {a: 8}}\n").ok());  // no mix
+  EXPECT_THAT(check("adapter: {kind: full}\naggregator: {kind: flora}\n").message(),
+              AllOf(HasSubstr("combines LoRA factors"), HasSubstr("fedavg")));
+  EXPECT_THAT(check("aggregator: {kind: krum}\n").message(),
+              HasSubstr("a round may close with 3 updates but aggregator krum needs 5"));
+  EXPECT_THAT(check("aggregator: {kind: fedadam, options: {beta_1: 0.5}}\n").message(),
+              AllOf(HasSubstr("beta_1"), HasSubstr("beta1")));
+  EXPECT_THAT(check("aggregator: {kind: fedadam, options: {beta1: 1.5}}\n").message(),
+              HasSubstr("1.5"));
 }
 
 class CheckInitialAdapterTest : public testing::Test {
@@ -47,10 +67,11 @@ class CheckInitialAdapterTest : public testing::Test {
   Status Check(const std::vector<HostTensor>& tensors) {
     const auto written = WriteSafetensors(directory_ / "file", tensors);
     EXPECT_TRUE(blobs_.Adopt(directory_ / "file", written->digest).ok());
-    return CheckInitialAdapter(blobs_, written->digest);
+    return CheckInitialAdapter(blobs_, written->digest, file_);
   }
 
   const TestDirectory directory_;
+  CampaignFile file_;
   BlobStore blobs_ = std::move(BlobStore::Open(directory_.path())).value();
 };
 
@@ -59,7 +80,7 @@ TEST_F(CheckInitialAdapterTest, AcceptsFiniteFloats) {
 }
 
 TEST_F(CheckInitialAdapterTest, RefusesWhatCannotBeTrained) {
-  EXPECT_EQ(CheckInitialAdapter(blobs_, DigestOf("absent")).code(),
+  EXPECT_EQ(CheckInitialAdapter(blobs_, DigestOf("absent"), file_).code(),
             StatusCode::kFailedPrecondition);
   EXPECT_THAT(Check(std::vector<NamedFloats>()).message(), HasSubstr("no tensors"));
   EXPECT_THAT(Check({NamedFloats{"a", {1, std::nanf("")}}}).message(),
@@ -68,10 +89,22 @@ TEST_F(CheckInitialAdapterTest, RefusesWhatCannotBeTrained) {
               HasSubstr("BF16; must be F32"));
 }
 
+TEST_F(CheckInitialAdapterTest, RefusesAnAdapterOfWhichTheStrategyTrainsNothing) {
+  const std::vector<NamedFloats> pair = {{"m.lora_A.weight", {1, 2}, {1, 2}},
+                                         {"m.lora_B.weight", {0, 0}, {2, 1}}};
+  EXPECT_TRUE(Check(pair).ok());
+  file_.aggregator.kind = "fed-sb";
+  EXPECT_THAT(Check(pair).message(), HasSubstr("lora_C"));
+  std::vector<NamedFloats> middle = pair;
+  middle.push_back({"m.lora_C.weight", {0}, {1, 1}});
+  EXPECT_TRUE(Check(middle).ok());
+}
+
 TEST_F(CheckInitialAdapterTest, RefusesAFileThatIsNoSafetensors) {
   ASSERT_TRUE(WriteFileAtomic(directory_ / "file", "hello").ok());
   ASSERT_TRUE(blobs_.Adopt(directory_ / "file", Sha256Of("hello")).ok());
-  EXPECT_THAT(CheckInitialAdapter(blobs_, Sha256Of("hello")).message(), HasSubstr("malformed"));
+  EXPECT_THAT(CheckInitialAdapter(blobs_, Sha256Of("hello"), file_).message(),
+              HasSubstr("malformed"));
 }
 
 }  // namespace

@@ -23,17 +23,17 @@ TEST(AdamWTest, FirstTwoStepsEqualTheHandComputedValues) {
   settings.epsilon = 1e-8;
   settings.weight_decay = 0.1;
   NamedTensors tensors = OneMatrix(1.0);
-  AdamW optimizer(tensors, settings);
+  const auto optimizer = MakeOptimizer(tensors, settings);
 
   SetGradient(tensors, at::full({1, 1}, 0.5, at::kDouble));
-  optimizer.Step(0.01);
+  optimizer->Step(0.01);
   // m = 0.05, m^ = 0.5; v = 0.0025, v^ = 0.25: 1 * (1 - 0.001) - 0.01 * 0.5 / (0.5 + 1e-8)
   const double first = 0.999 - 0.01 * 0.5 / (0.5 + 1e-8);
   EXPECT_NEAR(tensors.at("w").item<double>(), first, 1e-15);
   EXPECT_FALSE(tensors.at("w").grad().defined());
 
   SetGradient(tensors, at::full({1, 1}, -1.0, at::kDouble));
-  optimizer.Step(0.02);
+  optimizer->Step(0.02);
   // m = 0.9 * 0.05 - 0.1 = -0.055, m^ = m / 0.19; v = 0.99 * 0.0025 + 0.01 = 0.012475, v^ = v /
   // 0.0199
   const double update = (-0.055 / 0.19) / (std::sqrt(0.012475 / 0.0199) + 1e-8);
@@ -45,9 +45,9 @@ TEST(AdamWTest, DecaysMatricesAndNotNormWeights) {
   settings.weight_decay = 0.5;
   NamedTensors tensors = {{"norm", at::ones({2}).requires_grad_(true)},
                           {"w", at::ones({2, 2}).requires_grad_(true)}};
-  AdamW optimizer(tensors, settings);
+  const auto optimizer = MakeOptimizer(tensors, settings);
   for (auto& [name, tensor] : tensors) tensor.mutable_grad() = at::zeros_like(tensor);
-  optimizer.Step(0.1);
+  optimizer->Step(0.1);
   EXPECT_TRUE(at::equal(tensors.at("norm"), at::ones({2})));
   EXPECT_TRUE(at::allclose(tensors.at("w"), at::full({2, 2}, 0.95)));
 }

@@ -1,0 +1,39 @@
+// What a train task starts from, as the campaign's strategy asks: the site's part of the global
+// adapter, the products that belong to the base weights, and what is added to the gradient.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "core/status.h"
+#include "core/task_contract.h"
+#include "core/train_directive.h"
+#include "tributary/v1/federation.pb.h"
+
+namespace tributary::client {
+
+// Files that the site keeps for a campaign from task to task, in its state/.
+inline constexpr std::string_view kControlFile = "control.safetensors";     // SCAFFOLD's c_k
+inline constexpr std::string_view kDualFile = "dual_gradient.safetensors";  // FedDyn's q_k
+inline constexpr std::string_view kLocalBFile = "local_lora_B.safetensors";
+
+// Invalid argument for a directive that this version does not know.
+Result<TrainDirective> DirectiveOf(const v1::TaskAssignment& task);
+
+// Names of files in a task's directory.
+struct StartPaths {
+  std::string directory;  // of the task
+  std::string state;      // of the campaign at this site
+  std::string Version() const { return directory + "/version.safetensors"; }
+  std::string Merged(int index) const;
+  std::string ServerState(const std::string& name) const;
+  std::string Start() const;  // global/adapter_model.safetensors
+};
+
+// Makes global/ and what else `file` is to name, from the downloaded files of StartPaths; fills the
+// strategy's part of `file`.
+Status PrepareStart(const StartPaths& paths, const v1::CampaignOffer& offer,
+                    const v1::TaskAssignment& task, TaskFile* file);
+
+}  // namespace tributary::client

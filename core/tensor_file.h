@@ -1,0 +1,41 @@
+// Writes safetensors files of F32 tensors whose values a function makes, block by block: memory
+// holds one block, whatever the size of the tensors.
+#pragma once
+
+#include <cstddef>
+#include <functional>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+
+#include "core/safetensors.h"
+#include "core/status.h"
+
+namespace tributary {
+
+// Makes the values of `tensor` from element `offset` on, as many as `out` holds.
+using TensorValues =
+    std::function<void(const TensorSpec& tensor, std::size_t offset, std::span<float> out)>;
+
+// All of `manifest` is F32. The file is durable when this returns.
+Result<SafetensorsWriter::Written> WriteTensorFile(const std::string& path, Manifest manifest,
+                                                   const TensorValues& values);
+
+// Files of F32 tensors that are read by name. An absent file or tensor reads as zeros.
+class TensorReader {
+ public:
+  // An empty path, or one where there is no file: absent. Invalid argument for other dtypes.
+  static Result<TensorReader> Open(const std::string& path);
+
+  // Null data when absent; else all elements of the tensor.
+  std::span<const float> Find(std::string_view tensor) const;
+  // Lets pages of a part that was read leave this process's memory.
+  void Release(std::span<const float> part) const;
+  Manifest ToManifest() const { return file_ ? file_->ToManifest() : Manifest(); }
+
+ private:
+  std::optional<SafetensorsFile> file_;
+};
+
+}  // namespace tributary

@@ -1,0 +1,114 @@
+#include "server/strategy.h"
+
+#include <algorithm>
+
+#include "aggregators/aggregator.h"
+#include "server/pacing.h"
+
+namespace tributary::server {
+namespace {
+
+using aggregators::Capabilities;
+using aggregators::Strategy;
+
+// Kinds that can do what `works` asks for, for an error's advice.
+template <typename Predicate>
+std::string KindsThat(Predicate works) {
+  std::string kinds;
+  for (const Strategy* strategy : aggregators::Strategies()) {
+    if (works(strategy->capabilities) && !strategy->experimental) {
+      kinds += (kinds.empty() ? "" : ", ") + std::string(strategy->kind);
+    }
+  }
+  return kinds;
+}
+
+bool HasMixedRanks(const CampaignFile& file) {
+  return std::any_of(file.sites.begin(), file.sites.end(), [&](const std::string& site) {
+    const std::int64_t rank = SiteRank(file, site);
+    return rank != 0 && rank != file.adapter.rank;
+  });
+}
+
+TrainDirective DirectiveOf(const CampaignFile& file, std::int64_t round) {
+  const auto aggregator = aggregators::MakeAggregator(file.aggregator);
+  return aggregator.ok() ? (*aggregator)->Directive(round) : TrainDirective();
+}
+
+Status CheckCombination(const CampaignFile& file, const Strategy& strategy) {
+  const Capabilities& can = strategy.capabilities;
+  const std::string kind(strategy.kind);
+  if (can.lora_only && file.adapter.kind != "lora") {
+    return InvalidArgumentError("aggregator.kind: " + kind +
+                                " combines LoRA factors, but adapter.kind is " + file.adapter.kind +
+                                "; use adapter.kind: lora, or one of " +
+                                KindsThat([](const Capabilities& c) { return !c.lora_only; }));
+  }
+  if (HasMixedRanks(file) && !can.mixed_ranks) {
+    return InvalidArgumentError("adapter.site_ranks: " + kind +
+                                " needs the same rank at every site; leave site_ranks out, or use "
+                                "one of " +
+                                KindsThat([](const Capabilities& c) { return c.mixed_ranks; }));
+  }
+  if (!can.uses_weights && file.aggregator.weights == "custom") {
+    return InvalidArgumentError("aggregator.weights: " + kind +
+                                " counts every site alike, whatever its weight; leave weights out");
+  }
+  return OkStatus();
+}
+
+}  // namespace
+
+Status CheckStrategy(const CampaignFile& file) {
+  TRIBUTARY_ASSIGN_OR_RETURN(const Strategy* strategy,
+                             aggregators::FindStrategy(file.aggregator.kind));
+  TRIBUTARY_ASSIGN_OR_RETURN(const auto aggregator, aggregators::MakeAggregator(file.aggregator));
+  TRIBUTARY_RETURN_IF_ERROR(CheckCombination(file, *strategy));
+  TRIBUTARY_ASSIGN_OR_RETURN(const auto pacing, MakePacing(file));
+  const std::int64_t updates = pacing->SitesNeeded(static_cast<std::int64_t>(file.sites.size()));
+  if (updates >= aggregator->MinSites()) return OkStatus();
+  return InvalidArgumentError("pacing: a round may close with " + std::to_string(updates) +
+                              " updates but aggregator " + file.aggregator.kind + " needs " +
+                              std::to_string(aggregator->MinSites()) +
+                              "; raise pacing.quorum or name more sites");
+}
+
+TrainDirective FirstDirective(const CampaignFile& file) { return DirectiveOf(file, 1); }
+
+TrainDirective DirectiveFor(const Campaign& campaign, const Task& task) {
+  const TrainDirective directive = DirectiveOf(campaign.file, task.round);
+  if (task.kind == TaskKind::kTrain) return directive;
+  TrainDirective evaluation;
+  evaluation.keep_b_local = directive.keep_b_local;
+  return evaluation;
+}
+
+std::int64_t SiteRank(const CampaignFile& file, const std::string& site) {
+  const auto it = file.adapter.site_ranks.find(site);
+  return it == file.adapter.site_ranks.end() ? 0 : it->second;
+}
+
+std::vector<BlobRef> MergedProducts(const Campaign& campaign, std::int64_t version) {
+  std::vector<BlobRef> products;
+  for (const Version& v : campaign.versions) {
+    if (v.number <= version && !v.merged.digest.IsZero()) products.push_back(v.merged);
+  }
+  return products;
+}
+
+aggregators::Contribution ContributionOf(const Campaign& campaign, const Task& task) {
+  aggregators::Contribution contribution;
+  contribution.site = task.site;
+  contribution.samples = task.facts.samples;
+  contribution.tokens = task.facts.tokens;
+  contribution.steps = task.facts.steps;
+  contribution.learning_rate_sum = task.facts.learning_rate_sum;
+  const std::int64_t rank = SiteRank(campaign.file, task.site);
+  if (rank != 0) {
+    contribution.ranks = TrainedRanks(DirectiveFor(campaign, task).ranks,
+                                      campaign.file.adapter.rank, rank, task.seed);
+  }
+  return contribution;
+}
+
+}  // namespace tributary::server

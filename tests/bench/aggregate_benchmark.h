@@ -1,0 +1,23 @@
+// What it costs to fold a round, against what the machine could do.
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+#include "core/status.h"
+
+namespace tributary::bench {
+
+struct AggregateOptions {
+  int sites = 16;
+  std::int64_t parameters = std::int64_t{64} << 20;
+  std::string directory;  // for the files, about 7 bytes x parameters x sites; empty: $TMPDIR
+};
+
+// Writes updates, folds them by several strategies, and tells as JSON: seconds and the ratio to a
+// limit measured in the same run (reading the same mapped bytes with two threads; for strategies
+// that look at each coordinate or at geometry, the weighted mean), and the peak memory of folds of
+// 4, 16 and 64 sites.
+Result<std::string> RunAggregateBenchmark(const AggregateOptions& options);
+
+}  // namespace tributary::bench

@@ -1,0 +1,141 @@
+#include "client/task_start.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "client/site_state.h"
+#include "core/peft_adapter.h"
+#include "core/tensor_file.h"
+#include "tests/core/test_files.h"
+
+namespace tributary::client {
+namespace {
+
+using testing::ElementsAre;
+
+// A global adapter of rank 3 on one module of two inputs and two outputs, scale 2.
+class TaskStartTest : public testing::Test {
+ protected:
+  TaskStartTest() {
+    AdapterConfig config;
+    config.rank = 3;
+    config.alpha = 6;
+    offer_.set_adapter_config_json(config.ToPeftJson());
+    for (const char* name : {"/global", "/merged", "/server_state"}) {
+      EXPECT_TRUE(MakeDirectories(paths_.directory + name).ok());
+    }
+    EXPECT_TRUE(MakeDirectories(paths_.state).ok());
+    WriteFloats(paths_.Version(), {{"m.lora_A.weight", {1, 2, 3, 4, 5, 6}, {3, 2}},
+                                   {"m.lora_B.weight", {10, 20, 30, 40, 50, 60}, {2, 3}}});
+  }
+  TaskFile Prepare() {
+    TaskFile file;
+    const Status status = PrepareStart(paths_, offer_, task_, &file);
+    EXPECT_TRUE(status.ok()) << status;
+    return file;
+  }
+  AdapterConfig Config() const {
+    return *AdapterConfig::FromPeftJson(
+        *ReadFile(paths_.directory + "/global/adapter_config.json"));
+  }
+
+  const TestDirectory directory_;
+  const StartPaths paths_ = {directory_ / "task", directory_ / "state"};
+  v1::CampaignOffer offer_;
+  v1::TaskAssignment task_;
+};
+
+TEST_F(TaskStartTest, WithoutADirectiveTheStartIsTheVersion) {
+  const TaskFile file = Prepare();
+  EXPECT_EQ(*ReadFile(paths_.Start()), *ReadFile(paths_.Version()));
+  EXPECT_EQ(Config().rank, 3);
+  EXPECT_TRUE(file.merged.empty());
+  EXPECT_EQ(file.gradient_offset, "");
+  Prepare();  // again, after a crash
+}
+
+TEST_F(TaskStartTest, FewerRanksAreTheFirstOnesAtTheSameScale) {
+  task_.set_site_rank(2);
+  const TaskFile file = Prepare();
+  EXPECT_THAT(ReadFloats(paths_.Start(), "m.lora_A.weight"), ElementsAre(1, 2, 3, 4));
+  EXPECT_THAT(ReadFloats(paths_.Start(), "m.lora_B.weight"), ElementsAre(10, 20, 40, 50));
+  EXPECT_EQ(Config().rank, 2);
+  EXPECT_DOUBLE_EQ(Config().Scale(), 2);
+  EXPECT_TRUE(file.merged.empty());
+}
+
+TEST_F(TaskStartTest, UntrainedRanksActInTheBaseWeights) {
+  task_.set_site_rank(2);
+  task_.mutable_directive()->set_fold_untrained_ranks(true);
+  task_.add_merged()->set_digest("x");
+  const TaskFile file = Prepare();
+  ASSERT_EQ(file.merged.size(), 2u);
+  EXPECT_EQ(file.merged[0], paths_.Merged(0));
+  EXPECT_THAT(ReadFloats(file.merged[1], "m.merged_A.weight"), ElementsAre(5, 6));
+  EXPECT_THAT(ReadFloats(file.merged[1], "m.merged_B.weight"), ElementsAre(60, 120));  // 2 B
+}
+
+TEST_F(TaskStartTest, TheGradientOffsetIsTheServersControlVariateMinusTheSites) {
+  task_.mutable_directive()->set_offset(1);
+  TaskFile file = Prepare();  // neither is there yet
+  const std::string offset = paths_.directory + "/" + file.gradient_offset;
+  EXPECT_THAT(ReadFloats(offset, "m.lora_A.weight"), ElementsAre(0, 0, 0, 0, 0, 0));
+  const auto all = [](float a, float b) {
+    return std::vector<NamedFloats>{{"m.lora_A.weight", std::vector<float>(6, a), {3, 2}},
+                                    {"m.lora_B.weight", std::vector<float>(6, b), {2, 3}}};
+  };
+  WriteFloats(paths_.ServerState("control"), all(5, 7));
+  WriteFloats(JoinPath(paths_.state, kControlFile), all(1, 9));
+  Prepare();
+  EXPECT_THAT(ReadFloats(offset, "m.lora_A.weight"), ElementsAre(4, 4, 4, 4, 4, 4));
+  EXPECT_THAT(ReadFloats(offset, "m.lora_B.weight"), ElementsAre(-2, -2, -2, -2, -2, -2));
+}
+
+TEST_F(TaskStartTest, TheSitesOwnBTakesThePlaceOfTheServers) {
+  task_.mutable_directive()->set_keep_b_local(true);
+  Prepare();
+  EXPECT_THAT(ReadFloats(paths_.Start(), "m.lora_B.weight"), ElementsAre(10, 20, 30, 40, 50, 60));
+  WriteFloats(JoinPath(paths_.state, kLocalBFile),
+              {{"m.lora_B.weight", {1, 1, 1, 1, 1, 1}, {2, 3}}});
+  Prepare();
+  EXPECT_THAT(ReadFloats(paths_.Start(), "m.lora_B.weight"), ElementsAre(1, 1, 1, 1, 1, 1));
+  EXPECT_THAT(ReadFloats(paths_.Start(), "m.lora_A.weight"), ElementsAre(1, 2, 3, 4, 5, 6));
+}
+
+TEST_F(TaskStartTest, UnknownDirectivesAreRefused) {
+  TaskFile file;
+  task_.mutable_directive()->set_offset(9);
+  EXPECT_EQ(PrepareStart(paths_, offer_, task_, &file).code(), StatusCode::kInvalidArgument);
+  task_.mutable_directive()->set_offset(0);
+  task_.mutable_directive()->add_server_state("../../etc/passwd");
+  EXPECT_EQ(PrepareStart(paths_, offer_, task_, &file).code(), StatusCode::kInvalidArgument);
+}
+
+// What the site keeps moves by what it sent, and only when that counts.
+TEST_F(TaskStartTest, TheSitesStateMovesOnceTheUpdateCounts) {
+  const std::string next = directory_ / "task/next_state";
+  WriteFloats(directory_ / "update", {{"w", {2}}, {"second.w", {-3}}});
+  WriteFloats(JoinPath(paths_.state, kControlFile), {{"w", {10}}});
+  const UpdateFiles files{"", "", "", directory_ / "update"};
+  TrainDirective directive;
+  directive.offset = GradientOffset::kControlVariate;
+  ASSERT_TRUE(MakeNextState(files, directive, "", paths_.state, next).ok());
+  EXPECT_THAT(ReadFloats(JoinPath(paths_.state, kControlFile), "w"), ElementsAre(10));
+  ASSERT_TRUE(CommitState(next, paths_.state).ok());
+  EXPECT_THAT(ReadFloats(JoinPath(paths_.state, kControlFile), "w"), ElementsAre(7));
+  ASSERT_TRUE(CommitState(next, paths_.state).ok());  // again, after a crash
+  EXPECT_THAT(ReadFloats(JoinPath(paths_.state, kControlFile), "w"), ElementsAre(7));
+
+  directive.offset = GradientOffset::kDualGradient;
+  directive.proximal = 0.5;
+  WriteFloats(directory_ / "update", {{"w", {2}}});
+  for (int round = 1; round <= 2; ++round) {  // q <- q - alpha D
+    ASSERT_TRUE(MakeNextState(files, directive, "", paths_.state, next).ok());
+    ASSERT_TRUE(CommitState(next, paths_.state).ok());
+    EXPECT_THAT(ReadFloats(JoinPath(paths_.state, kDualFile), "w"),
+                ElementsAre(-1.0F * static_cast<float>(round)));
+  }
+}
+
+}  // namespace
+}  // namespace tributary::client

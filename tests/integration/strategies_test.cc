@@ -1,0 +1,96 @@
+// Every strategy from end to end, with real processes: three rounds over five sites, once in peace
+// and once with servers and sites killed meanwhile. The bits are the same.
+#include <gtest/gtest.h>
+
+#include <map>
+
+#include "aggregators/aggregator.h"
+#include "tests/core/test_files.h"
+#include "tests/integration/federation_harness.h"
+
+namespace tributary::integration {
+namespace {
+
+constexpr int kSites = 5;
+constexpr int kRounds = 3;
+constexpr std::chrono::seconds kLimit{240};
+
+using aggregators::Strategy;
+
+// A LoRA adapter of rank 4 on two modules; with a middle matrix where the strategy trains that.
+void WriteAdapter(const std::string& directory, bool middle) {
+  const auto values = [](std::size_t count, float step) {
+    std::vector<float> list(count);
+    for (std::size_t i = 0; i < count; ++i) list[i] = step * static_cast<float>(i % 7 + 1);
+    return list;
+  };
+  std::vector<NamedFloats> tensors;
+  for (const std::string module : {"m.q_proj", "m.v_proj"}) {
+    tensors.push_back({module + ".lora_A.weight", values(4 * 6, 0.01F), {4, 6}});
+    tensors.push_back({module + ".lora_B.weight", values(8 * 4, 0.02F), {8, 4}});
+    if (middle) tensors.push_back({module + ".lora_C.weight", values(4 * 4, 0.005F), {4, 4}});
+  }
+  ASSERT_TRUE(MakeDirectories(directory).ok());
+  WriteFloats(directory + "/adapter_model.safetensors", tensors);
+}
+
+CampaignFile CampaignFor(const FederationHarness& harness, const Strategy& strategy) {
+  CampaignFile file = harness.Campaign("allowed-" + std::string(strategy.kind), kRounds);
+  file.data.evaluate.clear();
+  file.adapter.rank = 4;
+  file.adapter.alpha = 8;
+  file.adapter.initial = strategy.kind == "fed-sb" ? "lora-sb" : "lora";
+  file.aggregator.kind = strategy.kind;
+  if (strategy.kind == "fltrust") file.aggregator.options["root_site"] = "site-0";
+  if (strategy.capabilities.mixed_ranks) {
+    file.adapter.site_ranks = {{"site-0", 2}, {"site-3", 1}};
+  }
+  return file;
+}
+
+// The last version of a campaign of each strategy.
+std::map<std::string, std::string> RunAll(bool disturbed) {
+  std::map<std::string, std::string> digests;
+  auto started = FederationHarness::Start(kSites);
+  EXPECT_TRUE(started.ok()) << started.status();
+  if (!started.ok()) return digests;
+  FederationHarness& harness = **started;
+  WriteAdapter(harness.directory() + "/lora", false);
+  WriteAdapter(harness.directory() + "/lora-sb", true);
+  std::vector<std::string> campaigns;
+  for (const Strategy* strategy : aggregators::Strategies()) {
+    if (strategy->capabilities.min_sites > kSites) continue;
+    const auto id = harness.Submit(CampaignFor(harness, *strategy));
+    EXPECT_TRUE(id.ok()) << id.status();
+    if (id.ok()) campaigns.push_back(*id);
+    if (disturbed && campaigns.size() % 12 == 5) {
+      harness.KillServer();
+      EXPECT_TRUE(harness.StartServer().ok());
+      harness.KillClient("site-1");
+      EXPECT_TRUE(harness.StartClient("site-1").ok());
+    }
+  }
+  for (const std::string& campaign : campaigns) {
+    const auto status = harness.AwaitEnd(campaign, kLimit);
+    EXPECT_TRUE(status.ok()) << campaign << ": " << status.status();
+    if (!status.ok()) continue;
+    EXPECT_EQ(status->phase(), "completed") << campaign << ": " << status->note();
+    EXPECT_EQ(status->version(), kRounds);
+    for (const v1::RoundStatus& round : status->round_history()) {
+      for (const v1::Contribution& c : round.contributions()) {
+        EXPECT_EQ(c.outcome(), "accepted") << campaign << " " << c.site() << ": " << c.reason();
+      }
+    }
+    digests[campaign] = status->version_digest();
+  }
+  return digests;
+}
+
+TEST(StrategiesTest, AllEndWithTheSameBitsWhateverIsKilled) {
+  const auto in_peace = RunAll(false);
+  EXPECT_GE(in_peace.size(), 35u);
+  EXPECT_EQ(RunAll(true), in_peace);
+}
+
+}  // namespace
+}  // namespace tributary::integration
