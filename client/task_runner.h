@@ -16,10 +16,10 @@
 #include "client/task_job.h"
 #include "client/task_workspace.h"
 #include "client/transfer.h"
-#include "core/safetensors.h"
 #include "client/uplink.h"
 #include "core/clock.h"
 #include "core/mutex.h"
+#include "core/safetensors.h"
 #include "security/pki.h"
 
 namespace tributary::client {

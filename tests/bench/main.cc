@@ -62,9 +62,10 @@ int main(int argc, char** argv) {
   fold->add_option("--strategy", low_rank.strategy, "with --low-rank")->capture_default_str();
   fold->add_option("--ranks", low_rank.ranks, "with --low-rank: one for each site")
       ->capture_default_str();
-  for (const auto& [name, value] :
-       {std::pair("--layers", &low_rank.layers), {"--size", &low_rank.size},
-        {"--low-rank-threads", &low_rank.threads}, {"--dense-size", &low_rank.dense_size}}) {
+  for (const auto& [name, value] : {std::pair("--layers", &low_rank.layers),
+                                    {"--size", &low_rank.size},
+                                    {"--low-rank-threads", &low_rank.threads},
+                                    {"--dense-size", &low_rank.dense_size}}) {
     fold->add_option(name, *value, "with --low-rank")
         ->check(CLI::PositiveNumber)
         ->capture_default_str();
