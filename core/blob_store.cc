@@ -121,6 +121,13 @@ Status BlobStore::Adopt(const std::string& path, const Digest& digest) {
 
 Status BlobStore::Remove(const Digest& digest) { return RemoveFile(PathOf(digest)); }
 
+Result<std::string> BlobStore::SetAside(const Digest& digest) {
+  const std::string path = PathOf(digest);
+  const std::string aside = ScratchDirectory() + "/removed-" + digest.ToHex();
+  if (rename(path.c_str(), aside.c_str()) != 0) return ErrnoError("remove " + path, errno);
+  return aside;
+}
+
 Result<std::size_t> BlobStore::RemoveUnreferenced(const std::set<Digest>& referenced) {
   std::size_t removed = 0;
   const std::string blobs = JoinPath(root_, "blobs");

@@ -68,6 +68,9 @@ class BlobStore {
   // Takes over a finished file of the same file system whose digest the caller has computed.
   Status Adopt(const std::string& path, const Digest& digest);
   Status Remove(const Digest& digest);
+  // Takes the blob out of the store at once, to a file that the caller removes; to unlink a large
+  // file can take long. Not found when it is not here.
+  Result<std::string> SetAside(const Digest& digest);
   // Removes every blob that is not in `referenced`; returns how many went.
   Result<std::size_t> RemoveUnreferenced(const std::set<Digest>& referenced);
   // Removes partial files older than `max_age_seconds`.

@@ -126,10 +126,12 @@ ControlService::Unary* ControlService::Submit(Context* context, const v1::Submit
     return reactor;
   }
   parts_.workers.Submit([this, reactor, request, response, lead = who->name] {
+    BlobHolds::Hold held;  // the initial adapter, until the campaign names it
     const auto prepare = [&]() -> Result<CampaignSubmitted> {
       TRIBUTARY_ASSIGN_OR_RETURN(const CampaignFile file,
                                  CheckCampaignText(request->yaml(), request->file_name()));
       TRIBUTARY_ASSIGN_OR_RETURN(const Digest digest, Digest::FromHex(request->initial_digest()));
+      held = parts_.coordinator.holds().Take(digest);
       TRIBUTARY_RETURN_IF_ERROR(CheckInitialAdapter(parts_.blobs, digest, file));
       TRIBUTARY_ASSIGN_OR_RETURN(const std::uint64_t bytes, parts_.blobs.SizeOf(digest));
       return CampaignSubmitted{file.name, lead, PrintYaml(file), digest, bytes};
@@ -137,7 +139,7 @@ ControlService::Unary* ControlService::Submit(Context* context, const v1::Submit
     const auto event = prepare();
     if (!event.ok()) return reactor->Finish(ToGrpc(event.status()));
     response->set_campaign(event->campaign);
-    parts_.runner.Post(*event, [reactor, name = event->campaign, lead](const Status& status) {
+    parts_.runner.Post(*event, [reactor, name = event->campaign, lead, held](const Status& status) {
       if (status.ok()) {
         LogInfo("control", "campaign submitted", {{"campaign", name}, {"lead", lead}});
       }

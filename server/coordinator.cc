@@ -26,25 +26,33 @@ struct FoldWork {
   std::map<std::string, BlobRef> state;  // vectors of the round before
 };
 
-Result<BlobRef> AdoptFile(const aggregators::RoundOutput::File& file, BlobStore& blobs) {
-  TRIBUTARY_RETURN_IF_ERROR(blobs.Adopt(file.path, file.written.digest));
-  return BlobRef{file.written.digest, file.written.bytes};
-}
+// Where the files of a fold go. They are held until the engine names them.
+struct FoldKeeper {
+  BlobStore& blobs;
+  BlobHolds& holds;
+  std::vector<BlobHolds::Hold> held = {};
 
-Result<VersionPublished> FoldAndKeep(const FoldWork& work, BlobStore& blobs) {
+  Result<BlobRef> Adopt(const aggregators::RoundOutput::File& file) {
+    held.push_back(holds.Take(file.written.digest));
+    TRIBUTARY_RETURN_IF_ERROR(blobs.Adopt(file.path, file.written.digest));
+    return BlobRef{file.written.digest, file.written.bytes};
+  }
+};
+
+Result<VersionPublished> FoldAndKeep(const FoldWork& work, FoldKeeper& keeper) {
   TRIBUTARY_ASSIGN_OR_RETURN(const auto aggregator, aggregators::MakeAggregator(work.aggregator));
-  TRIBUTARY_ASSIGN_OR_RETURN(
-      const aggregators::RoundOutput made,
-      aggregators::FoldRound(*aggregator, work.input, blobs.ScratchDirectory(), work.prefix));
+  TRIBUTARY_ASSIGN_OR_RETURN(const aggregators::RoundOutput made,
+                             aggregators::FoldRound(*aggregator, work.input,
+                                                    keeper.blobs.ScratchDirectory(), work.prefix));
   VersionPublished event{work.campaign, work.input.number, {}, 0, work.state, made.numbers, {}};
-  TRIBUTARY_ASSIGN_OR_RETURN(const BlobRef next, AdoptFile(made.next, blobs));
+  TRIBUTARY_ASSIGN_OR_RETURN(const BlobRef next, keeper.Adopt(made.next));
   event.digest = next.digest;
   event.bytes = next.bytes;
   for (const auto& [name, file] : made.state) {
-    TRIBUTARY_ASSIGN_OR_RETURN(event.state[name], AdoptFile(file, blobs));
+    TRIBUTARY_ASSIGN_OR_RETURN(event.state[name], keeper.Adopt(file));
   }
   if (made.merged) {
-    TRIBUTARY_ASSIGN_OR_RETURN(event.merged, AdoptFile(*made.merged, blobs));
+    TRIBUTARY_ASSIGN_OR_RETURN(event.merged, keeper.Adopt(*made.merged));
   }
   if (made.dropped_energy > 0) {
     LogInfo("engine", "ranks were truncated",
@@ -55,8 +63,8 @@ Result<VersionPublished> FoldAndKeep(const FoldWork& work, BlobStore& blobs) {
   return event;
 }
 
-Event Fold(const FoldWork& work, BlobStore& blobs) {
-  auto published = FoldAndKeep(work, blobs);
+Event Fold(const FoldWork& work, FoldKeeper& keeper) {
+  auto published = FoldAndKeep(work, keeper);
   if (published.ok()) return *std::move(published);
   return AggregationFailed{work.campaign, work.input.number, published.status().ToString()};
 }
@@ -120,20 +128,34 @@ void Coordinator::Perform(const Action& action, const State& state) {
   } else if (const auto* aggregate = std::get_if<AggregateRound>(&action)) {
     Aggregate(*aggregate, state);
   } else if (const auto* remove = std::get_if<RemoveBlobs>(&action)) {
-    std::set<Digest> referenced = ReferencedBlobs(state);
-    for (const auto& [task, digest] : judging_) referenced.insert(digest);
-    std::vector<Digest> digests;
-    for (const Digest& digest : remove->digests) {
-      if (!referenced.contains(digest)) digests.push_back(digest);
-    }
-    workers_.Submit([this, digests = std::move(digests)] {
-      for (const Digest& digest : digests) {
-        if (const Status status = blobs_.Remove(digest); !status.ok()) {
-          LogWarning("engine", "a folded update stays on disk", {{"error", status}});
-        }
+    Remove(*remove, state);
+  }
+}
+
+// Out of the store before anything else happens on the engine's thread: a report with the same
+// digest that comes next finds that its blob is gone, and the site sends it again.
+void Coordinator::Remove(const RemoveBlobs& action, const State& state) {
+  const std::set<Digest> referenced = ReferencedBlobs(state);
+  std::vector<std::string> removed;
+  for (const Digest& digest : action.digests) {
+    if (referenced.contains(digest)) continue;
+    holds_.UnlessHeld(digest, [&] {
+      auto path = blobs_.SetAside(digest);
+      if (path.ok()) {
+        removed.push_back(*std::move(path));
+      } else if (path.status().code() != StatusCode::kNotFound) {
+        LogWarning("engine", "a blob stays on disk", {{"error", path.status()}});
       }
     });
   }
+  if (removed.empty()) return;
+  workers_.Submit([removed = std::move(removed)] {
+    for (const std::string& path : removed) {
+      if (const Status status = RemoveFile(path); !status.ok()) {
+        LogWarning("engine", "a blob stays on disk", {{"error", status}});
+      }
+    }
+  });
 }
 
 void Coordinator::Aggregate(const AggregateRound& action, const State& state) {
@@ -167,16 +189,17 @@ void Coordinator::Aggregate(const AggregateRound& action, const State& state) {
            {"round", action.round},
            {"updates", work.input.updates.size()}});
   workers_.Submit([this, work = std::move(work)] {
-    Event event = Fold(work, blobs_);
+    FoldKeeper keeper{blobs_, holds_};
+    Event event = Fold(work, keeper);
     if (const auto* failed = std::get_if<AggregationFailed>(&event)) {
       LogError(
           "engine", "a round could not be aggregated",
           {{"campaign", failed->campaign}, {"round", failed->round}, {"reason", failed->reason}});
     }
     // Answered before any action of the same batch: a resume may order the same fold again.
-    runner_->PostUntilDurable(
-        std::move(event),
-        [this, key = std::pair(work.campaign, work.input.number)] { aggregating_.erase(key); });
+    runner_->PostUntilDurable(std::move(event),
+                              [this, key = std::pair(work.campaign, work.input.number),
+                               held = std::move(keeper.held)] { aggregating_.erase(key); });
   });
 }
 
@@ -268,7 +291,8 @@ void Coordinator::JudgeReport(const std::string& site, const std::string& certif
   if (!statement.ParseFromString(report.statement())) statement.Clear();
   const auto digest = Digest::FromHex(statement.digest());
   // A report that is repeated while it is judged is dropped.
-  if (!judging_.emplace(report.task(), digest.ok() ? *digest : Digest{}).second) return;
+  if (judging_.contains(report.task())) return;
+  judging_[report.task()] = holds_.Take(digest.ok() ? *digest : Digest{});
   ExpectedReport expected{*state.FindTask(report.task()), {}, {}, 0, 0};
   const Campaign& campaign = state.campaigns.at(expected.task.campaign);
   expected.directive = DirectiveFor(campaign, expected.task);

@@ -13,6 +13,7 @@
 #include "core/clock.h"
 #include "core/mutex.h"
 #include "security/identity.h"
+#include "server/blob_holds.h"
 #include "server/engine_runner.h"
 #include "server/sessions.h"
 #include "server/worker_pool.h"
@@ -38,6 +39,7 @@ class Coordinator final : public ActionSink {
   // The runner needs the coordinator first, so it is given afterwards, once, before Start().
   void SetRunner(EngineRunner* runner) { runner_ = runner; }
   Sessions& sessions() { return sessions_; }
+  BlobHolds& holds() { return holds_; }
 
   void Perform(const Action& action, const State& state) override;
   void Tick(const State& state, bool changed) override;
@@ -67,6 +69,7 @@ class Coordinator final : public ActionSink {
   void JudgeReport(const std::string& site, const std::string& certificate_pem,
                    v1::TaskReport report, const State& state);
   void DoneJudging(const std::string& task);
+  void Remove(const RemoveBlobs& action, const State& state);
   void SendAck(const AcknowledgeReport& ack, bool resend = false);
   Result<Manifest> ManifestOf(const Campaign& campaign);
 
@@ -75,11 +78,12 @@ class Coordinator final : public ActionSink {
   WorkerPool& workers_;
   EngineRunner* runner_ = nullptr;
   Sessions sessions_;
+  BlobHolds holds_;
 
   // The engine's thread only.
   std::map<std::string, Manifest> manifests_;
   std::set<std::pair<std::string, std::int64_t>> aggregating_;
-  std::map<std::string, Digest> judging_;  // task -> update of a report under judgement: must stay
+  std::map<std::string, BlobHolds::Hold> judging_;  // task -> update of the report under judgement
   Timestamp last_notify_;
   bool notify_due_ = false;
 
