@@ -15,8 +15,8 @@ constexpr std::size_t kStretch = std::size_t{256} << 10;
 constexpr std::size_t kLeastStretch = std::size_t{16} << 10;
 constexpr std::size_t kHeld = std::size_t{8} << 20;
 constexpr std::size_t kBlock = std::size_t{64} << 10;
-constexpr std::size_t kLeastBlock = std::size_t{2} << 10;
-constexpr std::size_t kConverted = std::size_t{256} << 10;
+constexpr std::size_t kLeastBlock = std::size_t{1} << 10;
+constexpr std::size_t kConverted = std::size_t{32} << 10;
 
 Status RequireFloats(const Manifest& manifest) {
   for (const TensorSpec& spec : manifest) {

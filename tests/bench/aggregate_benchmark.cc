@@ -9,10 +9,14 @@
 #include <cstdlib>
 #include <fstream>
 #include <nlohmann/json.hpp>
+#include <numeric>
 #include <thread>
 #include <vector>
 
 #include "aggregators/file_round.h"
+#include "aggregators/kernels.h"
+#include "aggregators/team.h"
+#include "aggregators/update_file.h"
 #include "core/files.h"
 #include "core/random.h"
 #include "core/safetensors.h"
@@ -100,21 +104,26 @@ Result<Files> WriteFiles(const std::string& directory, const AggregateOptions& o
   return files;
 }
 
-// Adds up the words of a mapped file; independent lanes, so that the loop waits for memory alone.
-std::uint32_t Sum(std::span<const std::byte> bytes) {
-  constexpr std::size_t kLanes = 32;
-  std::uint32_t lanes[kLanes] = {};
-  const auto* words = reinterpret_cast<const std::uint32_t*>(bytes.data());
-  const std::size_t count = bytes.size() / sizeof *words / kLanes * kLanes;
-  for (std::size_t at = 0; at < count; at += kLanes) {
-    for (std::size_t lane = 0; lane < kLanes; ++lane) lanes[lane] += words[at + lane];
+// The plain loop: adds up the values of a mapped tensor, in lanes that are independent.
+float Sum(std::span<const std::byte> bytes, DType dtype) {
+  constexpr std::size_t kLanes = 64;
+  float lanes[kLanes] = {};
+  const auto add = [&](const auto* values, std::size_t count, const auto& widen) {
+    for (std::size_t at = 0; at + kLanes <= count; at += kLanes) {
+      for (std::size_t lane = 0; lane < kLanes; ++lane) lanes[lane] += widen(values[at + lane]);
+    }
+  };
+  if (dtype == DType::kF32) {
+    add(reinterpret_cast<const float*>(bytes.data()), bytes.size() / 4,
+        [](float value) { return value; });
+  } else {
+    add(reinterpret_cast<const std::uint16_t*>(bytes.data()), bytes.size() / 2,
+        [](std::uint16_t half) { return std::bit_cast<float>(std::uint32_t{half} << 16); });
   }
-  std::uint32_t sum = 0;
-  for (const std::uint32_t lane : lanes) sum += lane;
-  return sum;
+  return std::accumulate(std::begin(lanes), std::end(lanes), 0.0F);
 }
 
-// The limit: seconds in which two threads read all bytes of freshly mapped files.
+// The limit: seconds in which two threads sum all values of freshly mapped files.
 Result<double> ReadAll(const std::vector<std::string>& paths) {
   const auto begin = std::chrono::steady_clock::now();
   std::vector<SafetensorsFile> files;
@@ -122,18 +131,55 @@ Result<double> ReadAll(const std::vector<std::string>& paths) {
     TRIBUTARY_ASSIGN_OR_RETURN(SafetensorsFile file, SafetensorsFile::Open(path));
     files.push_back(std::move(file));
   }
-  std::uint32_t sums[2] = {};
+  float sums[2] = {};
   const auto read = [&](std::size_t half) {
     for (std::size_t k = half; k < files.size(); k += 2) {
       for (const SafetensorsEntry& entry : files[k].header().tensors) {
-        sums[half] += Sum(files[k].Bytes(entry));
+        sums[half] += Sum(files[k].Bytes(entry), entry.spec.dtype);
       }
     }
   };
   std::thread other([&] { read(1); });
   read(0);
   other.join();
-  volatile std::uint32_t sink = sums[0] + sums[1];  // the sums are used: the loops stay
+  volatile float sink = sums[0] + sums[1];  // the sums are used: the loops stay
+  (void)sink;
+  return Seconds(begin);
+}
+
+// Seconds in which two threads read the updates with the engine's readers and form their weighted
+// sum, and nothing is written.
+Result<double> SumOnly(const Files& files, const std::vector<std::string>& paths) {
+  constexpr std::size_t kBlock = std::size_t{1} << 10;
+  const auto begin = std::chrono::steady_clock::now();
+  TRIBUTARY_ASSIGN_OR_RETURN(const SafetensorsFile global, SafetensorsFile::Open(files.global));
+  const Manifest manifest = global.ToManifest();
+  std::vector<aggregators::OpenUpdate> updates;
+  for (const std::string& path : paths) {
+    aggregators::UpdateLayout layout;
+    layout.global = &manifest;
+    TRIBUTARY_ASSIGN_OR_RETURN(auto update, aggregators::OpenUpdateFile(path, layout));
+    updates.push_back(std::move(update));
+  }
+  const std::vector<float> weights(paths.size(), 1 / static_cast<float>(paths.size()));
+  float sinks[2] = {};
+  TRIBUTARY_RETURN_IF_ERROR(
+      aggregators::RunTeam(2, manifest.size(), {}, [&](unsigned thread, std::size_t tensor) {
+        std::vector<float> converted(kBlock * paths.size());
+        std::vector<std::span<const float>> blocks(paths.size());
+        const std::size_t size = manifest[tensor].ElementCount();
+        for (std::size_t at = 0; at < size; at += kBlock) {
+          const std::size_t count = std::min(kBlock, size - at);
+          for (std::size_t k = 0; k < paths.size(); ++k) {
+            blocks[k] = updates[k].tensors[tensor].Read(at, count, converted.data() + k * kBlock);
+          }
+          aggregators::ForWeightedSum(
+              blocks, weights, count,
+              [&](std::size_t, std::span<const float> sum) { sinks[thread] += sum[0]; });
+        }
+        return OkStatus();
+      }));
+  volatile float sink = sinks[0] + sinks[1];
   (void)sink;
   return Seconds(begin);
 }
@@ -182,12 +228,15 @@ Result<json> WeightedMean(const Files& files, const std::vector<std::string>& pa
   double fold = 0;
   double limit = 0;
   double writing = 0;
+  double sum = 0;
   for (int i = 0; i < kRepetitions; ++i) {
     TRIBUTARY_ASSIGN_OR_RETURN(const double wrote, WriteVersion(files));
     writing = i == 0 ? wrote : std::min(writing, wrote);
     TRIBUTARY_ASSIGN_OR_RETURN(const double read, ReadAll(paths));
     TRIBUTARY_ASSIGN_OR_RETURN(const double took, Fold(files, paths, paths.size(), "fedavg"));
+    TRIBUTARY_ASSIGN_OR_RETURN(const double summed, SumOnly(files, paths));
     limit = i == 0 ? read : std::min(limit, read);
+    sum = i == 0 ? summed : std::min(sum, summed);
     fold = i == 0 ? took : std::min(fold, took);
   }
   *seconds = fold;
@@ -198,6 +247,8 @@ Result<json> WeightedMean(const Files& files, const std::vector<std::string>& pa
               {"limit_gigabytes_per_second", gigabytes / limit},
               {"limit_seconds_reading", limit},
               {"limit_seconds_writing", writing},
+              {"seconds_summing", sum},
+              {"summing_ratio_to_limit", limit / sum},
               {"ratio_to_limit", limit / fold},
               {"ratio_to_reading_then_writing", (limit + writing) / fold}};
 }
