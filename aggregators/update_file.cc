@@ -36,11 +36,6 @@ bool IsFloating(DType dtype) {
          dtype == DType::kI8;
 }
 
-TensorSpec ScaleSpec(const TensorSpec& of) {
-  const std::size_t groups = (of.ElementCount() + kScaleGroup - 1) / kScaleGroup;
-  return {of.name + std::string(kScaleSuffix), DType::kF32, {static_cast<std::int64_t>(groups)}};
-}
-
 // `expected`, in the dtype that the file has it in, and its scales.
 Status Expect(const SafetensorsFile& file, TensorSpec expected, Manifest* manifest) {
   if (const SafetensorsEntry* entry = file.Find(expected.name)) {

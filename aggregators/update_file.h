@@ -13,12 +13,10 @@
 #include "core/status.h"
 #include "core/tensor.h"
 #include "core/train_directive.h"
+#include "core/update_encoding.h"
 
 namespace tributary::aggregators {
 
-// Values that share a scale in an I8 tensor; "<name>.scale" holds one F32 per group.
-inline constexpr std::size_t kScaleGroup = 4096;
-inline constexpr std::string_view kScaleSuffix = ".scale";
 // "second.<name>" is a tensor of the second vector that SCAFFOLD's sites send.
 
 // One tensor of one file, or zeros when the file does not have it. Thread-safe. The file outlives

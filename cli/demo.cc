@@ -5,9 +5,11 @@
 #include <chrono>
 #include <cstdio>
 #include <cstdlib>
+#include <filesystem>
 #include <nlohmann/json.hpp>
 
 #include "cli/campaign_commands.h"
+#include "cli/demo_comparison.h"
 #include "cli/demo_federation.h"
 #include "cli/demo_training.h"
 #include "cli/initial_adapter.h"
@@ -27,6 +29,8 @@ using nlohmann::json;
 // Changes when the recipe of the cached base model does.
 constexpr const char* kBaseName = "base-v2";
 constexpr int kParallel = 2;
+
+constexpr std::int64_t kRank = 8;
 
 // Steps per round and site when --steps is not given.
 constexpr std::int64_t kDefaultSteps = 40;
@@ -80,6 +84,7 @@ Status PrepareData(Demo& demo) {
     demo.sites.push_back(
         {name, demo.data + "/" + name + "/train.jsonl", demo.data + "/" + name + "/heldout.jsonl"});
   }
+  demo.sites.front().trainer = demo.options.trainer;
   demo.Say("data: WordNet's definitions, by field of knowledge (about 5 s)");
   TRIBUTARY_ASSIGN_OR_RETURN(
       const WordNetCorpus corpus,
@@ -127,19 +132,29 @@ Status PretrainBase(Demo& demo) {
 
 CampaignFile CampaignOf(const Demo& demo) {
   CampaignFile file;
-  file.name = "wordnet-demo";
+  file.name = kDemoCampaign;
   file.model = {"wordnet-base", demo.base};
-  file.adapter.rank = 8;
-  file.adapter.alpha = 16;
+  file.adapter.rank = kRank;
+  if (!demo.options.ranks.empty()) {
+    file.adapter.rank = *std::max_element(demo.options.ranks.begin(), demo.options.ranks.end());
+    for (std::size_t i = 0; i < demo.sites.size(); ++i) {
+      const std::int64_t rank = demo.options.ranks[i];
+      if (rank < file.adapter.rank) file.adapter.site_ranks[demo.sites[i].name] = rank;
+    }
+  }
+  file.adapter.alpha = 2 * static_cast<double>(file.adapter.rank);
   file.adapter.target_modules = {"q_proj",    "k_proj",  "v_proj",   "o_proj",
                                  "gate_proj", "up_proj", "down_proj"};
+  if (!demo.options.initial.empty()) {
+    file.adapter.initial = std::filesystem::absolute(demo.options.initial);
+  }
   file.data = {"field", {"field-heldout"}};
   for (const DemoSite& site : demo.sites) file.sites.push_back(site.name);
   file.pacing.rounds = demo.options.rounds;
   file.training.steps = demo.options.steps;
   file.training.batch_size = 16;
   file.training.sequence_length = 96;
-  file.training.learning_rate = 3e-3;
+  file.training.learning_rate = demo.options.learning_rate;
   file.evaluation.batch_size = 32;
   file.evaluation.max_examples = 200;
   file.walltime = std::chrono::seconds(1800);
@@ -147,15 +162,23 @@ CampaignFile CampaignOf(const Demo& demo) {
   return file;
 }
 
-Status Federate(Demo& demo, const CampaignFile& campaign, const std::string& exported) {
-  demo.Say("federation: server and three sites over mutual TLS, " +
-           std::to_string(campaign.pacing.rounds) + " rounds of LoRA, " +
-           std::to_string(campaign.training.steps) + " steps each (about 1 min)");
-  TRIBUTARY_ASSIGN_OR_RETURN(
-      DemoFederation federation,
-      DemoFederation::Start(demo.run + "/federation", demo.base, demo.sites));
-  demo.Say("  logs: " + demo.run + "/federation/server/server.log, .../sites/*/client.log");
-  const std::string file = demo.run + "/campaign.yaml";
+// One campaign for each strategy.
+std::vector<CampaignFile> CampaignsOf(const Demo& demo) {
+  CampaignFile file = CampaignOf(demo);
+  if (demo.options.strategies.empty()) return {file};
+  std::vector<CampaignFile> files;
+  for (const std::string& kind : demo.options.strategies) {
+    file.name = std::string(kDemoCampaign) + "-" + kind;
+    file.aggregator.kind = kind;
+    files.push_back(file);
+  }
+  return files;
+}
+
+// Runs one campaign to its end and exports what it made.
+Status RunCampaign(const Demo& demo, DemoFederation& federation, const CampaignFile& campaign,
+                   const std::string& exported) {
+  const std::string file = demo.run + "/" + campaign.name + ".yaml";
   TRIBUTARY_RETURN_IF_ERROR(WriteFileAtomic(file, PrintYaml(campaign)));
   TRIBUTARY_ASSIGN_OR_RETURN(const std::string id, SubmitFile(federation.lead(), file));
   WatchPrinter printer(OutputIsTerminal());
@@ -175,132 +198,52 @@ Status Federate(Demo& demo, const CampaignFile& campaign, const std::string& exp
   return ExportAdapter(federation.lead(), {id, exported, -1, demo.base}).status();
 }
 
-// What each model is, and where its adapter lies.
-struct Contender {
-  std::string label;
-  std::string adapter;                 // safetensors
-  std::map<std::string, double> loss;  // by field
-  double mean = 0;
-};
-
-TaskFile TrainTask(const Demo& demo, const CampaignFile& campaign, const std::string& name) {
-  TaskFile task;
-  task.kind = TaskKind::kTrain;
-  task.task = name;
-  task.campaign = campaign.name;
-  task.site = name;
-  task.seed = static_cast<std::uint64_t>(campaign.seed);
-  task.model_path = demo.base;
-  task.training = campaign.training;
-  task.training.steps = campaign.training.steps * campaign.pacing.rounds;
-  task.threads = 1;
-  return task;
+// One campaign after the other in one federation.
+Result<std::vector<Contender>> Federate(const Demo& demo,
+                                        const std::vector<CampaignFile>& campaigns) {
+  const CampaignFile& first = campaigns.front();
+  demo.Say("federation: server and three sites over mutual TLS, " +
+           std::to_string(first.pacing.rounds) + " rounds of LoRA, " +
+           std::to_string(first.training.steps) + " steps each (about 1 min)");
+  TRIBUTARY_ASSIGN_OR_RETURN(
+      DemoFederation federation,
+      DemoFederation::Start(demo.run + "/federation", demo.base, demo.sites));
+  demo.Say("  logs: " + demo.run + "/federation/server/server.log, .../sites/*/client.log");
+  std::vector<Contender> contenders;
+  for (const CampaignFile& campaign : campaigns) {
+    const bool alone = campaigns.size() == 1;
+    if (!alone) demo.Say("strategy " + campaign.aggregator.kind);
+    const std::string exported = demo.run + (alone ? "/adapter" : "/" + campaign.name);
+    TRIBUTARY_RETURN_IF_ERROR(RunCampaign(demo, federation, campaign, exported));
+    // What was merged makes the exported rank higher than the campaign's.
+    TRIBUTARY_ASSIGN_OR_RETURN(const std::string config,
+                               ReadFile(JoinPath(exported, kAdapterConfigFile)));
+    TRIBUTARY_ASSIGN_OR_RETURN(AdapterConfig adapter, AdapterConfig::FromPeftJson(config));
+    contenders.push_back({Contender::Kind::kFederated,
+                          "federated" + (alone ? "" : ", " + campaign.aggregator.kind),
+                          JoinPath(exported, kAdapterWeightsFile), std::move(adapter)});
+  }
+  return contenders;
 }
 
-// Each site alone with as many steps as it did in the federation, and all data in one place with as
-// many steps as all sites did together.
-Status TrainForComparison(Demo& demo, const CampaignFile& campaign, const std::string& initial,
-                          std::vector<Contender>* contenders) {
-  demo.Say("comparison: each site alone, and all data pooled, with the same steps (about 2 min)");
-  std::vector<TrainerRun> runs;
-  TaskFile pooled = TrainTask(demo, campaign, "pooled");
-  pooled.training.steps *= static_cast<std::int64_t>(demo.sites.size());
-  for (const DemoSite& site : demo.sites) pooled.data.push_back({site.name, site.train});
-  const auto add = [&](const std::string& label, const TaskFile& task) -> Status {
-    const std::string directory = demo.run + "/compare/" + task.task;
-    TRIBUTARY_RETURN_IF_ERROR(PrepareTask(directory, task, initial, campaign.ToAdapterConfig()));
-    runs.push_back({label, "train", directory});
-    contenders->push_back(
-        {label, directory + "/update/" + std::string(kAdapterWeightsFile), {}, 0});
-    return OkStatus();
-  };
-  TRIBUTARY_RETURN_IF_ERROR(add("pooled", pooled));  // the longest first
-  for (const DemoSite& site : demo.sites) {
-    TaskFile alone = TrainTask(demo, campaign, "alone-" + site.name);
-    alone.data.push_back({site.name, site.train});
-    TRIBUTARY_RETURN_IF_ERROR(add(site.name + " alone", alone));
+void Report(const Demo& demo, const std::vector<Contender>& contenders, const std::string& adapter,
+            bool federation_wins) {
+  if (demo.quiet) {
+    const double seconds =
+        std::chrono::duration<double>(std::chrono::steady_clock::now() - demo.began).count();
+    PrintJson({{"models", ToJson(contenders)},
+               {"adapter", adapter},
+               {"base_model", demo.base},
+               {"seconds", seconds}});
+    return;
   }
-  const Status status = RunTrainers(runs, kParallel, demo.Progress());
-  demo.EndProgress();
-  return status;
-}
-
-Status EvaluateAll(Demo& demo, const CampaignFile& campaign, std::vector<Contender>* contenders) {
-  demo.Say("evaluation: held-out loss of each model on each field (about 30 s)");
-  std::vector<TrainerRun> runs;
-  for (std::size_t i = 0; i < contenders->size(); ++i) {
-    TaskFile task;
-    task.kind = TaskKind::kEvaluate;
-    task.task = "evaluate-" + std::to_string(i);
-    task.campaign = campaign.name;
-    task.site = "demo";
-    task.model_path = demo.base;
-    for (const DemoSite& site : demo.sites) task.data.push_back({site.name, site.heldout});
-    task.evaluation_batch_size = 32;
-    task.threads = 1;
-    const std::string directory = demo.run + "/compare/" + task.task;
-    TRIBUTARY_RETURN_IF_ERROR(
-        PrepareTask(directory, task, (*contenders)[i].adapter, campaign.ToAdapterConfig()));
-    runs.push_back({"evaluating " + (*contenders)[i].label, "evaluate", directory});
-  }
-  const Status status = RunTrainers(runs, kParallel, demo.Progress());
-  demo.EndProgress();
-  TRIBUTARY_RETURN_IF_ERROR(status);
-  for (std::size_t i = 0; i < contenders->size(); ++i) {
-    Contender& contender = (*contenders)[i];
-    TRIBUTARY_ASSIGN_OR_RETURN(const TaskResult result, ReadTrainerResult(runs[i].directory));
-    for (const DemoSite& site : demo.sites) {
-      const auto it = result.metrics.find("loss/" + site.name);
-      if (it == result.metrics.end()) return InternalError("no loss for " + site.name);
-      contender.loss[site.name] = it->second;
-      contender.mean += it->second / static_cast<double>(demo.sites.size());
-    }
-  }
-  return OkStatus();
-}
-
-std::string Table(const Demo& demo, const std::vector<Contender>& contenders) {
-  char cell[64];
-  std::snprintf(cell, sizeof cell, "%-24s", "held-out loss");
-  std::string text = std::string("\n") + cell;
-  for (const DemoSite& site : demo.sites) {
-    std::snprintf(cell, sizeof cell, " %18s", site.name.c_str());
-    text += cell;
-  }
-  text += "       mean\n";
-  for (const Contender& c : contenders) {
-    std::snprintf(cell, sizeof cell, "%-24s", c.label.c_str());
-    text += cell;
-    for (const DemoSite& site : demo.sites) {
-      std::snprintf(cell, sizeof cell, " %18.4f", c.loss.at(site.name));
-      text += cell;
-    }
-    std::snprintf(cell, sizeof cell, " %10.4f\n", c.mean);
-    text += cell;
-  }
-  return text;
-}
-
-json ToJson(const Demo& demo, const std::vector<Contender>& contenders,
-            const std::string& exported) {
-  json models = json::array();
-  for (const Contender& c : contenders) {
-    models.push_back({{"model", c.label}, {"loss", c.loss}, {"mean_loss", c.mean}});
-  }
-  const double seconds =
-      std::chrono::duration<double>(std::chrono::steady_clock::now() - demo.began).count();
-  return {
-      {"models", models}, {"adapter", exported}, {"base_model", demo.base}, {"seconds", seconds}};
-}
-
-bool FederationWins(const std::vector<Contender>& contenders) {
-  double federated = 0;
-  double best_alone = 1e300;
-  for (const Contender& c : contenders) {
-    if (c.label == "federated") federated = c.mean;
-    if (c.label.ends_with(" alone")) best_alone = std::min(best_alone, c.mean);
-  }
-  return federated < best_alone;
+  PrintLine(Table(demo.sites, contenders));
+  PrintLine(
+      federation_wins
+          ? "The federated model beats every site that stays alone, on the mean of the fields."
+          : "The federated model does not beat every site that stays alone.");
+  PrintLine("adapter (load it with PEFT over " + demo.base + "):\n  " + adapter);
+  demo.Say("done");
 }
 
 Status Run(Demo& demo, bool* federation_wins) {
@@ -315,31 +258,28 @@ Status Run(Demo& demo, bool* federation_wins) {
   TRIBUTARY_RETURN_IF_ERROR(PrepareData(demo));
   TRIBUTARY_RETURN_IF_ERROR(PretrainBase(demo));
 
-  const CampaignFile campaign = CampaignOf(demo);
-  const std::string exported = demo.run + "/adapter";
-  TRIBUTARY_RETURN_IF_ERROR(Federate(demo, campaign, exported));
+  const std::vector<CampaignFile> campaigns = CampaignsOf(demo);
+  TRIBUTARY_ASSIGN_OR_RETURN(const std::vector<Contender> federated, Federate(demo, campaigns));
 
+  const Comparison comparison{demo.run + "/compare", demo.base, demo.sites, kParallel,
+                              demo.Progress()};
   const std::string initial = demo.run + "/initial.safetensors";
-  TRIBUTARY_RETURN_IF_ERROR(WriteInitialAdapter(campaign, "/", initial).status());
-  std::vector<Contender> contenders = {{"base", initial, {}, 0}};
-  TRIBUTARY_RETURN_IF_ERROR(TrainForComparison(demo, campaign, initial, &contenders));
-  // Shown as: base, each site alone, federated, pooled (the bound).
-  std::rotate(contenders.begin() + 1, contenders.begin() + 2, contenders.end());
-  contenders.insert(contenders.end() - 1,
-                    {"federated", JoinPath(exported, kAdapterWeightsFile), {}, 0});
-  TRIBUTARY_RETURN_IF_ERROR(EvaluateAll(demo, campaign, &contenders));
-  *federation_wins = FederationWins(contenders);
-  if (demo.quiet) {
-    PrintJson(ToJson(demo, contenders, exported));
-    return OkStatus();
-  }
-  PrintLine(Table(demo, contenders));
-  PrintLine(
-      *federation_wins
-          ? "The federated model beats every site that stays alone, on the mean of the fields."
-          : "The federated model does not beat every site that stays alone.");
-  PrintLine("adapter (load it with PEFT over " + demo.base + "):\n  " + exported);
-  demo.Say("done");
+  TRIBUTARY_RETURN_IF_ERROR(WriteInitialAdapter(campaigns.front(), "/", initial).status());
+  demo.Say("comparison: each site alone, and all data pooled, with the same steps (about 2 min)");
+  auto contenders = TrainApart(comparison, campaigns.front(), initial);
+  demo.EndProgress();
+  if (!contenders.ok()) return contenders.status();
+  contenders->insert(contenders->begin(), {Contender::Kind::kBase, "base", initial,
+                                           campaigns.front().ToAdapterConfig()});
+  contenders->insert(contenders->end(), federated.begin(), federated.end());
+  std::stable_sort(contenders->begin(), contenders->end(),
+                   [](const Contender& x, const Contender& y) { return x.kind < y.kind; });
+  demo.Say("evaluation: held-out loss of each model on each field (about 30 s)");
+  const Status evaluated = EvaluateAll(comparison, &*contenders);
+  demo.EndProgress();
+  TRIBUTARY_RETURN_IF_ERROR(evaluated);
+  *federation_wins = FederationWins(*contenders);
+  Report(demo, *contenders, DirectoryOf(federated.front().weights), *federation_wins);
   return OkStatus();
 }
 
@@ -354,7 +294,25 @@ void AddDemoOptions(CLI::App& command, DemoOptions* options) {
       ->check(CLI::Range(1, 1000));
   command.add_option("--steps", options->steps, "optimizer steps per round and site")
       ->check(CLI::Range(1, 100000));
+  command
+      .add_option("--learning-rate", options->learning_rate,
+                  "0: rounds in which nobody learns, to see what the strategy itself does")
+      ->capture_default_str()
+      ->check(CLI::Range(0.0, 1.0));
   command.add_option("--seed", options->seed)->capture_default_str();
+  command.add_option("--initial", options->initial,
+                     "adapter to start from, as a run leaves it in its directory");
+  command
+      .add_option("--strategy", options->strategies,
+                  "aggregation strategies to compare, each in a campaign of its own; \"tributary "
+                  "strategies\" lists them (default: fedavg)")
+      ->delimiter(',');
+  command.add_option("--trainer", options->trainer,
+                     "what the first site trains with instead of tributary-trainer, as a command");
+  command.add_option("--ranks", options->ranks, "LoRA ranks of the three sites, as in 4,8,16")
+      ->delimiter(',')
+      ->expected(3)
+      ->check(CLI::Range(1, 128));
   command
       .add_option("--base-steps", options->base_steps,
                   "pretraining steps of the base model; fewer are faster and worse")

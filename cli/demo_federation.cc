@@ -1,5 +1,6 @@
 #include "cli/demo_federation.h"
 
+#include <nlohmann/json.hpp>
 #include <thread>
 
 #include "cli/profile.h"
@@ -30,6 +31,11 @@ Result<std::string> AwaitPort(const std::string& port_file, ChildProcess& server
 
 std::string ClientFile(const std::string& server, const DemoSite& site,
                        const std::string& base_model) {
+  std::string trainer;
+  for (const std::string& word : site.trainer) {
+    trainer += (trainer.empty() ? "" : ", ") + nlohmann::json(word).dump();
+  }
+  if (trainer.empty()) trainer = ProgramDirectory() + "/tributary-trainer";
   return "server: " + server +
          "\n"
          "state_dir: state\n"
@@ -37,13 +43,15 @@ std::string ClientFile(const std::string& server, const DemoSite& site,
          "scheduler: {adapter: local}\n"
          "job:\n"
          "  trainer: [" +
-         ProgramDirectory() +
-         "/tributary-trainer]\n"
+         trainer +
+         "]\n"
          "  cpus: 1\n"
          "  max_concurrent: 1\n"
          "  warning_before: 10s\n"
          "policy:\n"
-         "  campaigns: [wordnet-demo]\n"
+         "  campaigns: [\"" +
+         std::string(kDemoCampaign) +
+         "*\"]\n"
          "  leads: [lead]\n"
          "  models: {wordnet-base: " +
          base_model +

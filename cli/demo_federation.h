@@ -5,15 +5,19 @@
 #include <string>
 #include <vector>
 
-#include "cli/child_process.h"
 #include "cli/session.h"
+#include "core/child_process.h"
 #include "core/status.h"
 
 namespace tributary::cli {
 
+// The sites allow campaigns whose names begin so.
+inline constexpr const char* kDemoCampaign = "wordnet-demo";
+
 struct DemoSite {
   std::string name;
-  std::string train, heldout;  // JSONL files
+  std::string train, heldout;             // JSONL files
+  std::vector<std::string> trainer = {};  // empty: tributary-trainer
 };
 
 // One thread. Everything ends with the object.

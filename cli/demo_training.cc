@@ -4,7 +4,7 @@
 #include <optional>
 #include <thread>
 
-#include "cli/child_process.h"
+#include "core/child_process.h"
 #include "core/files.h"
 
 namespace tributary::cli {

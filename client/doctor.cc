@@ -151,22 +151,18 @@ void Examine(const DoctorOptions& options, const OpenScheduler& open,
   Examination(options, open, report, progress).Run();
 }
 
-int RunDoctor(const DoctorOptions& options, const OpenScheduler& open) {
+void CheckPrinter::Print(const Check& check) {
+  checks_.push_back(check);
+  if (!as_json_) PrintLine(check);
+}
+
+int CheckPrinter::Finish() {
   std::array<int, kOutcomeNames.size()> counts{};
-  json lines = json::array();
+  for (const Check& check : checks_) ++counts[static_cast<std::size_t>(check.outcome)];
   const auto count = [&](Outcome outcome) { return counts[static_cast<std::size_t>(outcome)]; };
-  Examine(
-      options, open,
-      [&](const Check& check) {
-        ++counts[static_cast<std::size_t>(check.outcome)];
-        if (options.json) {
-          lines.push_back(ToJson(check));
-        } else {
-          PrintLine(check);
-        }
-      },
-      [](std::string_view text) { std::fprintf(stderr, "%s\n", EscapeControl(text).c_str()); });
-  if (options.json) {
+  if (as_json_) {
+    json lines = json::array();
+    for (const Check& check : checks_) lines.push_back(ToJson(check));
     const json all = {{"checks", std::move(lines)},
                       {"ok", count(Outcome::kOk)},
                       {"warnings", count(Outcome::kWarning)},
@@ -179,6 +175,14 @@ int RunDoctor(const DoctorOptions& options, const OpenScheduler& open) {
                 count(Outcome::kFailed), count(Outcome::kSkipped));
   }
   return count(Outcome::kFailed) == 0 ? 0 : 1;
+}
+
+int RunDoctor(const DoctorOptions& options, const OpenScheduler& open) {
+  CheckPrinter printer(options.json);
+  Examine(
+      options, open, [&](const Check& check) { printer.Print(check); },
+      [](std::string_view text) { std::fprintf(stderr, "%s\n", EscapeControl(text).c_str()); });
+  return printer.Finish();
 }
 
 }  // namespace tributary::client

@@ -34,8 +34,20 @@ using OpenScheduler = std::function<Result<std::unique_ptr<scheduler_adapters::S
 void Examine(const DoctorOptions& options, const OpenScheduler& open,
              const std::function<void(const Check&)>& report, const Progress& progress);
 
-// Prints them to standard output, as lines or as one JSON object; progress to standard error. The
-// exit status: 0 when nothing failed, otherwise 1.
+// Prints checks to standard output, as lines or, at the end, as one JSON object.
+class CheckPrinter {
+ public:
+  explicit CheckPrinter(bool as_json) : as_json_(as_json) {}
+  void Print(const Check& check);
+  // The counts. Returns the exit status: 0 when nothing failed, otherwise 1.
+  int Finish();
+
+ private:
+  bool as_json_;
+  Checks checks_;
+};
+
+// Prints the checks, and progress to standard error. The exit status as above.
 int RunDoctor(const DoctorOptions& options, const OpenScheduler& open);
 
 }  // namespace tributary::client

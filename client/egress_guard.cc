@@ -26,10 +26,11 @@ bool IsFinite(std::span<const float> values) {
 class UpdateValues {
  public:
   UpdateValues(const TensorReader& trained, const TensorReader& start, const TensorReader& control,
-               double learning_rate_sum)
+               const TensorReader& residual, double learning_rate_sum)
       : trained_(trained),
         start_(start),
         control_(control),
+        residual_(residual),
         inverse_(learning_rate_sum > 0 ? 1 / learning_rate_sum : 0) {}
 
   void operator()(const TensorSpec& spec, std::size_t offset, std::span<float> out) {
@@ -39,6 +40,9 @@ class UpdateValues {
     const auto y = trained_.Find(name).subspan(offset, out.size());
     const auto x = start_.Find(name).subspan(offset, out.size());
     for (std::size_t i = 0; i < out.size(); ++i) out[i] = y[i] - x[i];
+    if (const auto kept = residual_.Find(name); kept.size() == spec.ElementCount()) {
+      for (std::size_t i = 0; i < out.size(); ++i) out[i] += kept[offset + i];
+    }
     trained_.Release(y);
     start_.Release(x);
     if (second) ToControlChange(name, offset, out);
@@ -58,6 +62,7 @@ class UpdateValues {
   const TensorReader& trained_;
   const TensorReader& start_;
   const TensorReader& control_;
+  const TensorReader& residual_;
   const double inverse_;
   std::string bad_;
 };
@@ -78,18 +83,20 @@ Result<SafetensorsWriter::Written> WriteUpdateFile(const UpdateFiles& files,
   TRIBUTARY_ASSIGN_OR_RETURN(const auto trained, TensorReader::Open(files.trained));
   TRIBUTARY_ASSIGN_OR_RETURN(const auto start, TensorReader::Open(files.start));
   TRIBUTARY_ASSIGN_OR_RETURN(const auto control, TensorReader::Open(files.control));
+  TRIBUTARY_ASSIGN_OR_RETURN(const auto residual, TensorReader::Open(files.residual));
   TRIBUTARY_RETURN_IF_ERROR(
       CheckManifest(rules.trained, start.ToManifest()).Annotate("global adapter"));
   TRIBUTARY_RETURN_IF_ERROR(
       CheckManifest(rules.trained, trained.ToManifest()).Annotate("trained adapter"));
   const Manifest manifest = UpdateManifest(rules.trained, rules.directive);
-  TRIBUTARY_RETURN_IF_ERROR(CheckSize(manifest, rules.max_update));
+  const UpdateDtype dtype = rules.directive.dtype;
+  TRIBUTARY_RETURN_IF_ERROR(CheckSize(EncodedManifest(manifest, dtype), rules.max_update));
   if (rules.directive.offset == GradientOffset::kControlVariate && !(rules.learning_rate_sum > 0)) {
     return InvalidArgumentError(
         "result.json: learning_rate_sum is missing; the campaign's strategy needs it");
   }
-  UpdateValues values(trained, start, control, rules.learning_rate_sum);
-  auto written = WriteTensorFile(files.update, manifest, std::ref(values));
+  UpdateValues values(trained, start, control, residual, rules.learning_rate_sum);
+  auto written = WriteEncodedFile(files.update, manifest, dtype, std::ref(values));
   if (values.bad().empty()) return written;
   TRIBUTARY_RETURN_IF_ERROR(RemoveFile(files.update));
   return InvalidArgumentError("tensor " + values.bad() + " holds a value that is not finite");

@@ -14,9 +14,10 @@ namespace tributary::client {
 
 struct UpdateFiles {
   std::string trained;
-  std::string start;    // what the training started from
-  std::string control;  // the server's control variate; absent: zeros
-  std::string update;   // to be written
+  std::string start;          // what the training started from
+  std::string control;        // the server's control variate; absent: zeros
+  std::string update;         // to be written
+  std::string residual = {};  // what rounding took from the last update; absent: zeros
 };
 
 struct UpdateRules {
@@ -26,10 +27,10 @@ struct UpdateRules {
   ByteSize max_update;
 };
 
-// Writes what leaves: trained - start (fp32) for every tensor of UpdateManifest and, with control
-// variates, "second.<name>" = -c - (trained - start) / learning_rate_sum: what the site's own
-// changes by (SCAFFOLD's option II, arXiv:1910.06378). Durable. Errors name the first offence;
-// nothing is left then.
+// Writes what leaves: trained - start (fp32), with error feedback plus the residual, for every
+// tensor of UpdateManifest and, with control variates, "second.<name>" = -c - (trained - start) /
+// learning_rate_sum: what the site's own changes by (SCAFFOLD's option II, arXiv:1910.06378); all
+// of it as the directive's dtype. Durable. Errors name the first offence; nothing is left then.
 Result<SafetensorsWriter::Written> WriteUpdateFile(const UpdateFiles& files,
                                                    const UpdateRules& rules);
 

@@ -13,6 +13,7 @@
 #include "client/join.h"
 #include "client/pilots.h"
 #include "client/site_ledger.h"
+#include "client/trainer_check.h"
 #include "core/files.h"
 #include "core/version.h"
 #include "scheduler_adapters/local_supervisor.h"
@@ -78,13 +79,17 @@ int Fail(const Status& status) {
 
 volatile std::sig_atomic_t g_interrupted = 0;
 
-int Doctor(DoctorOptions options) {
-  // The first signal ends the test job and then the program, the second one the program at once.
+// The first signal ends what is at work and then the program, the second one the program.
+void LetSignalsInterrupt() {
   struct sigaction interrupt {};
   interrupt.sa_handler = [](int) { g_interrupted = 1; };
   interrupt.sa_flags = static_cast<int>(SA_RESETHAND);
   sigaction(SIGINT, &interrupt, nullptr);
   sigaction(SIGTERM, &interrupt, nullptr);
+}
+
+int Doctor(DoctorOptions options) {
+  LetSignalsInterrupt();
   options.keep_going = [] { return g_interrupted == 0; };
   LogOptions quiet;  // what is wrong is a check's to say
   quiet.level = "off";
@@ -94,6 +99,34 @@ int Doctor(DoctorOptions options) {
     scheduler.supervisor_command = {OwnPath(), "supervise"};
     return scheduler_adapters::MakeSchedulerAdapter(scheduler, clock);
   });
+}
+
+int CheckTrainerCommand(TrainerCheckOptions options, bool as_json) {
+  LetSignalsInterrupt();
+  options.keep_going = [] { return g_interrupted == 0; };
+  CheckPrinter printer(as_json);
+  const Status status =
+      CheckTrainerContract(options, [&](const Check& check) { printer.Print(check); });
+  return status.ok() ? printer.Finish() : Fail(status);
+}
+
+void AddTrainerCheck(CLI::App* app, TrainerCheckOptions* options, bool* as_json) {
+  app->add_option("command", options->command, "the trainer, after --")->required();
+  app->add_option("--model", options->model,
+                  "a model directory to train on (default: a tiny Llama is made up)");
+  app->add_option("--data", options->data, "JSON lines to train on (default: made up)");
+  app->add_option("--target-modules", options->target_modules, "linear modules that get factors")
+      ->delimiter(',')
+      ->capture_default_str();
+  app->add_option("--dir", options->directory,
+                  "where the tasks stay to be looked at (default: they are removed)");
+  app->add_option_function<std::int64_t>(
+         "--limit",
+         [options](std::int64_t seconds) { options->limit = std::chrono::seconds(seconds); },
+         "seconds that one run may take")
+      ->default_str("300")
+      ->check(CLI::Range(std::int64_t{1}, std::int64_t{604800}));
+  app->add_flag("--json", *as_json, "one JSON object instead of lines");
 }
 
 void AddDoctor(CLI::App* app, DoctorOptions* options) {
@@ -154,7 +187,13 @@ int Main(int argc, char** argv) {
   CLI::App* doctor = app.add_subcommand(
       "doctor", "check this site before anything is queued; each line says what to do");
   AddDoctor(doctor, &doctor_options);
+  TrainerCheckOptions trainer_options;
+  bool trainer_json = false;
+  CLI::App* check_trainer = app.add_subcommand(
+      "check-trainer", "run a trainer on made-up tasks and say what it gets wrong: -- COMMAND");
+  AddTrainerCheck(check_trainer, &trainer_options, &trainer_json);
   CLI11_PARSE(app, argc, argv);
+  if (check_trainer->parsed()) return CheckTrainerCommand(trainer_options, trainer_json);
   if (doctor->parsed()) return Doctor(std::move(doctor_options));
   if (join->parsed()) {
     const Status status = Join(join_options);

@@ -1,6 +1,9 @@
 #include "client/site_state.h"
 
 #include <algorithm>
+#include <cstdlib>
+#include <set>
+#include <vector>
 
 #include "client/task_start.h"
 #include "core/files.h"
@@ -9,6 +12,8 @@
 
 namespace tributary::client {
 namespace {
+
+constexpr std::int64_t kOldestResidual = 10;  // versions
 
 // state + factor * change, tensor by tensor; `prefix` is what the change's names begin with.
 Status WriteMoved(const std::string& path, const TensorReader& state, const TensorReader& change,
@@ -42,19 +47,62 @@ Status WriteLocalB(const std::string& path, const TensorReader& trained) {
       .status();
 }
 
+// (trained - start + old residual) minus what the server reads of it. Tensors that did not travel
+// keep what they had.
+Status WriteResidual(const std::string& path, const UpdateFiles& files,
+                     const TrainDirective& directive, std::int64_t version) {
+  TRIBUTARY_ASSIGN_OR_RETURN(const auto trained, TensorReader::Open(files.trained));
+  TRIBUTARY_ASSIGN_OR_RETURN(const auto start, TensorReader::Open(files.start));
+  TRIBUTARY_ASSIGN_OR_RETURN(const auto residual, TensorReader::Open(files.residual));
+  const Manifest manifest = trained.ToManifest();
+  std::set<std::string> sent;
+  for (const TensorSpec& spec : UpdateManifest(manifest, directive)) sent.insert(spec.name);
+  std::vector<float> received;
+  const auto values = [&](const TensorSpec& spec, std::size_t offset, std::span<float> out) {
+    const auto kept = residual.Find(spec.name);
+    const auto old = [&](std::size_t i) {
+      return kept.size() == spec.ElementCount() ? kept[offset + i] : 0.0F;
+    };
+    if (!sent.contains(spec.name)) {
+      for (std::size_t i = 0; i < out.size(); ++i) out[i] = old(i);
+      return;
+    }
+    const auto y = trained.Find(spec.name).subspan(offset, out.size());
+    const auto x = start.Find(spec.name).subspan(offset, out.size());
+    for (std::size_t i = 0; i < out.size(); ++i) out[i] = (y[i] - x[i]) + old(i);
+    received.assign(out.begin(), out.end());
+    RoundTrip(directive.dtype, received);
+    for (std::size_t i = 0; i < out.size(); ++i) out[i] -= received[i];
+  };
+  return WriteTensorFile(path, manifest, values,
+                         {{std::string(kResidualVersion), std::to_string(version)}})
+      .status();
+}
+
 }  // namespace
 
+Result<std::string> ResidualFor(const TrainDirective& directive, std::int64_t version,
+                                const std::string& state) {
+  const std::string path = JoinPath(state, kResidualFile);
+  if (!directive.error_feedback || !PathExists(path)) return std::string();
+  TRIBUTARY_ASSIGN_OR_RETURN(const auto residual, TensorReader::Open(path));
+  const std::string made = residual.Metadata(std::string(kResidualVersion));
+  const std::int64_t against = std::strtoll(made.c_str(), nullptr, 10);
+  return version - against <= kOldestResidual ? path : std::string();
+}
+
 Status MakeNextState(const UpdateFiles& files, const TrainDirective& directive,
-                     const std::string& optimizer, const std::string& state,
+                     std::int64_t version, const std::string& optimizer, const std::string& state,
                      const std::string& next) {
   TRIBUTARY_RETURN_IF_ERROR(MakeDirectories(next));
-  TRIBUTARY_ASSIGN_OR_RETURN(const auto update, TensorReader::Open(files.update));
   if (directive.offset == GradientOffset::kControlVariate) {
+    TRIBUTARY_ASSIGN_OR_RETURN(const auto update, TensorReader::Open(files.update));
     TRIBUTARY_ASSIGN_OR_RETURN(const auto own, TensorReader::Open(JoinPath(state, kControlFile)));
     TRIBUTARY_RETURN_IF_ERROR(
         WriteMoved(JoinPath(next, kControlFile), own, update, kSecondPrefix, 1));
   }
   if (directive.offset == GradientOffset::kDualGradient) {
+    TRIBUTARY_ASSIGN_OR_RETURN(const auto update, TensorReader::Open(files.update));
     TRIBUTARY_ASSIGN_OR_RETURN(const auto own, TensorReader::Open(JoinPath(state, kDualFile)));
     TRIBUTARY_RETURN_IF_ERROR(
         WriteMoved(JoinPath(next, kDualFile), own, update, "", -directive.proximal));
@@ -62,6 +110,10 @@ Status MakeNextState(const UpdateFiles& files, const TrainDirective& directive,
   if (directive.keep_b_local) {
     TRIBUTARY_ASSIGN_OR_RETURN(const auto trained, TensorReader::Open(files.trained));
     TRIBUTARY_RETURN_IF_ERROR(WriteLocalB(JoinPath(next, kLocalBFile), trained));
+  }
+  if (directive.error_feedback) {
+    TRIBUTARY_RETURN_IF_ERROR(
+        WriteResidual(JoinPath(next, kResidualFile), files, directive, version));
   }
   if (directive.keep_optimizer && PathExists(optimizer)) {
     return RenameDurably(optimizer, JoinPath(next, kOptimizerFile));

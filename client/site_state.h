@@ -1,6 +1,7 @@
 // What a site keeps for a campaign from one task to the next: its control variate, its dual
-// gradient, its own B factors, its optimizer. Made when a task has trained; takes the place of the
-// old only when the server has counted the update, so that both sides always mean the same rounds.
+// gradient, its own B factors, its optimizer, what rounding took from its last update. Made when a
+// task has trained; takes the place of the old only when the server has counted the update, so that
+// both sides always mean the same rounds.
 #pragma once
 
 #include <string>
@@ -11,10 +12,15 @@
 namespace tributary::client {
 
 // Writes the files into `next`, a directory of the task, from its update and from `state`.
-// `optimizer`: the trainer's, where it left one.
+// `optimizer`: the trainer's, where it left one. `version`: that the task started from.
 Status MakeNextState(const UpdateFiles& files, const TrainDirective& directive,
-                     const std::string& optimizer, const std::string& state,
+                     std::int64_t version, const std::string& optimizer, const std::string& state,
                      const std::string& next);
+
+// The residual to add to an update against `version`: a path, empty where there is none or where it
+// is older than ten versions and says nothing about this model any more.
+Result<std::string> ResidualFor(const TrainDirective& directive, std::int64_t version,
+                                const std::string& state);
 
 // Moves what is in `next` into `state`. Again after a crash: does what is left.
 Status CommitState(const std::string& next, const std::string& state);

@@ -415,12 +415,16 @@ Result<SafetensorsWriter::Written> TaskRunner::Package(const ActivePtr& task,
   }
   rules.learning_rate_sum = result.learning_rate_sum;
   rules.max_update = parts_.config.policy->max_update;
-  const UpdateFiles files{workspace.TrainedPath(), workspace.GlobalPath(),
-                          workspace.Start().ServerState("control"), workspace.DeltaPath()};
+  UpdateFiles files{workspace.TrainedPath(), workspace.GlobalPath(),
+                    workspace.Start().ServerState("control"), workspace.DeltaPath()};
+  TRIBUTARY_ASSIGN_OR_RETURN(
+      files.residual,
+      ResidualFor(rules.directive, assignment.global_version(), workspace.StatePath()));
   TRIBUTARY_ASSIGN_OR_RETURN(const auto written, WriteUpdateFile(files, rules));
-  TRIBUTARY_RETURN_IF_ERROR(MakeNextState(
-      files, rules.directive, workspace.directory() + "/update/" + std::string(kOptimizerFile),
-      workspace.StatePath(), workspace.NextStatePath()));
+  TRIBUTARY_RETURN_IF_ERROR(
+      MakeNextState(files, rules.directive, assignment.global_version(),
+                    workspace.directory() + "/update/" + std::string(kOptimizerFile),
+                    workspace.StatePath(), workspace.NextStatePath()));
   return written;
 }
 

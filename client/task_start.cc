@@ -133,8 +133,8 @@ std::vector<std::int64_t> OtherRanks(const std::vector<std::int64_t>& ranks, std
 
 Result<TrainDirective> DirectiveOf(const v1::TaskAssignment& task) {
   const v1::Directive& wire = task.directive();
-  if (wire.offset() > 2 || wire.frozen() > 3 || wire.ranks() > 1 || !(wire.proximal() >= 0) ||
-      wire.proximal() > 1e6) {
+  if (wire.offset() > 2 || wire.frozen() > 3 || wire.ranks() > 1 || wire.dtype() > 2 ||
+      !(wire.proximal() >= 0) || wire.proximal() > 1e6) {
     return InvalidArgumentError("the task's directive is not one that this client knows");
   }
   TrainDirective directive;
@@ -145,6 +145,8 @@ Result<TrainDirective> DirectiveOf(const v1::TaskAssignment& task) {
   directive.fold_untrained_ranks = wire.fold_untrained_ranks();
   directive.keep_b_local = wire.keep_b_local();
   directive.keep_optimizer = wire.keep_optimizer();
+  directive.dtype = static_cast<UpdateDtype>(wire.dtype());
+  directive.error_feedback = wire.error_feedback();
   for (const std::string& name : wire.server_state()) {
     if (name != kControlState) {
       return InvalidArgumentError("server state \"" + Excerpt(name) + "\" is not known");

@@ -17,6 +17,9 @@ namespace tributary::client {
 inline constexpr std::string_view kControlFile = "control.safetensors";     // SCAFFOLD's c_k
 inline constexpr std::string_view kDualFile = "dual_gradient.safetensors";  // FedDyn's q_k
 inline constexpr std::string_view kLocalBFile = "local_lora_B.safetensors";
+// What rounding took from the last update; "version" in its metadata: what that one was against.
+inline constexpr std::string_view kResidualFile = "residual.safetensors";
+inline constexpr std::string_view kResidualVersion = "version";
 
 // Invalid argument for a directive that this version does not know.
 Result<TrainDirective> DirectiveOf(const v1::TaskAssignment& task);

@@ -48,6 +48,15 @@ void AggregatorSection::Describe(ConfigVisitor& v) {
   v.Field("options", &options, {.doc = "of this kind; `tributary strategies` lists them"});
 }
 
+void UpdateSection::Describe(ConfigVisitor& v) {
+  v.Field(
+      "dtype", &dtype,
+      {.doc = "what the values of an update travel as; bf16 halves the bytes, int8 quarters them",
+       .one_of = {"f32", "bf16", "int8"}});
+  v.Field("error_feedback", &error_feedback,
+          {.doc = "a site adds what bf16 or int8 rounded away to its next update"});
+}
+
 void PacingSection::Describe(ConfigVisitor& v) {
   v.Field("kind", &kind);
   v.Field("rounds", &rounds, {.min = 1, .max = 1000000});
@@ -90,6 +99,7 @@ void CampaignFile::Describe(ConfigVisitor& v) {
   v.Field("data", &data, {.required = true});
   v.Field("sites", &sites, {.required = true, .non_empty = true});
   v.Field("aggregator", &aggregator);
+  v.Field("update", &update);
   v.Field("pacing", &pacing);
   v.Field("training", &training);
   v.Field("evaluation", &evaluation);

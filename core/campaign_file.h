@@ -50,6 +50,13 @@ struct AggregatorSection {
   void Describe(ConfigVisitor& v);
 };
 
+// How updates travel from the sites.
+struct UpdateSection {
+  std::string dtype = "f32";  // f32 | bf16 | int8
+  bool error_feedback = true;
+  void Describe(ConfigVisitor& v);
+};
+
 // Who trains when, and when a round closes; read by server::MakePacing.
 struct PacingSection {
   std::string kind = "synchronous";
@@ -79,6 +86,7 @@ struct CampaignFile {
   DataSection data;
   std::vector<std::string> sites;
   AggregatorSection aggregator;
+  UpdateSection update;
   PacingSection pacing;
   TrainingSection training;
   EvaluationSection evaluation;

@@ -4,6 +4,7 @@
 
 #include <cstddef>
 #include <functional>
+#include <map>
 #include <optional>
 #include <span>
 #include <string>
@@ -11,6 +12,7 @@
 
 #include "core/safetensors.h"
 #include "core/status.h"
+#include "core/update_encoding.h"
 
 namespace tributary {
 
@@ -19,8 +21,15 @@ using TensorValues =
     std::function<void(const TensorSpec& tensor, std::size_t offset, std::span<float> out)>;
 
 // All of `manifest` is F32. The file is durable when this returns.
-Result<SafetensorsWriter::Written> WriteTensorFile(const std::string& path, Manifest manifest,
-                                                   const TensorValues& values);
+Result<SafetensorsWriter::Written> WriteTensorFile(
+    const std::string& path, Manifest manifest, const TensorValues& values,
+    const std::map<std::string, std::string>& metadata = {});
+
+// The same of values that travel as `dtype`: "<name>.scale" comes with every I8 tensor, and
+// `values` is asked twice for each block then.
+Result<SafetensorsWriter::Written> WriteEncodedFile(const std::string& path,
+                                                    const Manifest& manifest, UpdateDtype dtype,
+                                                    const TensorValues& values);
 
 // Files of F32 tensors that are read by name. An absent file or tensor reads as zeros.
 class TensorReader {
@@ -33,6 +42,7 @@ class TensorReader {
   // Lets pages of a part that was read leave this process's memory.
   void Release(std::span<const float> part) const;
   Manifest ToManifest() const { return file_ ? file_->ToManifest() : Manifest(); }
+  std::string Metadata(const std::string& key) const;  // empty when there is none
 
  private:
   std::optional<SafetensorsFile> file_;

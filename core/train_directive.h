@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "core/tensor.h"
+#include "core/update_encoding.h"
 
 namespace tributary {
 
@@ -44,6 +45,10 @@ struct TrainDirective {
   bool keep_optimizer = false;        // moments go on with the site's next task
   // State vectors of the server (Round::FoldBlocks) that the site needs, by name.
   std::vector<std::string> server_state = {};
+  // How the update travels; and whether what rounding takes away is kept at the site and added to
+  // its next update.
+  UpdateDtype dtype = UpdateDtype::kF32;
+  bool error_feedback = false;
 
   friend bool operator==(const TrainDirective&, const TrainDirective&) = default;
 };

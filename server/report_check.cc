@@ -78,8 +78,9 @@ Status CheckUpdate(const std::string& update_path, const std::string& global_pat
   const Manifest trained = expected.site_rank == 0
                                ? global.ToManifest()
                                : TrainedManifest(global.ToManifest(), expected.site_rank);
-  TRIBUTARY_RETURN_IF_ERROR(
-      CheckManifest(UpdateManifest(trained, expected.directive), update.ToManifest()));
+  TRIBUTARY_RETURN_IF_ERROR(CheckManifest(
+      EncodedManifest(UpdateManifest(trained, expected.directive), expected.directive.dtype),
+      update.ToManifest()));
   TRIBUTARY_ASSIGN_OR_RETURN(const aggregators::UpdateScan scan, aggregators::ScanUpdate(update));
   if (!scan.finite) {
     return InvalidArgumentError("tensor " + scan.first_bad_tensor +

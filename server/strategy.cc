@@ -32,7 +32,10 @@ bool HasMixedRanks(const CampaignFile& file) {
 
 TrainDirective DirectiveOf(const CampaignFile& file, std::int64_t round) {
   const auto aggregator = aggregators::MakeAggregator(file.aggregator);
-  return aggregator.ok() ? (*aggregator)->Directive(round) : TrainDirective();
+  TrainDirective directive = aggregator.ok() ? (*aggregator)->Directive(round) : TrainDirective();
+  directive.dtype = UpdateDtypeOf(file.update.dtype);
+  directive.error_feedback = directive.dtype != UpdateDtype::kF32 && file.update.error_feedback;
+  return directive;
 }
 
 Status CheckCombination(const CampaignFile& file, const Strategy& strategy) {
@@ -49,6 +52,16 @@ Status CheckCombination(const CampaignFile& file, const Strategy& strategy) {
                                 " needs the same rank at every site; leave site_ranks out, or use "
                                 "one of " +
                                 KindsThat([](const Capabilities& c) { return c.mixed_ranks; }));
+  }
+  if (file.update.dtype != "f32" && !can.lossy_compression) {
+    return InvalidArgumentError(
+        "update.dtype: " + kind + " needs updates as they are; use f32, or one of " +
+        KindsThat([](const Capabilities& c) { return c.lossy_compression; }));
+  }
+  if (file.update.dtype != "f32" && file.update.error_feedback && HasMixedRanks(file)) {
+    return InvalidArgumentError(
+        "update.error_feedback: what a site rounds away belongs to ranks that it may not train "
+        "next time; with adapter.site_ranks use error_feedback: false");
   }
   if (!can.uses_weights && file.aggregator.weights == "custom") {
     return InvalidArgumentError("aggregator.weights: " + kind +

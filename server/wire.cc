@@ -43,6 +43,8 @@ void FillDirective(const TrainDirective& directive, v1::Directive* out) {
   out->set_keep_b_local(directive.keep_b_local);
   out->set_keep_optimizer(directive.keep_optimizer);
   for (const std::string& name : directive.server_state) out->add_server_state(name);
+  out->set_dtype(static_cast<std::uint32_t>(directive.dtype));
+  out->set_error_feedback(directive.error_feedback);
 }
 
 // What the task needs besides the version.

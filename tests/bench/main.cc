@@ -2,7 +2,7 @@
 #include <CLI/CLI.hpp>
 #include <cstdio>
 
-#include "cli/child_process.h"
+#include "core/child_process.h"
 #include "core/log.h"
 #include "security/grpc_credentials.h"
 #include "tests/bench/aggregate_benchmark.h"
@@ -19,7 +19,7 @@ int main(int argc, char** argv) {
   CLI::App app("tributary-bench: speed and memory, as JSON");
   app.require_subcommand(1);
   tributary::bench::RoundOptions round;
-  round.server_program = tributary::cli::ProgramDirectory() + "/tributary-server";
+  round.server_program = tributary::ProgramDirectory() + "/tributary-server";
   CLI::App* command = app.add_subcommand("round", "what a round costs when training costs nothing");
   command->add_option("--sites", round.sites)->check(CLI::Range(1, 4096))->capture_default_str();
   command->add_option("--params", round.params)->check(CLI::PositiveNumber)->capture_default_str();
@@ -44,7 +44,7 @@ int main(int argc, char** argv) {
   fold->add_option("--directory", aggregate.directory, "for the files")
       ->check(CLI::ExistingDirectory);
   tributary::bench::PilotBenchOptions pilot;
-  pilot.client_program = tributary::cli::ProgramDirectory() + "/tributary-client";
+  pilot.client_program = tributary::ProgramDirectory() + "/tributary-client";
   CLI::App* pilots = app.add_subcommand(
       "pilot", "a job for each round against pilots, on a real Slurm cluster with waiting jobs");
   for (const auto& [name, value] : {std::pair("--rounds", &pilot.rounds),

@@ -11,12 +11,12 @@
 #include <thread>
 
 #include "cli/campaign_commands.h"
-#include "cli/child_process.h"
 #include "cli/profile.h"
 #include "cli/provision.h"
 #include "cli/watch_command.h"
 #include "client/agent.h"
 #include "core/campaign_file.h"
+#include "core/child_process.h"
 #include "core/files.h"
 #include "core/peft_adapter.h"
 #include "scheduler_adapters/fake_adapter.h"
@@ -194,11 +194,10 @@ Result<std::string> RunRoundBenchmark(const RoundOptions& options) {
   provision.port = 0;
   TRIBUTARY_ASSIGN_OR_RETURN(const auto made, cli::Provision(provision));
   const std::string port_file = directory + "/port";
-  TRIBUTARY_ASSIGN_OR_RETURN(
-      cli::ChildProcess server,
-      cli::ChildProcess::Start(
-          {options.server_program, "--config", made.server_config, "--port-file", port_file},
-          directory + "/server.log"));
+  TRIBUTARY_ASSIGN_OR_RETURN(ChildProcess server,
+                             ChildProcess::Start({options.server_program, "--config",
+                                                  made.server_config, "--port-file", port_file},
+                                                 directory + "/server.log"));
   const auto until = std::chrono::steady_clock::now() + kStartTimeout;
   while (!PathExists(port_file)) {
     if (server.Poll() || std::chrono::steady_clock::now() > until) {

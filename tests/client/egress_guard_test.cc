@@ -141,6 +141,28 @@ TEST_F(EgressGuardTest, FrozenAndLocalFactorsStay) {
   EXPECT_THAT(ReadFloats(directory_ / "delta", "m.lora_A.weight"), ElementsAre(1, 0));
 }
 
+TEST_F(EgressGuardTest, AnUpdateMayTravelRounded) {
+  WriteFloats(directory_ / "trained", {{"a", {1.5F, -2}}, {"b", {3.0001F}}});
+  UpdateRules rules{manifest_, {}, 0, ByteSize{6}};  // three halves
+  rules.directive.dtype = UpdateDtype::kBf16;
+  ASSERT_TRUE(WriteUpdateFile(files_, rules).ok());
+  const auto bf16 = SafetensorsFile::Open(directory_ / "delta");
+  EXPECT_EQ(bf16->ToManifest(), (Manifest{{"a", DType::kBf16, {2}}, {"b", DType::kBf16, {1}}}));
+  const auto* halves = reinterpret_cast<const std::uint16_t*>(bf16->Bytes(*bf16->Find("a")).data());
+  EXPECT_EQ(halves[0], 0x3f00);  // 0.5
+  EXPECT_EQ(halves[1], 0xc080);  // -4
+
+  rules.directive.dtype = UpdateDtype::kI8;
+  EXPECT_EQ(WriteUpdateFile(files_, rules).status().code(), StatusCode::kPermissionDenied);
+  rules.max_update = ByteSize{100};
+  ASSERT_TRUE(WriteUpdateFile(files_, rules).ok());
+  const auto int8 = SafetensorsFile::Open(directory_ / "delta");
+  EXPECT_THAT(ReadFloats(directory_ / "delta", "a.scale"), ElementsAre(4.0F / 127));
+  const auto* bytes = reinterpret_cast<const std::int8_t*>(int8->Bytes(*int8->Find("a")).data());
+  EXPECT_EQ(bytes[0], 16);  // 0.5 / 4 * 127, rounded
+  EXPECT_EQ(bytes[1], -127);
+}
+
 TEST_F(EgressGuardTest, ControlVariateChangesTravelBesideTheUpdate) {
   WriteFloats(directory_ / "trained", {{"a", {1.5F, -2}}, {"b", {3}}});
   WriteFloats(directory_ / "control", {{"a", {0.25F, 0}}, {"b", {1}}});

@@ -119,7 +119,7 @@ TEST_F(TaskStartTest, TheSitesStateMovesOnceTheUpdateCounts) {
   const UpdateFiles files{"", "", "", directory_ / "update"};
   TrainDirective directive;
   directive.offset = GradientOffset::kControlVariate;
-  ASSERT_TRUE(MakeNextState(files, directive, "", paths_.state, next).ok());
+  ASSERT_TRUE(MakeNextState(files, directive, 1, "", paths_.state, next).ok());
   EXPECT_THAT(ReadFloats(JoinPath(paths_.state, kControlFile), "w"), ElementsAre(10));
   ASSERT_TRUE(CommitState(next, paths_.state).ok());
   EXPECT_THAT(ReadFloats(JoinPath(paths_.state, kControlFile), "w"), ElementsAre(7));
@@ -130,11 +130,50 @@ TEST_F(TaskStartTest, TheSitesStateMovesOnceTheUpdateCounts) {
   directive.proximal = 0.5;
   WriteFloats(directory_ / "update", {{"w", {2}}});
   for (int round = 1; round <= 2; ++round) {  // q <- q - alpha D
-    ASSERT_TRUE(MakeNextState(files, directive, "", paths_.state, next).ok());
+    ASSERT_TRUE(MakeNextState(files, directive, 1, "", paths_.state, next).ok());
     ASSERT_TRUE(CommitState(next, paths_.state).ok());
     EXPECT_THAT(ReadFloats(JoinPath(paths_.state, kDualFile), "w"),
                 ElementsAre(-1.0F * static_cast<float>(round)));
   }
+}
+
+// Whatever rounding takes away comes with a later update: what was sent and what is kept add up to
+// what was trained.
+TEST_F(TaskStartTest, WhatRoundingTakesComesWithTheNextUpdate) {
+  const std::string next = directory_ / "task/next_state";
+  const std::vector<float> step = {1.0F / 3, -0.001F};
+  WriteFloats(directory_ / "start", {{"w", {0, 0}}});
+  WriteFloats(directory_ / "trained", {{"w", step}});
+  TrainDirective directive;
+  directive.error_feedback = true;
+  for (const UpdateDtype dtype : {UpdateDtype::kBf16, UpdateDtype::kI8}) {
+    directive.dtype = dtype;
+    ASSERT_TRUE(RemoveFile(JoinPath(paths_.state, kResidualFile)).ok());
+    std::vector<double> sent(2);
+    for (int round = 1; round <= 3; ++round) {
+      const auto residual = ResidualFor(directive, round, paths_.state);
+      ASSERT_TRUE(residual.ok());
+      EXPECT_EQ(residual->empty(), round == 1);
+      const UpdateFiles files{directory_ / "trained", directory_ / "start", "",
+                              directory_ / "update", *residual};
+      const Manifest manifest = {{"w", DType::kF32, {2}}};
+      ASSERT_TRUE(WriteUpdateFile(files, {manifest, directive, 0, ByteSize{1000}}).ok());
+      std::vector<float> values = step;
+      if (!residual->empty()) {
+        const auto kept = ReadFloats(*residual, "w");
+        for (std::size_t i = 0; i < 2; ++i) values[i] += kept[i];
+      }
+      RoundTrip(dtype, values);  // what the server reads
+      for (std::size_t i = 0; i < 2; ++i) sent[i] += values[i];
+      const Status made = MakeNextState(files, directive, round, "", paths_.state, next);
+      ASSERT_TRUE(made.ok()) << made;
+      ASSERT_TRUE(CommitState(next, paths_.state).ok());
+      const auto kept = ReadFloats(JoinPath(paths_.state, kResidualFile), "w");
+      for (std::size_t i = 0; i < 2; ++i) EXPECT_NEAR(sent[i] + kept[i], round * step[i], 1e-7);
+    }
+  }
+  EXPECT_FALSE(ResidualFor(directive, 13, paths_.state)->empty());
+  EXPECT_TRUE(ResidualFor(directive, 14, paths_.state)->empty());  // too old to mean anything
 }
 
 }  // namespace

@@ -32,7 +32,7 @@ class CommandLineTest : public testing::Test {
     arguments.insert(arguments.begin(),
                      {TRIBUTARY_BIN_DIR "/tributary", "--profile", harness_->lead().profile});
     const std::string log = harness_->directory() + "/out-" + std::to_string(++runs_);
-    auto process = cli::ChildProcess::Start(arguments, log);
+    auto process = ChildProcess::Start(arguments, log);
     EXPECT_TRUE(process.ok());
     EXPECT_TRUE(WaitFor([&] { return process->Poll().has_value(); }));
     const auto output = ReadFile(log);

@@ -4,7 +4,7 @@
 
 #include <nlohmann/json.hpp>
 
-#include "cli/child_process.h"
+#include "core/child_process.h"
 #include "core/files.h"
 #include "core/json.h"
 #include "core/peft_adapter.h"
@@ -17,10 +17,10 @@ TEST(DemoTest, FederatesThreeSitesAndPrintsTheTable) {
   const auto scratch = TemporaryDirectory::Create("tributary-demo-");
   ASSERT_TRUE(scratch.ok());
   const std::string out = scratch->path() + "/out";
-  auto demo = cli::ChildProcess::Start(
-      {TRIBUTARY_BIN_DIR "/tributary", "demo", "--json", "--dir", scratch->path(), "--base-steps",
-       "20", "--rounds", "2", "--steps", "3"},
-      out);
+  auto demo =
+      ChildProcess::Start({TRIBUTARY_BIN_DIR "/tributary", "demo", "--json", "--dir",
+                           scratch->path(), "--base-steps", "20", "--rounds", "2", "--steps", "3"},
+                          out);
   ASSERT_TRUE(demo.ok());
   while (!demo->Poll()) usleep(50'000);  // ctest has the time limit
   const auto text = ReadFile(out);

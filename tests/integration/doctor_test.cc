@@ -112,11 +112,11 @@ class DoctorTest : public testing::Test {
     }
     return times;
   }
-  cli::ChildProcess StartProxy(const std::vector<std::string>& options = {}) const {
+  ChildProcess StartProxy(const std::vector<std::string>& options = {}) const {
     (void)RemoveFile(Path("proxy"));
     std::vector<std::string> command = {"/usr/bin/env", "python3", "-c", kProxy, Path("proxy")};
     command.insert(command.end(), options.begin(), options.end());
-    auto proxy = cli::ChildProcess::Start(command, Path("proxy.log"));
+    auto proxy = ChildProcess::Start(command, Path("proxy.log"));
     EXPECT_TRUE(proxy.ok() && WaitFor([&] { return PathExists(Path("proxy")); }));
     return *std::move(proxy);
   }
@@ -204,7 +204,7 @@ TEST_F(DoctorTest, AProxyIsUsedAsTheDaemonWouldUseIt) {
   Start();
   std::string url;
   {
-    const cli::ChildProcess proxy = StartProxy();
+    const ChildProcess proxy = StartProxy();
     url = "http://127.0.0.1:" + *ReadFile(Path("proxy"));
     const CommandResult result = Doctor({}, {"https_proxy=" + url});
     EXPECT_EQ(result.exit_status, 0) << result.out;
@@ -217,7 +217,7 @@ TEST_F(DoctorTest, AProxyIsUsedAsTheDaemonWouldUseIt) {
     EXPECT_THAT(direct.out, HasSubstr("none: \".0.0.1\" of no_proxy"));
     EXPECT_EQ(FileSize(Path("proxy.used")).value(), 2U);
   }
-  const cli::ChildProcess strict = StartProxy({"refuses"});
+  const ChildProcess strict = StartProxy({"refuses"});
   url = "http://127.0.0.1:" + *ReadFile(Path("proxy"));
   const CommandResult result = Doctor({}, {"https_proxy=" + url});
   EXPECT_EQ(result.exit_status, 1);
@@ -262,8 +262,7 @@ TEST_F(DoctorPbsTest, AnInterruptedJobIsCancelled) {
   StartPbs();
   pbs_.Control(R"({"no_nodes": true})");
   const std::string output = Path("doctor.out");
-  auto doctor =
-      cli::ChildProcess::Start({kClient, "doctor", "--job", "--config", ConfigPath()}, output);
+  auto doctor = ChildProcess::Start({kClient, "doctor", "--job", "--config", ConfigPath()}, output);
   ASSERT_TRUE(doctor.ok());
   ASSERT_TRUE(WaitFor([&] {
     const auto said = ReadFile(output);

@@ -86,11 +86,11 @@ Status FederationHarness::StartServer() {
     }
     TRIBUTARY_RETURN_IF_ERROR(WriteFileAtomic(server_config_, yaml));
   }
-  TRIBUTARY_ASSIGN_OR_RETURN(auto server,
-                             cli::ChildProcess::Start({Program("tributary-server"), "--config",
-                                                       server_config_, "--port-file", port_file},
-                                                      ServerLog()));
-  server_ = std::make_unique<cli::ChildProcess>(std::move(server));
+  TRIBUTARY_ASSIGN_OR_RETURN(
+      auto server, ChildProcess::Start({Program("tributary-server"), "--config", server_config_,
+                                        "--port-file", port_file},
+                                       ServerLog()));
+  server_ = std::make_unique<ChildProcess>(std::move(server));
   if (!WaitFor([&] { return PathExists(port_file) || server_->Poll(); }) || server_->Poll()) {
     const auto log = ReadFileTail(ServerLog(), 2000);
     return UnavailableError("the server did not start: " + (log.ok() ? *log : ""));
@@ -153,16 +153,16 @@ Status FederationHarness::JoinSite(const std::string& site, const SiteSetup& set
 }
 
 Status FederationHarness::StartClient(const std::string& site) {
-  TRIBUTARY_ASSIGN_OR_RETURN(
-      auto client, cli::ChildProcess::Start({Program("tributary-client"), "run", "--config",
-                                             SiteHome(site) + "/client.yaml"},
-                                            SiteHome(site) + "/client.out"));
+  TRIBUTARY_ASSIGN_OR_RETURN(auto client,
+                             ChildProcess::Start({Program("tributary-client"), "run", "--config",
+                                                  SiteHome(site) + "/client.yaml"},
+                                                 SiteHome(site) + "/client.out"));
   clients_.insert_or_assign(site, std::move(client));
   return OkStatus();
 }
 
 void FederationHarness::KillClient(const std::string& site) {
-  cli::ChildProcess& client = clients_.at(site);
+  ChildProcess& client = clients_.at(site);
   kill(client.pid(), SIGKILL);
   WaitFor([&] { return client.Poll().has_value(); });
 }

@@ -9,9 +9,9 @@
 #include <string>
 #include <vector>
 
-#include "cli/child_process.h"
 #include "cli/session.h"
 #include "core/campaign_file.h"
+#include "core/child_process.h"
 #include "core/files.h"
 #include "core/status.h"
 
@@ -74,8 +74,8 @@ class FederationHarness {
   cli::GlobalOptions lead_;
   std::string address_, ca_fingerprint_, server_config_;
   std::vector<std::string> sites_;
-  std::unique_ptr<cli::ChildProcess> server_;
-  std::map<std::string, cli::ChildProcess> clients_;
+  std::unique_ptr<ChildProcess> server_;
+  std::map<std::string, ChildProcess> clients_;
 };
 
 }  // namespace tributary::integration

@@ -34,6 +34,17 @@ void WriteAdapter(const std::string& directory, bool middle) {
   WriteFloats(directory + "/adapter_model.safetensors", tensors);
 }
 
+// Updates that travel rounded, with what rounding takes kept at the sites.
+std::vector<CampaignFile> RoundedCampaigns(const FederationHarness& harness) {
+  std::vector<CampaignFile> files;
+  for (const std::string dtype : {"bf16", "int8"}) {
+    files.push_back(harness.Campaign("allowed-" + dtype, kRounds));
+    files.back().data.evaluate.clear();
+    files.back().update.dtype = dtype;
+  }
+  return files;
+}
+
 CampaignFile CampaignFor(const FederationHarness& harness, const Strategy& strategy) {
   CampaignFile file = harness.Campaign("allowed-" + std::string(strategy.kind), kRounds);
   file.data.evaluate.clear();
@@ -57,10 +68,14 @@ std::map<std::string, std::string> RunAll(bool disturbed) {
   FederationHarness& harness = **started;
   WriteAdapter(harness.directory() + "/lora", false);
   WriteAdapter(harness.directory() + "/lora-sb", true);
-  std::vector<std::string> campaigns;
+  std::vector<CampaignFile> files = RoundedCampaigns(harness);
   for (const Strategy* strategy : aggregators::Strategies()) {
     if (strategy->capabilities.min_sites > kSites) continue;
-    const auto id = harness.Submit(CampaignFor(harness, *strategy));
+    files.push_back(CampaignFor(harness, *strategy));
+  }
+  std::vector<std::string> campaigns;
+  for (const CampaignFile& file : files) {
+    const auto id = harness.Submit(file);
     EXPECT_TRUE(id.ok()) << id.status();
     if (id.ok()) campaigns.push_back(*id);
     if (disturbed && campaigns.size() % 12 == 5) {

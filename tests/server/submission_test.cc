@@ -51,6 +51,14 @@ TEST(CheckCampaignTextTest, RefusesWhatAStrategyCannotDoAndSaysWhatCan) {
               AllOf(HasSubstr("adapter.site_ranks: fedavg needs the same rank at every site"),
                     HasSubstr("flexlora")));
   EXPECT_TRUE(check("adapter: {rank: 8, site_ranks: {a: 8}}\n").ok());  // no mix
+  EXPECT_TRUE(check("update: {dtype: bf16}\n").ok());
+  EXPECT_THAT(check("update: {dtype: int8}\naggregator: {kind: scaffold}\n").message(),
+              AllOf(HasSubstr("update.dtype: scaffold needs updates as they are; use f32"),
+                    HasSubstr("fedavg")));
+  const std::string lossy = mixed + "aggregator: {kind: fed-plora}\n";
+  EXPECT_THAT(check(lossy + "update: {dtype: bf16}\n").message(),
+              HasSubstr("use error_feedback: false"));
+  EXPECT_TRUE(check(lossy + "update: {dtype: bf16, error_feedback: false}\n").ok());
   EXPECT_THAT(check("adapter: {kind: full}\naggregator: {kind: flora}\n").message(),
               AllOf(HasSubstr("combines LoRA factors"), HasSubstr("fedavg")));
   EXPECT_THAT(check("aggregator: {kind: krum}\n").message(),

@@ -1,4 +1,4 @@
-// Programs that the demonstration runs: output into a log file, ended with their parent.
+// A program that this one runs beside itself: output into a log file, ended with its parent.
 #pragma once
 
 #include <sys/types.h>
@@ -10,12 +10,12 @@
 
 #include "core/status.h"
 
-namespace tributary::cli {
+namespace tributary {
 
 // One thread at a time. The child gets SIGTERM when its parent dies.
 class ChildProcess {
  public:
-  // `command[0]` is a path. Standard output and error are appended to `log_path`.
+  // `command[0]` is a path, or found by PATH. Standard output and error are appended to `log_path`.
   static Result<ChildProcess> Start(const std::vector<std::string>& command,
                                     const std::string& log_path);
   ~ChildProcess();  // Stop()
@@ -24,6 +24,7 @@ class ChildProcess {
 
   // The exit code (128 + signal when killed) once it has ended.
   std::optional<int> Poll();
+  void Signal(int number);  // nothing once it has ended
   // SIGTERM, then SIGKILL after the grace; waits for the end.
   void Stop(std::chrono::seconds grace = std::chrono::seconds(15));
   pid_t pid() const { return pid_; }
@@ -37,4 +38,4 @@ class ChildProcess {
 // The directory of the running program: its siblings are there.
 std::string ProgramDirectory();
 
-}  // namespace tributary::cli
+}  // namespace tributary

@@ -1,4 +1,4 @@
-#include "cli/child_process.h"
+#include "core/child_process.h"
 
 #include <fcntl.h>
 #include <sys/prctl.h>
@@ -12,7 +12,7 @@
 
 #include "core/files.h"
 
-namespace tributary::cli {
+namespace tributary {
 namespace {
 
 constexpr std::chrono::milliseconds kPollInterval{20};
@@ -36,7 +36,7 @@ Result<ChildProcess> ChildProcess::Start(const std::vector<std::string>& command
     dup2(null.get(), STDIN_FILENO);
     dup2(log.get(), STDOUT_FILENO);
     dup2(log.get(), STDERR_FILENO);
-    execv(arguments[0], arguments.data());
+    execvp(arguments[0], arguments.data());
     _exit(127);
   }
   ChildProcess child;
@@ -64,6 +64,10 @@ std::optional<int> ChildProcess::Poll() {
   return exit_code_;
 }
 
+void ChildProcess::Signal(int number) {
+  if (pid_ >= 0 && !Poll()) kill(pid_, number);
+}
+
 void ChildProcess::Stop(std::chrono::seconds grace) {
   if (pid_ < 0 || Poll()) return;
   kill(pid_, SIGTERM);
@@ -80,4 +84,4 @@ std::string ProgramDirectory() {
   return size > 0 ? DirectoryOf(std::string(path, static_cast<std::size_t>(size))) : ".";
 }
 
-}  // namespace tributary::cli
+}  // namespace tributary

@@ -1,0 +1,625 @@
+#!/usr/bin/env python3
+"""Trains and evaluates tasks of a Tributary campaign with transformers and PEFT.
+
+    tributary_peft.py train --task DIR
+    tributary_peft.py evaluate --task DIR
+    tributary_peft.py version
+    torchrun --standalone --nproc-per-node 4 tributary_peft.py train --task DIR
+    srun tributary_peft.py train --task DIR          (or mpiexec: one process per GPU, any number of nodes)
+
+DIR is the task directory of docs/task_directory.md. With several processes every micro-batch is shared out among them
+and gradients are summed, so that the result is that of one process up to rounding.
+
+Environment: TRIBUTARY_DTYPE=float32|bfloat16 (of the frozen base weights; default float32 on a CPU, bfloat16 on a GPU).
+"""
+import argparse
+import importlib
+import json
+import math
+import os
+import random
+import signal
+import sys
+import tempfile
+import time
+
+MINIMUM = {"torch": (1, 13), "transformers": (4, 36), "peft": (0, 7), "safetensors": (0, 4)}
+TASK_SCHEMA = 1
+CHECKPOINT_SECONDS = 60
+PROGRESS_SECONDS = 0.5
+TRAINING_KEYS = {
+    "steps", "batch_size", "gradient_accumulation", "sequence_length", "learning_rate", "learning_rate_scale",
+    "schedule", "warmup_steps", "weight_decay", "beta1", "beta2", "epsilon", "max_grad_norm", "optimizer", "momentum"}
+DEFAULTS = {
+    "batch_size": 8, "gradient_accumulation": 1, "sequence_length": 256, "learning_rate": 1e-3,
+    "learning_rate_scale": 1.0, "schedule": "constant", "warmup_steps": 0, "weight_decay": 0.0, "beta1": 0.9,
+    "beta2": 0.999, "epsilon": 1e-8, "max_grad_norm": 1.0, "optimizer": "adamw", "momentum": 0.0}
+STRATEGY_KEYS = {"frozen", "proximal", "gradient_offset", "keep_optimizer"}
+TASK_KEYS = {
+    "schema", "kind", "task", "campaign", "site", "round", "global_version", "seed", "model_path", "data", "threads",
+    "walltime_seconds", "training", "evaluation", "merged", "strategy"}
+
+
+class TaskError(Exception):
+    """What goes into result.json as the reason of a failure."""
+
+
+def check_packages():
+    """Fails with every package that is missing or too old, before anything is loaded."""
+    problems = []
+    for name, minimum in MINIMUM.items():
+        wanted = ".".join(map(str, minimum))
+        try:
+            version = importlib.import_module(name).__version__
+        except ImportError as error:
+            problems.append(f"{name} is missing ({error}); needed: {wanted} or newer")
+            continue
+        parts = tuple(int("".join(c for c in part if c.isdigit()) or 0) for part in version.split(".")[:2])
+        if parts < minimum:
+            problems.append(f"{name} {version} is too old; needed: {wanted} or newer")
+    if problems:
+        raise TaskError("; ".join(problems) + " (configs/trainers/peft/requirements.txt has versions that fit)")
+
+
+def say(text):
+    print(f"tributary_peft: {text}", file=sys.stderr, flush=True)
+
+
+# --- the task directory -----------------------------------------------------------------------------------------------
+
+def unknown(found, known, where):
+    extra = sorted(set(found) - known)
+    if extra:
+        raise TaskError(f"{where}: {', '.join(extra)}: not known to this trainer")
+
+
+def read_task(directory, kind):
+    with open(os.path.join(directory, "task.json"), encoding="utf-8") as file:
+        task = json.load(file)
+    if task.get("schema") != TASK_SCHEMA:
+        raise TaskError(f"task.json: schema is {task.get('schema')}; this trainer knows {TASK_SCHEMA}")
+    unknown(task, TASK_KEYS, "task.json")
+    if task["kind"] != kind:
+        raise TaskError(f"task.json: kind is {task['kind']}; this was started as {kind}")
+    for source in task["data"]:
+        unknown(source, {"name", "path"}, "task.json: data")
+    if kind == "train":
+        unknown(task["training"], TRAINING_KEYS, "task.json: training")
+        unknown(task.get("strategy", {}), STRATEGY_KEYS, "task.json: strategy")
+        task["training"] = {**DEFAULTS, **task["training"]}
+    return task
+
+
+def write_update(directory, result, write_adapter=None):
+    """Writes update/ whole: under another name, then renamed."""
+    temporary = tempfile.mkdtemp(prefix="update.tmp-", dir=directory)
+    if write_adapter:
+        write_adapter(temporary)
+    with open(os.path.join(temporary, "result.json"), "w", encoding="utf-8") as file:
+        json.dump(result, file)
+    for name in os.listdir(temporary):
+        with open(os.path.join(temporary, name), "rb") as file:
+            os.fsync(file.fileno())
+    os.rename(temporary, os.path.join(directory, "update"))
+
+
+class Progress:
+    """Appends to progress.jsonl: the first steps, the last, about two lines a second between."""
+
+    def __init__(self, directory, steps):
+        self.file = os.open(os.path.join(directory, "progress.jsonl"), os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+        self.steps = steps
+        self.start = time.monotonic()
+        self.last = -math.inf
+
+    def seconds(self):
+        return time.monotonic() - self.start
+
+    def report(self, step, loss, tokens):
+        if step > 3 and step < self.steps and self.seconds() - self.last < PROGRESS_SECONDS:
+            return
+        self.last = self.seconds()
+        line = {"step": step, "steps": self.steps, "loss": loss, "tokens": tokens, "seconds": round(self.seconds(), 3)}
+        os.write(self.file, (json.dumps(line) + "\n").encode())
+
+
+# --- data -------------------------------------------------------------------------------------------------------------
+
+def read_examples(path):
+    """[(prompt, completion)]; the error names file and line."""
+    examples = []
+    with open(path, encoding="utf-8") as file:
+        for number, line in enumerate(file, 1):
+            if not line.strip():
+                continue
+            try:
+                row = json.loads(line)
+            except json.JSONDecodeError as error:
+                raise TaskError(f"{path}:{number}: {error}") from None
+            if isinstance(row, dict) and isinstance(row.get("text"), str):
+                examples.append(("", row["text"]))
+            elif (isinstance(row, dict) and isinstance(row.get("prompt"), str)
+                  and isinstance(row.get("completion"), str)):
+                examples.append((row["prompt"], row["completion"]))
+            else:
+                raise TaskError(f'{path}:{number}: must be {{"text": "..."}} or {{"prompt": "...", "completion": "..."}}')
+    return examples
+
+
+def tokenize(examples, tokenizer, config, length):
+    """Sequences BOS prompt completion EOS as (ids, loss_from); what has no room for a completion is counted."""
+    eos = config.eos_token_id[0] if isinstance(config.eos_token_id, list) else config.eos_token_id
+    sequences, cut_off = [], 0
+    for prompt, completion in examples:
+        ids = [] if config.bos_token_id is None else [config.bos_token_id]
+        # Text never makes special tokens, whatever it spells.
+        encode = lambda text: tokenizer(text, add_special_tokens=False, split_special_tokens=True)["input_ids"]
+        ids += encode(prompt) if prompt else []
+        loss_from = max(1, len(ids))
+        ids += encode(completion) + [eos]
+        ids = ids[:length]
+        if loss_from < len(ids):
+            sequences.append((ids, loss_from))
+        else:
+            cut_off += 1
+    return sequences, cut_off
+
+
+def load_data(task, directory, tokenizer, config, length):
+    sources, cut_off = {}, 0
+    for source in task["data"]:
+        path = os.path.join(directory, source["path"])
+        sequences, cut = tokenize(read_examples(path), tokenizer, config, length)
+        if not sequences:
+            raise TaskError(f"{path}: no example carries loss ({cut} have prompts longer than {length} tokens)")
+        sources[source["name"]] = sequences
+        cut_off += cut
+    return sources, cut_off
+
+
+def collate(sequences, device):
+    import torch
+    width = max(len(ids) for ids, _ in sequences)
+    ids = torch.zeros(len(sequences), width, dtype=torch.long)
+    mask = torch.zeros(len(sequences), width, dtype=torch.long)
+    labels = torch.full((len(sequences), width), -100, dtype=torch.long)
+    for row, (sequence, loss_from) in enumerate(sequences):
+        end = len(sequence)
+        ids[row, :end] = torch.tensor(sequence)
+        mask[row, :end] = 1
+        labels[row, loss_from:end] = torch.tensor(sequence[loss_from:])
+    return {"input_ids": ids.to(device), "attention_mask": mask.to(device)}, labels.to(device)
+
+
+def loss_sum(model, sequences, device):
+    """Sum of -log p over the tokens that carry loss."""
+    import torch
+    inputs, labels = collate(sequences, device)
+    logits = model(**inputs).logits[:, :-1].float()
+    return torch.nn.functional.cross_entropy(
+        logits.reshape(-1, logits.shape[-1]), labels[:, 1:].reshape(-1), ignore_index=-100, reduction="sum")
+
+
+def shuffled(count, seed):
+    """Indices 0..count-1 in a fresh order for each epoch, for ever."""
+    epoch = 0
+    while True:
+        order = list(range(count))
+        random.Random(f"{seed}/{epoch}").shuffle(order)
+        yield from order
+        epoch += 1
+
+
+# --- the model --------------------------------------------------------------------------------------------------------
+
+def launcher_ranks():
+    """(rank, processes, rank on this node), as torchrun, srun, Open MPI's or another mpiexec says; else (0, 1, 0)."""
+    for rank, size, local in (("RANK", "WORLD_SIZE", "LOCAL_RANK"),
+                              ("OMPI_COMM_WORLD_RANK", "OMPI_COMM_WORLD_SIZE", "OMPI_COMM_WORLD_LOCAL_RANK"),
+                              ("PMI_RANK", "PMI_SIZE", "MPI_LOCALRANKID"),
+                              ("SLURM_PROCID", "SLURM_STEP_NUM_TASKS", "SLURM_LOCALID")):
+        if rank in os.environ and size in os.environ:
+            return int(os.environ[rank]), int(os.environ[size]), int(os.environ.get(local, os.environ[rank]))
+    return 0, 1, 0
+
+
+def find_master():
+    """Where the processes meet, unless MASTER_ADDR and MASTER_PORT say it: the first node of the job."""
+    if "PBS_NODEFILE" in os.environ:
+        with open(os.environ["PBS_NODEFILE"], encoding="utf-8") as file:
+            node = file.readline().strip()
+    else:
+        node = os.environ.get("SLURM_LAUNCH_NODE_IPADDR", "127.0.0.1")
+    job = os.environ.get("SLURM_JOB_ID") or os.environ.get("PBS_JOBID", "0").split(".")[0]
+    os.environ.setdefault("MASTER_ADDR", node)
+    os.environ.setdefault("MASTER_PORT", str(20000 + int("".join(c for c in job if c.isdigit()) or 0) % 20000))
+
+
+class Workers:
+    """The processes that train together; one when there is no launcher."""
+
+    def __init__(self):
+        import torch
+        self.rank, self.size, local = launcher_ranks()
+        local %= max(1, torch.cuda.device_count())
+        self.device = torch.device("cuda", local) if torch.cuda.is_available() else torch.device("cpu")
+        if self.size > 1:
+            find_master()
+            if self.device.type == "cuda":
+                torch.cuda.set_device(self.device)
+            torch.distributed.init_process_group("nccl" if self.device.type == "cuda" else "gloo",
+                                                 rank=self.rank, world_size=self.size)
+
+    def sum(self, tensor):
+        import torch
+        if self.size > 1:
+            torch.distributed.all_reduce(tensor)
+        return tensor
+
+    def any(self, flag):
+        import torch
+        return bool(self.sum(torch.tensor([float(flag)], device=self.device)).item())
+
+
+def add_products(model, directory, files):
+    """What the campaign merged into the base weights: merged_B [out, q] times merged_A [q, in]."""
+    import torch
+    from safetensors.torch import load_file
+    weights = dict(model.named_parameters())
+    for file in files:
+        factors = load_file(os.path.join(directory, file))
+        for name, a in factors.items():
+            if not name.endswith(".merged_A.weight"):
+                continue
+            module = name[:-len(".merged_A.weight")]
+            target = weights.get(module.removeprefix("base_model.model.") + ".weight")
+            if target is None:
+                raise TaskError(f"{file}: {module} is no module of the model")
+            product = factors[module + ".merged_B.weight"] @ a
+            with torch.no_grad():
+                target += (product if product.shape == target.shape else product.T).to(target.dtype)
+
+
+def load_model(task, directory, device, train):
+    """The base model with the adapter in place, its config, and {tensor name in the adapter: parameter}."""
+    import torch
+    from safetensors.torch import load_file
+    from transformers import AutoModelForCausalLM
+    with open(os.path.join(directory, "global", "adapter_config.json"), encoding="utf-8") as file:
+        full = json.load(file).get("tributary_adapter") == "full"
+    default = "float32" if full or device.type == "cpu" else "bfloat16"
+    dtype = getattr(torch, os.environ.get("TRIBUTARY_DTYPE", default))
+    base = AutoModelForCausalLM.from_pretrained(os.path.join(directory, task["model_path"]), torch_dtype=dtype)
+    config = base.config
+    add_products(base, directory, task.get("merged", []))
+    weights = load_file(os.path.join(directory, "global", "adapter_model.safetensors"))
+    if full:
+        model = base
+        parameters = {name: p for name, p in model.named_parameters() if name in weights}
+    else:
+        from peft import PeftModel
+        model = PeftModel.from_pretrained(base, os.path.join(directory, "global"), is_trainable=train)
+        by_name = {name.replace(".default.", ".").replace(".modules_to_save.", "."): p
+                   for name, p in model.named_parameters()}
+        parameters = {name: by_name[name] for name in weights if name in by_name}
+    missing = sorted(set(weights) - set(parameters))
+    if missing:
+        raise TaskError(f"global/: the model has no place for {', '.join(missing[:5])}")
+    with torch.no_grad():
+        for name, parameter in parameters.items():
+            parameter.data = weights[name].float()
+    for parameter in model.parameters():
+        parameter.requires_grad_(False)
+    model.to(device)
+    return model, config, parameters
+
+
+def open_task(task, directory, workers, train):
+    from transformers import AutoTokenizer
+    if task.get("threads"):
+        import torch
+        torch.set_num_threads(task["threads"])
+    path = os.path.join(directory, task["model_path"])
+    if not os.path.exists(os.path.join(path, "config.json")):
+        raise TaskError(f"model_path: there is no {path}/config.json")
+    model, config, parameters = load_model(task, directory, workers.device, train)
+    return model, config, parameters, AutoTokenizer.from_pretrained(path)
+
+
+# --- training ---------------------------------------------------------------------------------------------------------
+
+def learning_rate(settings, step):
+    rate = settings["learning_rate"] * settings["learning_rate_scale"]
+    warmup, steps = settings["warmup_steps"], settings["steps"]
+    if step < warmup:
+        return rate * (step + 1) / warmup
+    if settings["schedule"] == "cosine":
+        return rate * 0.5 * (1 + math.cos(math.pi * (step - warmup) / max(1, steps - warmup)))
+    return rate
+
+
+def make_optimizer(parameters, settings):
+    import torch
+    matrices = [p for p in parameters.values() if p.dim() > 1]
+    vectors = [p for p in parameters.values() if p.dim() <= 1]
+    groups = [{"params": matrices, "weight_decay": settings["weight_decay"]}, {"params": vectors, "weight_decay": 0.0}]
+    groups = [group for group in groups if group["params"]]
+    if settings["optimizer"] == "sgd":
+        return torch.optim.SGD(groups, lr=0.0, momentum=settings["momentum"])
+    return torch.optim.AdamW(groups, lr=0.0, betas=(settings["beta1"], settings["beta2"]), eps=settings["epsilon"])
+
+
+def optimizer_tensors(optimizer, parameters):
+    import torch
+    names = {id(p): name for name, p in parameters.items()}
+    tensors = {}
+    for parameter, state in optimizer.state.items():
+        for key, value in state.items():
+            if value is not None:
+                value = value if torch.is_tensor(value) else torch.tensor(float(value))
+                tensors[f"{key}/{names[id(parameter)]}"] = value.float().cpu().contiguous()
+    return tensors
+
+
+def restore_optimizer(optimizer, parameters, tensors):
+    """False, with nothing changed, when they do not fit."""
+    kept = {}
+    for full_name, value in tensors.items():
+        key, _, name = full_name.partition("/")
+        if name not in parameters or (value.dim() and value.shape != parameters[name].shape):
+            return False
+        kept.setdefault(name, {})[key] = value
+    for name, state in kept.items():
+        device = parameters[name].device
+        optimizer.state[parameters[name]] = {k: v if k == "step" else v.to(device) for k, v in state.items()}
+    return True
+
+
+class Checkpoint:
+    """What a killed job leaves for the next one: in DIR/checkpoint, replaced whole, removed at the end."""
+
+    def __init__(self, directory):
+        self.path = os.path.join(directory, "checkpoint")
+        self.saved_at = time.monotonic()
+
+    def due(self):
+        return time.monotonic() - self.saved_at > float(os.environ.get("TRIBUTARY_CHECKPOINT_SECONDS",
+                                                                       CHECKPOINT_SECONDS))
+
+    def save(self, parameters, optimizer, facts):
+        from safetensors.torch import save_file
+        self.saved_at = time.monotonic()
+        temporary = self.path + ".tmp"
+        save_file({**{"weight/" + name: p.detach().float().cpu().contiguous() for name, p in parameters.items()},
+                   **{"optimizer/" + name: t for name, t in optimizer_tensors(optimizer, parameters).items()}},
+                  temporary, metadata={"facts": json.dumps(facts)})
+        os.replace(temporary, self.path)
+
+    def load(self, parameters, optimizer):
+        import torch
+        from safetensors import safe_open
+        if not os.path.exists(self.path):
+            return None
+        with safe_open(self.path, "pt") as file:
+            facts = json.loads(file.metadata()["facts"])
+            tensors = {name: file.get_tensor(name) for name in file.keys()}
+        with torch.no_grad():
+            for name, parameter in parameters.items():
+                parameter.copy_(tensors["weight/" + name])
+        state = {name[len("optimizer/"):]: t for name, t in tensors.items() if name.startswith("optimizer/")}
+        return facts if restore_optimizer(optimizer, parameters, state) else None
+
+    def remove(self):
+        if os.path.exists(self.path):
+            os.remove(self.path)
+
+
+def mean_of_tenth(losses, last):
+    tenth = max(1, len(losses) // 10)
+    part = losses[-tenth:] if last else losses[:tenth]
+    return sum(part) / len(part)
+
+
+def trained_parameters(parameters, strategy):
+    frozen = strategy.get("frozen", "none")
+    skipped = {"none": (), "lora_A": (".lora_A.weight",), "lora_B": (".lora_B.weight",),
+               "both": (".lora_A.weight", ".lora_B.weight")}
+    if frozen not in skipped:
+        raise TaskError(f"task.json: strategy: frozen is {frozen}; must be one of {', '.join(skipped)}")
+    trained = {n: p for n, p in sorted(parameters.items()) if not skipped[frozen] or not n.endswith(skipped[frozen])}
+    for parameter in trained.values():
+        parameter.requires_grad_(True)
+    return trained
+
+
+def train(task, directory, workers, stopped):
+    import torch
+    from safetensors.torch import load_file, save_file
+    settings, strategy = task["training"], task.get("strategy", {})
+    torch.manual_seed(task["seed"] % 2**63)
+    model, config, parameters, tokenizer = open_task(task, directory, workers, train=True)
+    trained = trained_parameters(parameters, strategy)
+    sources, cut_off = load_data(task, directory, tokenizer, config, settings["sequence_length"])
+    data = [sequence for sequences in sources.values() for sequence in sequences]
+    start = {name: p.detach().clone() for name, p in trained.items()} if strategy.get("proximal") else {}
+    offset = load_file(os.path.join(directory, strategy["gradient_offset"])) if strategy.get("gradient_offset") else {}
+    optimizer = make_optimizer(trained, settings)
+    kept = os.path.join(directory, "state", "optimizer.safetensors")
+    if strategy.get("keep_optimizer") and os.path.exists(kept):
+        restore_optimizer(optimizer, trained, load_file(kept))
+    checkpoint = Checkpoint(directory)
+    facts = checkpoint.load(trained, optimizer) or {"samples": 0, "tokens": 0, "learning_rate_sum": 0.0, "losses": []}
+
+    order = shuffled(len(data), task["seed"])
+    per_step = settings["batch_size"] * settings["gradient_accumulation"]
+    for _ in range(per_step * len(facts["losses"])):
+        next(order)
+    progress = Progress(directory, settings["steps"]) if workers.rank == 0 else None
+    began = time.monotonic()
+    model.train()
+    while len(facts["losses"]) < settings["steps"]:
+        if workers.any(stopped()):
+            break
+        step = len(facts["losses"])
+        # Equal seeds give equal dropout, also after a resumption.
+        torch.manual_seed((task["seed"] + 0x9e3779b97f4a7c15 * (step + 1) + workers.rank) % 2**63)
+        batches = [[data[next(order)] for _ in range(settings["batch_size"])]
+                   for _ in range(settings["gradient_accumulation"])]
+        tokens = sum(len(ids) - loss_from for batch in batches for ids, loss_from in batch)
+        total = torch.zeros(1, device=workers.device)
+        for batch in batches:
+            mine = batch[workers.rank::workers.size]
+            if mine:
+                loss = loss_sum(model, mine, workers.device) / tokens
+                loss.backward()
+                total += loss.detach()
+        for parameter in trained.values():
+            if parameter.grad is None:
+                parameter.grad = torch.zeros_like(parameter)
+            workers.sum(parameter.grad)
+        loss = workers.sum(total).item()
+        for name, x in start.items():
+            trained[name].grad += strategy["proximal"] * (trained[name].detach() - x)
+        limit = settings["max_grad_norm"]
+        norm = torch.nn.utils.clip_grad_norm_(trained.values(), limit if limit > 0 else math.inf).item()
+        if not math.isfinite(loss) or not math.isfinite(norm):
+            raise TaskError(f"the loss or its gradient is not finite at step {step + 1}")
+        rate = learning_rate(settings, step)
+        for group in optimizer.param_groups:
+            group["lr"] = rate
+        optimizer.step()
+        optimizer.zero_grad(set_to_none=True)
+        with torch.no_grad():
+            for name, value in offset.items():
+                trained[name] -= rate * value.to(workers.device)
+        facts["losses"].append(loss)
+        facts["samples"] += per_step
+        facts["tokens"] += tokens
+        facts["learning_rate_sum"] += rate
+        if progress:
+            progress.report(step + 1, loss, facts["tokens"])
+            if checkpoint.due():
+                checkpoint.save(trained, optimizer, facts)
+
+    losses = facts.pop("losses")
+    if not losses:
+        raise TaskError("stopped by a signal before the first step")
+    complete = len(losses) == settings["steps"]
+    result = {
+        "schema": 1, "completion": "complete" if complete else "partial",
+        "message": "" if complete else f"stopped by a signal after {len(losses)} of {settings['steps']} steps",
+        "steps": len(losses), "loss_first": mean_of_tenth(losses, False), "loss_last": mean_of_tenth(losses, True),
+        "train_seconds": time.monotonic() - began,
+        "metrics": {"examples_cut_off": float(cut_off)} if cut_off else {}, **facts}
+
+    def write_adapter(where):
+        save_file({name: p.detach().float().cpu().contiguous() for name, p in parameters.items()},
+                  os.path.join(where, "adapter_model.safetensors"))
+        with open(os.path.join(directory, "global", "adapter_config.json"), "rb") as file:
+            config_text = file.read()
+        with open(os.path.join(where, "adapter_config.json"), "wb") as file:
+            file.write(config_text)
+        if strategy.get("keep_optimizer"):
+            save_file(optimizer_tensors(optimizer, trained), os.path.join(where, "optimizer.safetensors"))
+
+    if workers.rank == 0:
+        write_update(directory, result, write_adapter)
+        checkpoint.remove()
+    return result
+
+
+def evaluate(task, directory, workers, stopped):
+    import torch
+    settings = task.get("evaluation", {})
+    batch_size, limit = settings.get("batch_size", 16), settings.get("max_examples", 0)
+    model, config, _, tokenizer = open_task(task, directory, workers, train=False)
+    length = getattr(config, "max_position_embeddings", 2048)
+    sources, _ = load_data(task, directory, tokenizer, config, length)
+    sources = {name: data[:limit] if limit else data for name, data in sources.items()}
+    progress = Progress(directory, sum(map(len, sources.values()))) if workers.rank == 0 else None
+    result = {"schema": 1, "completion": "complete", "message": "", "samples": 0, "tokens": 0, "steps": 0,
+              "learning_rate_sum": 0.0, "loss_first": 0.0, "loss_last": 0.0, "metrics": {}}
+    began = time.monotonic()
+    model.eval()
+    with torch.no_grad():
+        for name, data in sources.items():
+            total, tokens = torch.zeros(1, dtype=torch.double, device=workers.device), 0
+            for begin in range(0, len(data), batch_size):
+                if workers.any(stopped()):
+                    raise TaskError("stopped by a signal before the evaluation was complete")
+                batch = data[begin:begin + batch_size]
+                mine = batch[workers.rank::workers.size]
+                if mine:
+                    total += loss_sum(model, mine, workers.device).double()
+                tokens += sum(len(ids) - loss_from for ids, loss_from in batch)
+                result["samples"] += len(batch)
+                if progress:
+                    progress.report(result["samples"], 0.0, result["tokens"] + tokens)
+            mean = workers.sum(total).item() / tokens
+            if not math.isfinite(mean):
+                raise TaskError(f"{name}: the loss is not finite")
+            result["tokens"] += tokens
+            result["metrics"][f"loss/{name}"] = mean
+            result["metrics"][f"perplexity/{name}"] = math.exp(min(mean, 700.0))
+    result["train_seconds"] = time.monotonic() - began
+    if workers.rank == 0:
+        write_update(directory, result)
+    return result
+
+
+# --- one run ----------------------------------------------------------------------------------------------------------
+
+def run(kind, directory, stopped):
+    check_packages()
+    task = read_task(directory, kind)
+    import torch
+    import transformers
+    transformers.utils.logging.set_verbosity_error()
+    workers = Workers()
+    torch.use_deterministic_algorithms(workers.device.type == "cpu")
+    return (train if kind == "train" else evaluate)(task, directory, workers, stopped)
+
+
+def version():
+    try:
+        check_packages()
+    except TaskError as error:
+        say(str(error))
+        return 1
+    print("tributary_peft with " + ", ".join(
+        f"{name} {importlib.import_module(name).__version__}" for name in MINIMUM))
+    return 0
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("kind", choices=["train", "evaluate", "version"])
+    parser.add_argument("--task", metavar="DIR", help="the task directory")
+    arguments = parser.parse_args()
+    if arguments.kind == "version":
+        return version()
+    if not arguments.task:
+        parser.error("--task DIR is needed")
+    first = launcher_ranks()[0] == 0
+    if os.path.exists(os.path.join(arguments.task, "update")):
+        say(f"{arguments.task} already has its update; nothing to do")
+        return 0
+    signals = []
+    for number in (signal.SIGTERM, signal.SIGUSR1):
+        signal.signal(number, lambda received, _: signals.append(received))
+    try:
+        result = run(arguments.kind, arguments.task, lambda: bool(signals))
+    except Exception as error:  # whatever it is: the daemon must hear of it
+        reason = str(error) if isinstance(error, TaskError) else f"{type(error).__name__}: {error}"
+        say(reason)
+        if first:
+            write_update(arguments.task, {
+                "schema": 1, "completion": "failed", "message": reason[:2000], "samples": 0, "tokens": 0, "steps": 0,
+                "learning_rate_sum": 0.0, "loss_first": 0.0, "loss_last": 0.0, "train_seconds": 0.0, "metrics": {}})
+        return 1
+    say(result["completion"] + (": " + result["message"] if result["message"] else ""))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
