@@ -62,13 +62,15 @@ Result<TaskResult> RunTrainTask(const std::string& directory, const TaskFile& ta
   TRIBUTARY_ASSIGN_OR_RETURN(const LocalObjective objective,
                              LocalObjective::Make(task, directory, trained));
   TRIBUTARY_ASSIGN_OR_RETURN(const auto optimizer, OpenOptimizer(directory, task, trained));
+  TRIBUTARY_ASSIGN_OR_RETURN(Checkpoint checkpoint, Checkpoint::Open(directory, task.task));
   TRIBUTARY_ASSIGN_OR_RETURN(const TrainingOutcome outcome,
                              RunTraining(*loaded.model, trained, dataset, task.training, task.seed,
-                                         objective, optimizer.get(), &progress, stop));
+                                         objective, optimizer.get(), &progress, stop, &checkpoint));
   if (outcome.steps == 0) return CancelledError("stopped by a signal before the first step");
   const TaskResult result = ToResult(outcome, task.training.steps, dataset.cut_off);
   TRIBUTARY_RETURN_IF_ERROR(WriteUpdate(directory, result, &loaded.adapter,
                                         task.keep_optimizer ? optimizer->State() : NamedTensors()));
+  TRIBUTARY_RETURN_IF_ERROR(checkpoint.Remove());
   return result;
 }
 

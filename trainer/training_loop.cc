@@ -42,11 +42,29 @@ double ForwardBackward(const LanguageModel& model, const std::vector<PackedBatch
   return sum / static_cast<double>(loss_tokens);
 }
 
-void Summarise(const std::vector<double>& losses, TrainingOutcome* outcome) {
-  if (losses.empty()) return;
+TrainingOutcome Summarise(const TrainingState& state) {
+  TrainingOutcome outcome;
+  outcome.steps = state.steps();
+  outcome.samples = state.samples;
+  outcome.tokens = state.tokens;
+  outcome.learning_rate_sum = state.learning_rate_sum;
+  const std::vector<double>& losses = state.losses;
+  if (losses.empty()) return outcome;
   const std::size_t tenth = std::max<std::size_t>(1, losses.size() / 10);
-  outcome->loss_first = Mean(losses.data(), tenth);
-  outcome->loss_last = Mean(losses.data() + losses.size() - tenth, tenth);
+  outcome.loss_first = Mean(losses.data(), tenth);
+  outcome.loss_last = Mean(losses.data() + losses.size() - tenth, tenth);
+  return outcome;
+}
+
+// The generators as they are after so many steps.
+void Skip(std::int64_t steps, const TrainingSettings& settings, ShuffledIndices* indices,
+          SplitMix64* dropout_seeds) {
+  for (std::int64_t step = 0; step < steps; ++step) {
+    dropout_seeds->Next();
+    for (std::int64_t i = 0; i < settings.gradient_accumulation * settings.batch_size; ++i) {
+      indices->Next();
+    }
+  }
 }
 
 }  // namespace
@@ -55,42 +73,47 @@ Result<TrainingOutcome> RunTraining(const LanguageModel& model, const NamedTenso
                                     const Dataset& dataset, const TrainingSettings& settings,
                                     std::uint64_t seed, const LocalObjective& objective,
                                     Optimizer* optimizer, ProgressWriter* progress,
-                                    const std::function<bool()>& stop) {
+                                    const std::function<bool()>& stop, Checkpoint* checkpoint) {
   ShuffledIndices indices(dataset.examples.size(), DeriveSeed(seed, kOrderPurpose));
   SplitMix64 dropout_seeds(DeriveSeed(seed, kDropoutPurpose));
-  std::vector<double> losses;
-  TrainingOutcome outcome;
+  TrainingState state;
+  bool stopped = false;
   const double start = progress->Seconds();
-  while (outcome.steps < settings.steps) {
-    if (stop()) {
-      outcome.stopped = true;
-      break;
-    }
+  if (checkpoint != nullptr) {
+    TRIBUTARY_RETURN_IF_ERROR(checkpoint->Restore(parameters, optimizer, &state).status());
+    Skip(state.steps(), settings, &indices, &dropout_seeds);
+  }
+  while (state.steps() < settings.steps) {
+    stopped = stop();
+    if (stopped) break;
     const std::vector<PackedBatch> batches = NextBatches(dataset, settings, &indices);
     std::int64_t loss_tokens = 0;
     for (const PackedBatch& batch : batches) {
       loss_tokens += batch.targets.numel();
-      outcome.samples += batch.examples;
+      state.samples += batch.examples;
     }
     const double loss = ForwardBackward(model, batches, loss_tokens, dropout_seeds.Next());
     objective.AddToGradients(parameters);
     const double norm = ClipGradients(parameters, settings.max_grad_norm);
     if (!std::isfinite(loss) || !std::isfinite(norm)) {
       return InvalidArgumentError("the loss or its gradient is not finite at step " +
-                                  std::to_string(outcome.steps + 1) +
+                                  std::to_string(state.steps() + 1) +
                                   "; lower learning_rate or check the data");
     }
-    const double rate = LearningRate(settings, outcome.steps);
+    const double rate = LearningRate(settings, state.steps());
     optimizer->Step(rate);
     objective.AfterStep(parameters, rate);
-    outcome.learning_rate_sum += rate;
-    ++outcome.steps;
-    outcome.tokens += loss_tokens;
-    losses.push_back(loss);
+    state.learning_rate_sum += rate;
+    state.tokens += loss_tokens;
+    state.losses.push_back(loss);
     TRIBUTARY_RETURN_IF_ERROR(
-        progress->Report({outcome.steps, settings.steps, loss, outcome.tokens, 0}));
+        progress->Report({state.steps(), settings.steps, loss, state.tokens, 0}));
+    if (checkpoint != nullptr && state.steps() < settings.steps && checkpoint->Due(state)) {
+      TRIBUTARY_RETURN_IF_ERROR(checkpoint->Save(state, parameters, *optimizer));
+    }
   }
-  Summarise(losses, &outcome);
+  TrainingOutcome outcome = Summarise(state);
+  outcome.stopped = stopped;
   outcome.seconds = progress->Seconds() - start;
   return outcome;
 }

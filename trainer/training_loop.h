@@ -6,6 +6,7 @@
 
 #include "core/status.h"
 #include "core/task_contract.h"
+#include "trainer/checkpoint.h"
 #include "trainer/dataset.h"
 #include "trainer/language_model.h"
 #include "trainer/local_objective.h"
@@ -29,11 +30,13 @@ struct TrainingOutcome {
 // and what the strategy adds to their loss. The loss of a step is the
 // mean over all loss tokens of its accumulated batches, so that accumulation does not change what
 // is optimised. `stop` is asked before each step. Equal arguments and thread counts give equal
-// bits. Fails when the loss is not finite.
+// bits. With a checkpoint it goes on from there, and saves when that is due: the same bits. Fails
+// when the loss is not finite.
 Result<TrainingOutcome> RunTraining(const LanguageModel& model, const NamedTensors& parameters,
                                     const Dataset& dataset, const TrainingSettings& settings,
                                     std::uint64_t seed, const LocalObjective& objective,
                                     Optimizer* optimizer, ProgressWriter* progress,
-                                    const std::function<bool()>& stop);
+                                    const std::function<bool()>& stop,
+                                    Checkpoint* checkpoint = nullptr);
 
 }  // namespace tributary::trainer

@@ -26,14 +26,16 @@ class TrainingLoopTest : public testing::Test {
   }
 
   // Trains fresh tensors with settings_ and returns them.
-  NamedTensors Train(double dropout = 0, const std::function<bool()>& stop = Never) {
+  NamedTensors Train(double dropout = 0, const std::function<bool()>& stop = Never,
+                     Checkpoint* checkpoint = nullptr) {
     const ModelConfig config = TinyConfig();
     auto model = std::move(Llama::Create(config, TinyWeights(config, at::kDouble))).value();
     Adapter adapter = TinyLora(config, at::kDouble, dropout);
     AttachLora(adapter, model.get());
     RequireGradients(&adapter.tensors);
-    auto outcome = RunTraining(*model, adapter.tensors, dataset_, settings_, 3, LocalObjective(),
-                               MakeOptimizer(adapter.tensors, settings_).get(), &progress_, stop);
+    auto outcome =
+        RunTraining(*model, adapter.tensors, dataset_, settings_, 3, LocalObjective(),
+                    MakeOptimizer(adapter.tensors, settings_).get(), &progress_, stop, checkpoint);
     EXPECT_TRUE(outcome.ok()) << outcome.status();
     if (outcome.ok()) outcome_ = *outcome;
     return adapter.tensors;
@@ -53,6 +55,60 @@ TEST_F(TrainingLoopTest, LowersTheLossAndCountsWhatItUsed) {
   EXPECT_EQ(outcome_.samples, 120);
   EXPECT_EQ(outcome_.tokens, 30 * dataset_.LossTokens());
   EXPECT_LT(outcome_.loss_last, 0.8 * outcome_.loss_first);
+}
+
+// Killed after any step, and begun again from what was saved then.
+TEST_F(TrainingLoopTest, AResumedTrainingGivesTheSameBits) {
+  ASSERT_EQ(setenv("TRIBUTARY_CHECKPOINT_STEPS", "2", 1), 0);
+  for (const char* optimizer : {"adamw", "sgd"}) {
+    settings_.optimizer = optimizer;
+    settings_.momentum = 0.9;
+    settings_.schedule = "cosine";
+    settings_.gradient_accumulation = 2;
+    const NamedTensors whole = Train(0.1);
+    const TrainingOutcome expected = outcome_;
+    for (int killed_after = 1; killed_after < settings_.steps; ++killed_after) {
+      auto checkpoint = Checkpoint::Open(directory_.path(), "task");
+      ASSERT_TRUE(checkpoint.ok());
+      ASSERT_TRUE(checkpoint->Remove().ok());
+      int steps = 0;
+      Train(
+          0.1, [&] { return steps++ == killed_after; }, &*checkpoint);
+      EXPECT_EQ(PathExists(JoinPath(directory_.path(), kCheckpointFile)), killed_after >= 2);
+      const NamedTensors resumed = Train(0.1, Never, &*checkpoint);
+      for (const auto& [name, tensor] : whole) {
+        EXPECT_TRUE(at::equal(tensor, resumed.find(name)->second)) << name << killed_after;
+      }
+      EXPECT_EQ(outcome_.steps, expected.steps);
+      EXPECT_EQ(outcome_.samples, expected.samples);
+      EXPECT_EQ(outcome_.tokens, expected.tokens);
+      EXPECT_EQ(outcome_.loss_first, expected.loss_first);
+      EXPECT_EQ(outcome_.loss_last, expected.loss_last);
+      EXPECT_EQ(outcome_.learning_rate_sum, expected.learning_rate_sum);
+    }
+  }
+  ASSERT_EQ(unsetenv("TRIBUTARY_CHECKPOINT_STEPS"), 0);
+}
+
+TEST_F(TrainingLoopTest, ACheckpointOfOtherWorkIsNotUsed) {
+  ASSERT_EQ(setenv("TRIBUTARY_CHECKPOINT_STEPS", "1", 1), 0);
+  const NamedTensors whole = Train();
+  auto other = Checkpoint::Open(directory_.path(), "other");
+  auto mine = Checkpoint::Open(directory_.path(), "task");
+  ASSERT_TRUE(other.ok() && mine.ok());
+  int steps = 0;
+  Train(
+      0, [&] { return steps++ == 3; }, &*other);
+  const auto same = [&](const NamedTensors& tensors) {
+    return at::equal(whole.begin()->second, tensors.begin()->second);
+  };
+  EXPECT_TRUE(same(Train(0, Never, &*mine)));
+  ASSERT_TRUE(WriteFileAtomic(JoinPath(directory_.path(), kCheckpointFile), "damaged").ok());
+  EXPECT_TRUE(same(Train(0, Never, &*mine)));
+  ASSERT_EQ(setenv("TRIBUTARY_CHECKPOINT_STEPS", "often", 1), 0);
+  EXPECT_EQ(Checkpoint::Open(directory_.path(), "task").status().code(),
+            StatusCode::kInvalidArgument);
+  ASSERT_EQ(unsetenv("TRIBUTARY_CHECKPOINT_STEPS"), 0);
 }
 
 TEST_F(TrainingLoopTest, AccumulatingTwiceTwoEqualsABatchOfFour) {
