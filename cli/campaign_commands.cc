@@ -73,8 +73,9 @@ Status AddProducts(Session& session, const v1::CampaignStatus& status, std::int6
   if (products.empty()) return OkStatus();
   const double scale = config->Scale();
   const std::string stacked = weights + ".stacked";
-  TRIBUTARY_ASSIGN_OR_RETURN(config->rank, StackProducts(weights, products, scale, stacked));
-  config->alpha = scale * static_cast<double>(config->rank);
+  TRIBUTARY_ASSIGN_OR_RETURN(const std::int64_t rank,
+                             StackProducts(weights, products, scale, stacked));
+  *config = config->AtRank(rank);
   return RenameDurably(stacked, weights);
 }
 

@@ -148,7 +148,8 @@ CampaignFile CampaignOf(const Demo& demo) {
   if (!demo.options.initial.empty()) {
     file.adapter.initial = std::filesystem::absolute(demo.options.initial);
   }
-  file.data = {"field", {"field-heldout"}};
+  file.data.train = "field";
+  file.data.evaluate = {"field-heldout"};
   for (const DemoSite& site : demo.sites) file.sites.push_back(site.name);
   file.pacing.rounds = demo.options.rounds;
   file.training.steps = demo.options.steps;

@@ -2,10 +2,15 @@
 
 #include <sys/stat.h>
 
+#include <cstring>
+#include <map>
 #include <optional>
 
 #include "core/files.h"
+#include "core/model_files.h"
 #include "core/peft_adapter.h"
+#include "core/tensor_file.h"
+#include "core/train_directive.h"
 
 namespace tributary::cli {
 namespace {
@@ -15,26 +20,34 @@ bool IsDirectory(const std::string& path) {
   return stat(path.c_str(), &info) == 0 && S_ISDIR(info.st_mode);
 }
 
-Result<std::optional<Manifest>> ExpectedManifest(const CampaignFile& file,
-                                                 const std::string& base_directory) {
-  if (file.model.config.empty()) return std::optional<Manifest>();
+// The lead's copy of the model, as far as an adapter needs it.
+struct LeadModel {
+  std::string directory;
+  ModelShape shape;
+  Manifest adapter;  // what the adapter must consist of
+};
+
+Result<std::optional<LeadModel>> ReadLeadModel(const CampaignFile& file,
+                                               const std::string& base_directory) {
+  if (file.model.config.empty()) return std::optional<LeadModel>();
   std::string path = JoinPath(base_directory, file.model.config);
   if (IsDirectory(path)) path = JoinPath(path, "config.json");
+  LeadModel model;
+  model.directory = DirectoryOf(path);
   TRIBUTARY_ASSIGN_OR_RETURN(const std::string text, ReadFile(path).Annotate("model.config"));
-  TRIBUTARY_ASSIGN_OR_RETURN(const LlamaShape shape,
-                             LlamaShape::FromConfigJson(text).Annotate(path));
-  TRIBUTARY_ASSIGN_OR_RETURN(Manifest manifest,
-                             AdapterManifest(file.ToAdapterConfig(), shape).Annotate("adapter"));
-  return std::optional<Manifest>(std::move(manifest));
+  TRIBUTARY_ASSIGN_OR_RETURN(model.shape, ModelShape::FromConfigJson(text).Annotate(path));
+  TRIBUTARY_ASSIGN_OR_RETURN(
+      model.adapter, AdapterManifest(file.ToAdapterConfig(), model.shape).Annotate("adapter"));
+  return std::optional<LeadModel>(std::move(model));
 }
 
 // A copy under our own header: sorted, padded, without metadata.
 Result<SafetensorsWriter::Written> CopyAdapter(const std::string& from,
-                                               const std::optional<Manifest>& expected,
+                                               const std::optional<LeadModel>& model,
                                                const std::string& to) {
   TRIBUTARY_ASSIGN_OR_RETURN(const auto source, SafetensorsFile::Open(from));
-  if (expected) {
-    TRIBUTARY_RETURN_IF_ERROR(CheckManifest(*expected, source.ToManifest()).Annotate(from));
+  if (model) {
+    TRIBUTARY_RETURN_IF_ERROR(CheckManifest(model->adapter, source.ToManifest()).Annotate(from));
   }
   TRIBUTARY_ASSIGN_OR_RETURN(SafetensorsWriter writer,
                              SafetensorsWriter::Create(to, source.ToManifest()));
@@ -44,29 +57,53 @@ Result<SafetensorsWriter::Written> CopyAdapter(const std::string& from,
   return writer.Finish();
 }
 
+bool IsFactor(const TensorSpec& spec) { return IsLoraA(spec.name) || IsLoraB(spec.name); }
+
+// LoRA factors as PEFT initialises them; all else is the model's own.
+Result<SafetensorsWriter::Written> WriteFresh(const LeadModel& model, std::uint64_t seed,
+                                              const std::string& to) {
+  Manifest factors = model.adapter;
+  std::erase_if(factors, [](const TensorSpec& spec) { return !IsFactor(spec); });
+  if (factors.size() == model.adapter.size()) {
+    return WriteSafetensors(to, InitialLora(factors, seed));
+  }
+  TRIBUTARY_ASSIGN_OR_RETURN(
+      const ModelFiles files,
+      ModelFiles::Open(model.directory, model.shape)
+          .Annotate("model.config: the adapter starts from weights of the model"));
+  std::map<std::string, HostTensor, std::less<>> fresh;
+  for (HostTensor& tensor : InitialLora(factors, seed)) {
+    const std::string name = tensor.spec.name;
+    fresh.emplace(name, std::move(tensor));
+  }
+  return WriteTensorFile(
+      to, model.adapter, [&](const TensorSpec& spec, std::size_t offset, std::span<float> out) {
+        if (const auto it = fresh.find(spec.name); it != fresh.end()) {
+          std::memcpy(out.data(), it->second.bytes.data() + offset * sizeof(float),
+                      out.size_bytes());
+          return;
+        }
+        CopyFloats(*files.Find(WeightOfSaved(model.shape, spec.name)), offset, out);
+      });
+}
+
 }  // namespace
 
 Result<SafetensorsWriter::Written> WriteInitialAdapter(const CampaignFile& file,
                                                        const std::string& base_directory,
                                                        const std::string& path) {
-  TRIBUTARY_ASSIGN_OR_RETURN(const auto expected, ExpectedManifest(file, base_directory));
+  TRIBUTARY_ASSIGN_OR_RETURN(const auto model, ReadLeadModel(file, base_directory));
   if (!file.adapter.initial.empty()) {
     const std::string initial = JoinPath(base_directory, file.adapter.initial);
     return CopyAdapter(IsDirectory(initial) ? JoinPath(initial, kAdapterWeightsFile) : initial,
-                       expected, path);
+                       model, path);
   }
-  if (!expected) {
+  if (!model) {
     return InvalidArgumentError(
         "model.config is missing: the adapter's shapes come from it; name the model's config.json, "
         "or give adapter.initial");
   }
-  if (file.adapter.kind == "full") {
-    const std::string directory = JoinPath(base_directory, file.model.config);
-    const std::string weights =
-        JoinPath(IsDirectory(directory) ? directory : DirectoryOf(directory), "model.safetensors");
-    return CopyAdapter(weights, expected, path);
-  }
-  return WriteSafetensors(path, InitialLora(*expected, static_cast<std::uint64_t>(file.seed)));
+  return WriteFresh(*model, static_cast<std::uint64_t>(file.seed), path);
 }
 
 }  // namespace tributary::cli

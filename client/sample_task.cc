@@ -12,7 +12,6 @@ namespace {
 using nlohmann::json;
 
 constexpr int kBytes = 256;
-constexpr int kVocabulary = kBytes + 2;  // the bytes, <s>, </s>
 
 std::string Utf8(unsigned code) {  // below 0x800: all that the alphabet needs
   if (code < 0x80) return {static_cast<char>(code)};
@@ -72,16 +71,16 @@ json Tokenizer() {
             {"merges", json::array()}}}};
 }
 
-json Config() {
+json Config(const SampleModel& size) {
   return {{"architectures", {"LlamaForCausalLM"}},
           {"model_type", "llama"},
-          {"vocab_size", kVocabulary},
-          {"hidden_size", 32},
-          {"intermediate_size", 64},
-          {"num_hidden_layers", 2},
-          {"num_attention_heads", 4},
-          {"num_key_value_heads", 2},
-          {"max_position_embeddings", 256},
+          {"vocab_size", size.vocabulary},
+          {"hidden_size", size.hidden},
+          {"intermediate_size", size.intermediate},
+          {"num_hidden_layers", size.layers},
+          {"num_attention_heads", size.heads},
+          {"num_key_value_heads", size.kv_heads},
+          {"max_position_embeddings", size.positions},
           {"rms_norm_eps", 1e-5},
           {"rope_theta", 10000.0},
           {"hidden_act", "silu"},
@@ -90,30 +89,6 @@ json Config() {
           {"torch_dtype", "float32"},
           {"bos_token_id", kBytes},
           {"eos_token_id", kBytes + 1}};
-}
-
-Status MakeModel(const std::string& directory) {
-  TRIBUTARY_RETURN_IF_ERROR(MakeDirectories(directory, 0755));
-  const std::string config = Config().dump(1);
-  TRIBUTARY_RETURN_IF_ERROR(WriteFileAtomic(JoinPath(directory, "config.json"), config, 0644));
-  TRIBUTARY_RETURN_IF_ERROR(
-      WriteFileAtomic(JoinPath(directory, "tokenizer.json"), Tokenizer().dump(1), 0644));
-  const json tokenizer = {{"tokenizer_class", "PreTrainedTokenizerFast"},
-                          {"bos_token", "<s>"},
-                          {"eos_token", "</s>"},
-                          {"model_max_length", 256}};
-  TRIBUTARY_RETURN_IF_ERROR(
-      WriteFileAtomic(JoinPath(directory, "tokenizer_config.json"), tokenizer.dump(1), 0644));
-  TRIBUTARY_ASSIGN_OR_RETURN(const auto shape, LlamaShape::FromConfigJson(config));
-  const auto values = [](const TensorSpec& spec, std::size_t offset, std::span<float> out) {
-    SplitMix64 random(DeriveSeed(HashName(spec.name), offset));
-    for (float& value : out) {  // norms one, weights small
-      value = spec.shape.size() == 1 ? 1.0F : static_cast<float>((random.Unit() - 0.5) * 0.2);
-    }
-  };
-  return WriteTensorFile(JoinPath(directory, "model.safetensors"), shape.AllWeights(), values,
-                         {{"format", "pt"}})
-      .status();
 }
 
 Status MakeData(const std::string& path) {
@@ -132,6 +107,30 @@ Status MakeData(const std::string& path) {
 
 }  // namespace
 
+Status MakeModel(const std::string& directory, const SampleModel& size) {
+  TRIBUTARY_RETURN_IF_ERROR(MakeDirectories(directory, 0755));
+  const std::string config = Config(size).dump(1);
+  TRIBUTARY_RETURN_IF_ERROR(WriteFileAtomic(JoinPath(directory, "config.json"), config, 0644));
+  TRIBUTARY_RETURN_IF_ERROR(
+      WriteFileAtomic(JoinPath(directory, "tokenizer.json"), Tokenizer().dump(1), 0644));
+  const json tokenizer = {{"tokenizer_class", "PreTrainedTokenizerFast"},
+                          {"bos_token", "<s>"},
+                          {"eos_token", "</s>"},
+                          {"model_max_length", size.positions}};
+  TRIBUTARY_RETURN_IF_ERROR(
+      WriteFileAtomic(JoinPath(directory, "tokenizer_config.json"), tokenizer.dump(1), 0644));
+  TRIBUTARY_ASSIGN_OR_RETURN(const auto shape, ModelShape::FromConfigJson(config));
+  const auto values = [](const TensorSpec& spec, std::size_t offset, std::span<float> out) {
+    SplitMix64 random(DeriveSeed(HashName(spec.name), offset));
+    for (float& value : out) {  // norms one, weights small
+      value = spec.shape.size() == 1 ? 1.0F : static_cast<float>((random.Unit() - 0.5) * 0.2);
+    }
+  };
+  return WriteTensorFile(JoinPath(directory, "model.safetensors"), shape.AllWeights(), values,
+                         {{"format", "pt"}})
+      .status();
+}
+
 Result<SampleMaterial> MakeMaterial(const std::string& directory, const std::string& model,
                                     const std::string& data, const AdapterConfig& adapter) {
   SampleMaterial material{model, data, adapter, JoinPath(directory, "adapter.safetensors")};
@@ -146,7 +145,7 @@ Result<SampleMaterial> MakeMaterial(const std::string& directory, const std::str
   const std::string config_path = JoinPath(material.model, "config.json");
   TRIBUTARY_ASSIGN_OR_RETURN(const std::string config, ReadFile(config_path));
   TRIBUTARY_ASSIGN_OR_RETURN(const auto shape,
-                             LlamaShape::FromConfigJson(config).Annotate(config_path));
+                             ModelShape::FromConfigJson(config).Annotate(config_path));
   TRIBUTARY_ASSIGN_OR_RETURN(const Manifest manifest, AdapterManifest(adapter, shape));
   TRIBUTARY_RETURN_IF_ERROR(
       WriteSafetensors(material.weights, InitialLora(manifest, /*seed=*/1)).status());

@@ -10,6 +10,16 @@
 
 namespace tributary::client {
 
+// The size of a made-up Llama.
+struct SampleModel {
+  std::int64_t hidden = 32, intermediate = 64, layers = 2, heads = 4, kv_heads = 2;
+  std::int64_t vocabulary = 258;  // at least; the tokenizer uses so many
+  std::int64_t positions = 256;
+};
+
+// Writes a model directory with random weights and a tokenizer whose tokens are the bytes.
+Status MakeModel(const std::string& directory, const SampleModel& size = {});
+
 // What the tasks are about; a person may give a model and data of their own.
 struct SampleMaterial {
   std::string model;  // Hugging Face style directory

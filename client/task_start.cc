@@ -171,7 +171,7 @@ std::string StartPaths::Start() const {
 Status PrepareStart(const StartPaths& paths, const v1::CampaignOffer& offer,
                     const v1::TaskAssignment& task, TaskFile* file) {
   TRIBUTARY_ASSIGN_OR_RETURN(const TrainDirective directive, DirectiveOf(task));
-  TRIBUTARY_ASSIGN_OR_RETURN(AdapterConfig adapter,
+  TRIBUTARY_ASSIGN_OR_RETURN(const AdapterConfig adapter,
                              AdapterConfig::FromPeftJson(offer.adapter_config_json()));
   std::string config = offer.adapter_config_json();
   for (int i = 0; i < task.merged_size(); ++i) file->merged.push_back(paths.Merged(i));
@@ -183,6 +183,10 @@ Status PrepareStart(const StartPaths& paths, const v1::CampaignOffer& offer,
     TRIBUTARY_ASSIGN_OR_RETURN(
         const auto local_b,
         TensorReader::Open(directive.keep_b_local ? JoinPath(paths.state, kLocalBFile) : ""));
+    if (adapter.HasPatterns()) {
+      return InvalidArgumentError("rank_pattern and alpha_pattern cannot be cut to " +
+                                  std::to_string(rank) + " ranks");
+    }
     const double scale = adapter.Scale();
     const auto ranks = TrainedRanks(directive.ranks, all, rank, task.seed());
     TRIBUTARY_RETURN_IF_ERROR(WriteCut(paths, {global, ranks, all}, local_b));
@@ -192,9 +196,7 @@ Status PrepareStart(const StartPaths& paths, const v1::CampaignOffer& offer,
       TRIBUTARY_RETURN_IF_ERROR(WriteFold(fold, {global, others, all}, scale));
       file->merged.push_back(fold);
     }
-    adapter.rank = rank;
-    adapter.alpha = scale * static_cast<double>(rank);
-    config = adapter.ToPeftJson();
+    config = adapter.AtRank(rank).ToPeftJson();
   } else {
     TRIBUTARY_RETURN_IF_ERROR(LinkStart(paths));
   }

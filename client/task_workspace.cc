@@ -62,6 +62,11 @@ TaskFile MakeTaskFile(const v1::CampaignOffer& offer, const v1::TaskAssignment& 
     }
     file.evaluation_batch_size = task.evaluation_batch_size();
     file.evaluation_max_examples = task.evaluation_max_examples();
+    file.evaluation_answer_tokens = task.evaluation_answer_tokens();
+  }
+  for (DataSource& source : file.data) {
+    source.chat_template = task.chat_template();
+    source.max_bad_lines = task.max_bad_lines();
   }
   file.threads = threads;
   file.walltime_seconds = task.walltime_seconds();

@@ -20,6 +20,14 @@ void AdapterSection::Describe(ConfigVisitor& v) {
   v.Field("alpha", &alpha, {.doc = "update scale is alpha / rank", .min = 1e-6, .max = 1e6});
   v.Field("dropout", &dropout, {.min = 0, .max = 0.95});
   v.Field("target_modules", &target_modules, {.doc = "linear modules that get factors"});
+  v.Field("target_pattern", &target_pattern,
+          {.doc = "instead of them: all-linear, or a regular expression for whole module names"});
+  v.Field("use_rslora", &use_rslora, {.doc = "update scale is alpha / sqrt(rank)"});
+  v.Field("rank_pattern", &rank_pattern,
+          {.doc = "other ranks; module or regular expression, and rank", .min = 1, .max = 4096});
+  v.Field("alpha_pattern", &alpha_pattern, {.doc = "the same for alpha", .min = 1e-6, .max = 1e6});
+  v.Field("modules_to_save", &modules_to_save,
+          {.doc = "modules that are trained as a whole, for example lm_head"});
   v.Field("site_ranks", &site_ranks,
           {.doc = "sites that train fewer ranks than rank; site and rank", .min = 1, .max = 4096});
   v.Field("initial", &initial,
@@ -31,6 +39,10 @@ void DataSection::Describe(ConfigVisitor& v) {
       "train", &train,
       {.doc = "data name; each site maps it to its own path", .required = true, .non_empty = true});
   v.Field("evaluate", &evaluate, {.doc = "data names for held-out loss"});
+  v.Field("template", &chat_template,
+          {.doc = "how conversations are written; empty: as the tokenizer's tokens tell"});
+  v.Field("max_bad_lines", &max_bad_lines,
+          {.doc = "that are left out of a file before its task fails", .min = 0, .max = 1e12});
 }
 
 void AggregatorSection::Describe(ConfigVisitor& v) {
@@ -73,6 +85,8 @@ void EvaluationSection::Describe(ConfigVisitor& v) {
   v.Field("every", &every, {.doc = "rounds between evaluations; 0: never", .min = 0});
   v.Field("batch_size", &batch_size, {.min = 1, .max = 65536});
   v.Field("max_examples", &max_examples, {.doc = "per data name; 0: all", .min = 0});
+  v.Field("answer_tokens", &answer_tokens,
+          {.doc = "longest answer for exact match; 0: no exact match", .min = 0, .max = 65536});
 }
 
 void TrainingSection::Describe(ConfigVisitor& v) {
@@ -144,7 +158,7 @@ void CampaignFile::Check(ConfigProblems& problems) const {
                                "; must be at most the sites of a round (" +
                                std::to_string(selected) + ")");
   }
-  if (adapter.kind == "lora" && adapter.target_modules.empty()) {
+  if (adapter.kind == "lora" && adapter.target_modules.empty() && adapter.target_pattern.empty()) {
     problems.Add("adapter",
                  "target_modules is empty; name at least one linear module, "
                  "for example q_proj");
@@ -157,6 +171,18 @@ void CampaignFile::Check(ConfigProblems& problems) const {
                                              "; must be at most adapter.rank (" +
                                              std::to_string(adapter.rank) + ")");
     }
+  }
+  const bool patterns = !adapter.rank_pattern.empty() || !adapter.alpha_pattern.empty();
+  if (patterns && !adapter.site_ranks.empty()) {
+    problems.Add("adapter.site_ranks",
+                 "cannot be combined with rank_pattern or alpha_pattern; leave one of them out");
+  }
+  const bool lora_options = patterns || adapter.use_rslora || !adapter.target_pattern.empty() ||
+                            !adapter.modules_to_save.empty();
+  if (lora_options && adapter.kind != "lora") {
+    problems.Add("adapter",
+                 "target_pattern, use_rslora, rank_pattern, alpha_pattern and modules_to_save "
+                 "belong to kind lora; leave them out");
   }
   if (!adapter.site_ranks.empty() && adapter.kind != "lora") {
     problems.Add("adapter.site_ranks", "only an adapter of kind lora has ranks");
@@ -179,6 +205,12 @@ AdapterConfig CampaignFile::ToAdapterConfig() const {
   config.alpha = adapter.alpha;
   config.dropout = adapter.dropout;
   config.target_modules = adapter.target_modules;
+  config.target_pattern = adapter.target_pattern;
+  if (!config.target_pattern.empty()) config.target_modules.clear();
+  config.use_rslora = adapter.use_rslora;
+  config.rank_pattern.assign(adapter.rank_pattern.begin(), adapter.rank_pattern.end());
+  config.alpha_pattern.assign(adapter.alpha_pattern.begin(), adapter.alpha_pattern.end());
+  config.modules_to_save = adapter.modules_to_save;
   config.base_model = model.name;
   return config;
 }

@@ -27,6 +27,11 @@ struct AdapterSection {
   double alpha = 16;
   double dropout = 0;
   std::vector<std::string> target_modules = {"q_proj", "v_proj"};
+  std::string target_pattern;  // instead of them
+  bool use_rslora = false;
+  std::map<std::string, std::int64_t> rank_pattern;
+  std::map<std::string, double> alpha_pattern;
+  std::vector<std::string> modules_to_save;
   std::map<std::string, std::int64_t> site_ranks;  // sites that train fewer ranks than `rank`
   std::string initial;  // directory of an adapter to start from; empty: PEFT's initialisation
   void Describe(ConfigVisitor& v);
@@ -35,6 +40,8 @@ struct AdapterSection {
 struct DataSection {
   std::string train;  // data names, mapped to paths by each site
   std::vector<std::string> evaluate;
+  std::string chat_template;       // docs/data.md; empty: the trainers decide
+  std::int64_t max_bad_lines = 0;  // of each file, that are left out
   void Describe(ConfigVisitor& v);
 };
 
@@ -71,7 +78,8 @@ struct PacingSection {
 struct EvaluationSection {
   std::int64_t every = 1;  // rounds; 0: never
   std::int64_t batch_size = 16;
-  std::int64_t max_examples = 0;  // per data name; 0: all
+  std::int64_t max_examples = 0;   // per data name; 0: all
+  std::int64_t answer_tokens = 0;  // of an answer, for exact match; 0: no exact match
   void Describe(ConfigVisitor& v);
 };
 

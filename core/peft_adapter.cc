@@ -19,13 +19,14 @@ using nlohmann::json;
 
 constexpr std::string_view kPeftPrefix = "base_model.model.";
 constexpr std::string_view kFullMarker = "tributary_adapter";
+constexpr std::int64_t kMaxRank = 65'536;
 
 // Keys of adapter_config.json that say nothing about the mathematics of a plain LoRA.
 const std::set<std::string, std::less<>>& InformativeKeys() {
   static const std::set<std::string, std::less<>> keys = {
-      "auto_mapping", "inference_mode",    "init_lora_weights", "megatron_core",
-      "peft_version", "qalora_group_size", "revision",          "runtime_config",
-      "task_type",    "layers_pattern",    "arrow_config",      "ensure_weight_tying"};
+      "auto_mapping",      "inference_mode", "megatron_core",      "peft_version",
+      "qalora_group_size", "revision",       "runtime_config",     "task_type",
+      "layers_pattern",    "arrow_config",   "ensure_weight_tying"};
   return keys;
 }
 
@@ -42,23 +43,73 @@ bool HasValue(const json& object, std::string_view key) {
   return it != object.end() && !it->is_null();
 }
 
-json AlphaToJson(double alpha) {
+template <typename Json>
+Json AlphaToJson(double alpha) {
   const bool whole = alpha == std::floor(alpha) && std::abs(alpha) < 1e9;
-  return whole ? json(static_cast<std::int64_t>(alpha)) : json(alpha);
+  return whole ? Json(static_cast<std::int64_t>(alpha)) : Json(alpha);
 }
 
-std::string Join(const std::set<std::string>& names) {
-  std::string text;
-  for (const std::string& name : names) text += (text.empty() ? "" : ", ") + name;
-  return text;
+// What leaves the base weights as they were. Others (pissa, olora, corda, loftq) make an adapter
+// that fits only weights that were changed when it was made.
+bool IsPlainInitialisation(const json& value) {
+  if (!value.is_string()) return value.is_boolean() || value.is_null();
+  const auto& name = value.get_ref<const std::string&>();
+  return name == "gaussian" || name == "eva" || name == "orthogonal";
 }
 
-void SortByName(Manifest* manifest) {
-  std::sort(manifest->begin(), manifest->end(),
-            [](const TensorSpec& a, const TensorSpec& b) { return a.name < b.name; });
+bool IsAlpha(double alpha) { return alpha > 0 && alpha < 1e6; }
+
+void ReadTargets(const json& object, JsonObjectReader& reader, AdapterConfig* config) {
+  constexpr std::string_view kKey = "target_modules";
+  config->target_modules.clear();
+  if (object.contains(kKey) && object.at(std::string(kKey)).is_string()) {
+    config->target_pattern = reader.String(kKey);
+  } else {
+    config->target_modules = reader.Strings(kKey);
+  }
+  if (config->target_modules.empty() && config->target_pattern.empty()) {
+    reader.Problem(
+        kKey,
+        "must be a list of at least one module name, \"all-linear\", or a regular expression");
+  }
 }
 
-std::string LayerName(std::int64_t layer) { return "model.layers." + std::to_string(layer) + "."; }
+// In the order of the file, which counts when two expressions match.
+std::vector<std::pair<std::string, json>> ReadPattern(std::string_view text, const json& object,
+                                                      JsonObjectReader& reader,
+                                                      const std::string& key) {
+  std::vector<std::pair<std::string, json>> values;
+  if (!HasValue(object, key)) return values;
+  if (!object.at(key).is_object()) {
+    reader.Problem(key, "must be an object of module names and numbers");
+    return values;
+  }
+  const auto ordered = nlohmann::ordered_json::parse(text, nullptr, false);
+  for (const auto& [name, value] : ordered.at(key).items())
+    values.emplace_back(name, object.at(key).at(name));
+  return values;
+}
+
+void ReadPatterns(std::string_view text, const json& object, JsonObjectReader& reader,
+                  AdapterConfig* config) {
+  for (const auto& [name, value] : ReadPattern(text, object, reader, "rank_pattern")) {
+    if (value.is_number_unsigned() && value.get<std::uint64_t>() >= 1 &&
+        value.get<std::uint64_t>() <= kMaxRank) {
+      config->rank_pattern.emplace_back(name, value.get<std::int64_t>());
+    } else {
+      reader.Problem("rank_pattern." + name,
+                     value.dump() + " is no rank; must be 1.." + std::to_string(kMaxRank));
+    }
+  }
+  for (const auto& [name, value] : ReadPattern(text, object, reader, "alpha_pattern")) {
+    if (value.is_number() && IsAlpha(value.get<double>())) {
+      config->alpha_pattern.emplace_back(name, value.get<double>());
+    } else {
+      reader.Problem("alpha_pattern." + name,
+                     value.dump() + " is out of range; must be above 0 and below 1000000");
+    }
+  }
+}
 
 // Uniform in [-bound, bound). Unit() makes 2u - 1 exact, so each value has one rounding in
 // double and one to float, and no contraction to a fused multiply-add can change it.
@@ -77,32 +128,65 @@ std::string LoraName(std::string_view module, bool is_a) {
          (is_a ? ".lora_A.weight" : ".lora_B.weight");
 }
 
+std::string SavedName(std::string_view weight) {
+  return std::string(kPeftPrefix) + std::string(weight);
+}
+
+std::string WeightOfSaved(const ModelShape& model, std::string_view tensor) {
+  std::string name(tensor);
+  if (name.starts_with(kPeftPrefix)) name.erase(0, kPeftPrefix.size());
+  const std::vector<ModelModule> modules = model.Modules();
+  const bool tied_head = model.tied_embeddings && name == modules.back().name + ".weight";
+  return tied_head ? modules.front().name + ".weight" : name;
+}
+
+double AdapterConfig::ScaleOf(std::int64_t module_rank, double module_alpha) const {
+  const auto r = static_cast<double>(module_rank);
+  return module_alpha / (use_rslora ? std::sqrt(r) : r);
+}
+
+AdapterConfig AdapterConfig::AtRank(std::int64_t other) const {
+  AdapterConfig config = *this;
+  config.rank = other;
+  config.alpha =
+      Scale() * (use_rslora ? std::sqrt(static_cast<double>(other)) : static_cast<double>(other));
+  return config;
+}
+
 std::string AdapterConfig::ToPeftJson() const {
+  using Json = nlohmann::ordered_json;  // the order of a pattern's expressions has a meaning
+  constexpr auto kReplace = Json::error_handler_t::replace;
   if (kind == AdapterKind::kFull) {
-    return json{{kFullMarker, "full"}, {"base_model_name_or_path", base_model}}.dump(
-               2, ' ', false, json::error_handler_t::replace) +
+    return Json{{"base_model_name_or_path", base_model}, {kFullMarker, "full"}}.dump(2, ' ', false,
+                                                                                     kReplace) +
            "\n";
   }
-  const json object = {{"alpha_pattern", json::object()},
-                       {"auto_mapping", nullptr},
-                       {"base_model_name_or_path", base_model},
-                       {"bias", "none"},
-                       {"fan_in_fan_out", false},
-                       {"inference_mode", true},
-                       {"init_lora_weights", true},
-                       {"layers_pattern", nullptr},
-                       {"layers_to_transform", nullptr},
-                       {"lora_alpha", AlphaToJson(alpha)},
-                       {"lora_dropout", dropout},
-                       {"modules_to_save", nullptr},
-                       {"peft_type", "LORA"},
-                       {"r", rank},
-                       {"rank_pattern", json::object()},
-                       {"revision", nullptr},
-                       {"target_modules", target_modules},
-                       // Nothing newer: PEFT refuses keys that its version does not know.
-                       {"task_type", "CAUSAL_LM"}};
-  return object.dump(2, ' ', false, json::error_handler_t::replace) + "\n";
+  Json ranks = Json::object();
+  for (const auto& [name, value] : rank_pattern) ranks[name] = value;
+  Json alphas = Json::object();
+  for (const auto& [name, value] : alpha_pattern) alphas[name] = AlphaToJson<Json>(value);
+  Json object = {
+      {"alpha_pattern", alphas},
+      {"auto_mapping", nullptr},
+      {"base_model_name_or_path", base_model},
+      {"bias", "none"},
+      {"fan_in_fan_out", fan_in_fan_out},
+      {"inference_mode", true},
+      {"init_lora_weights", true},
+      {"layers_pattern", nullptr},
+      {"layers_to_transform", nullptr},
+      {"lora_alpha", AlphaToJson<Json>(alpha)},
+      {"lora_dropout", dropout},
+      {"modules_to_save", modules_to_save.empty() ? Json(nullptr) : Json(modules_to_save)},
+      {"peft_type", "LORA"},
+      {"r", rank},
+      {"rank_pattern", ranks},
+      {"revision", nullptr},
+      {"target_modules", target_pattern.empty() ? Json(target_modules) : Json(target_pattern)},
+      {"task_type", "CAUSAL_LM"}};
+  // Nothing newer unless it is used: PEFT refuses keys that its version does not know.
+  if (use_rslora) object["use_rslora"] = true;
+  return object.dump(2, ' ', false, kReplace) + "\n";
 }
 
 Result<AdapterConfig> AdapterConfig::FromPeftJson(std::string_view text) {
@@ -131,25 +215,43 @@ Result<AdapterConfig> AdapterConfig::FromPeftJson(std::string_view text) {
   if (const std::string type = reader.String("peft_type"); type != "LORA") {
     reader.Problem("peft_type", "\"" + type + "\" is not supported; supported: LORA");
   }
-  config.rank = reader.Int("r", 1, 65'536);
+  config.rank = reader.Int("r", 1, kMaxRank);
   config.alpha = reader.Number("lora_alpha");
-  if (!(config.alpha > 0 && config.alpha < 1e6)) {
+  if (!IsAlpha(config.alpha)) {
     reader.Problem("lora_alpha", "is out of range; must be above 0 and below 1000000");
   }
   config.dropout = reader.Number("lora_dropout", 0.0);
   if (!(config.dropout >= 0 && config.dropout < 1)) {
     reader.Problem("lora_dropout", "is out of range; must be at least 0 and below 1");
   }
-  config.target_modules = reader.Strings("target_modules");
-  if (config.target_modules.empty()) {
-    reader.Problem("target_modules", "must be a list of at least one module name");
+  ReadTargets(object, reader, &config);
+  ReadPatterns(text, object, reader, &config);
+  config.use_rslora = reader.Bool("use_rslora", false);
+  config.fan_in_fan_out = reader.Bool("fan_in_fan_out", false);
+  if (HasValue(object, "modules_to_save"))
+    config.modules_to_save = reader.Strings("modules_to_save");
+  if (const auto it = object.find("init_lora_weights");
+      it != object.end() && !IsPlainInitialisation(*it)) {
+    reader.Problem("init_lora_weights", it->dump() +
+                                            " changes the base weights and is not supported; "
+                                            "convert the adapter to a plain one with PEFT");
   }
   if (const std::string bias = reader.String("bias", "none"); bias != "none") {
     reader.Problem("bias", "\"" + bias + "\" is not supported; supported: none");
   }
-  static const std::set<std::string, std::less<>> read_above = {
-      "base_model_name_or_path", "peft_type", "r", "lora_alpha", "lora_dropout",
-      "target_modules",          "bias"};
+  static const std::set<std::string, std::less<>> read_above = {"base_model_name_or_path",
+                                                                "peft_type",
+                                                                "r",
+                                                                "lora_alpha",
+                                                                "lora_dropout",
+                                                                "target_modules",
+                                                                "bias",
+                                                                "rank_pattern",
+                                                                "alpha_pattern",
+                                                                "use_rslora",
+                                                                "fan_in_fan_out",
+                                                                "modules_to_save",
+                                                                "init_lora_weights"};
   for (const auto& [key, value] : object.items()) {
     if (!read_above.contains(key) && !InformativeKeys().contains(key) && !IsOff(value)) {
       reader.Problem(key, "is not supported; leave it out or switch it off");
@@ -157,112 +259,6 @@ Result<AdapterConfig> AdapterConfig::FromPeftJson(std::string_view text) {
   }
   TRIBUTARY_RETURN_IF_ERROR(ProblemsToStatus(problems));
   return config;
-}
-
-Result<LlamaShape> LlamaShape::FromConfigJson(std::string_view text) {
-  TRIBUTARY_ASSIGN_OR_RETURN(const json object, ParseJson(text, "config.json"));
-  if (!object.is_object()) return InvalidArgumentError("config.json: must be an object");
-  std::vector<std::string> problems;
-  JsonObjectReader reader(object, "config.json", &problems);
-  if (const std::string type = reader.String("model_type"); type != "llama") {
-    reader.Problem("model_type", "\"" + type + "\" is not supported; supported: llama");
-  }
-  constexpr std::int64_t kMaxWidth = 1 << 20;
-  LlamaShape shape;
-  shape.vocab_size = reader.Int("vocab_size", 1, 1 << 24);
-  shape.hidden_size = reader.Int("hidden_size", 1, kMaxWidth);
-  shape.intermediate_size = reader.Int("intermediate_size", 1, kMaxWidth);
-  shape.layers = reader.Int("num_hidden_layers", 1, 4096);
-  shape.heads = reader.Int("num_attention_heads", 1, kMaxWidth);
-  shape.kv_heads = HasValue(object, "num_key_value_heads")
-                       ? reader.Int("num_key_value_heads", 1, kMaxWidth)
-                       : shape.heads;
-  if (HasValue(object, "head_dim")) {
-    shape.head_dim = reader.Int("head_dim", 1, kMaxWidth);
-  } else {
-    if (shape.hidden_size % shape.heads != 0) {
-      reader.Problem("num_attention_heads", std::to_string(shape.heads) +
-                                                " does not divide hidden_size " +
-                                                std::to_string(shape.hidden_size));
-    }
-    shape.head_dim = shape.hidden_size / shape.heads;
-  }
-  if (shape.head_dim % 2 != 0) {
-    reader.Problem("head_dim",
-                   std::to_string(shape.head_dim) + " is odd; rotary embeddings need an even one");
-  }
-  if (shape.heads % shape.kv_heads != 0) {
-    reader.Problem("num_key_value_heads", std::to_string(shape.kv_heads) +
-                                              " does not divide num_attention_heads " +
-                                              std::to_string(shape.heads));
-  }
-  shape.tied_embeddings = reader.Bool("tie_word_embeddings", false);
-  for (const std::string_view bias : {"attention_bias", "mlp_bias"}) {
-    if (reader.Bool(bias, false)) reader.Problem(bias, "true is not supported; supported: false");
-  }
-  TRIBUTARY_RETURN_IF_ERROR(ProblemsToStatus(problems));
-  return shape;
-}
-
-std::vector<LinearModule> LlamaShape::LinearModules() const {
-  std::vector<LinearModule> modules;
-  const std::int64_t q = heads * head_dim;
-  const std::int64_t kv = kv_heads * head_dim;
-  for (std::int64_t layer = 0; layer < layers; ++layer) {
-    const std::string prefix = LayerName(layer);
-    modules.push_back({prefix + "self_attn.q_proj", q, hidden_size});
-    modules.push_back({prefix + "self_attn.k_proj", kv, hidden_size});
-    modules.push_back({prefix + "self_attn.v_proj", kv, hidden_size});
-    modules.push_back({prefix + "self_attn.o_proj", hidden_size, q});
-    modules.push_back({prefix + "mlp.gate_proj", intermediate_size, hidden_size});
-    modules.push_back({prefix + "mlp.up_proj", intermediate_size, hidden_size});
-    modules.push_back({prefix + "mlp.down_proj", hidden_size, intermediate_size});
-  }
-  return modules;
-}
-
-Manifest LlamaShape::AllWeights() const {
-  Manifest manifest;
-  const auto add = [&manifest](std::string name, std::vector<std::int64_t> dims) {
-    manifest.push_back({std::move(name), DType::kF32, std::move(dims)});
-  };
-  add("model.embed_tokens.weight", {vocab_size, hidden_size});
-  add("model.norm.weight", {hidden_size});
-  if (!tied_embeddings) add("lm_head.weight", {vocab_size, hidden_size});
-  for (std::int64_t layer = 0; layer < layers; ++layer) {
-    add(LayerName(layer) + "input_layernorm.weight", {hidden_size});
-    add(LayerName(layer) + "post_attention_layernorm.weight", {hidden_size});
-  }
-  for (const LinearModule& module : LinearModules()) {
-    add(module.name + ".weight", {module.out, module.in});
-  }
-  SortByName(&manifest);
-  return manifest;
-}
-
-Result<Manifest> AdapterManifest(const AdapterConfig& adapter, const LlamaShape& model) {
-  if (adapter.kind == AdapterKind::kFull) return model.AllWeights();
-  std::set<std::string> known;
-  std::set<std::string> unmatched(adapter.target_modules.begin(), adapter.target_modules.end());
-  const std::set<std::string> targets = unmatched;
-  Manifest manifest;
-  for (const LinearModule& module : model.LinearModules()) {
-    const std::string last = module.name.substr(module.name.rfind('.') + 1);
-    known.insert(last);
-    if (!targets.contains(last)) continue;
-    unmatched.erase(last);
-    manifest.push_back({LoraName(module.name, true), DType::kF32, {adapter.rank, module.in}});
-    manifest.push_back({LoraName(module.name, false), DType::kF32, {module.out, adapter.rank}});
-  }
-  if (!unmatched.empty()) {
-    return InvalidArgumentError("target_modules: no such module: " + Join(unmatched) +
-                                "; the model has " + Join(known));
-  }
-  if (manifest.empty()) {
-    return InvalidArgumentError("target_modules: is empty; the model has " + Join(known));
-  }
-  SortByName(&manifest);
-  return manifest;
 }
 
 std::vector<HostTensor> InitialLora(const Manifest& manifest, std::uint64_t seed) {

@@ -70,7 +70,8 @@ std::vector<DataSource> ReadData(JsonObjectReader& reader, std::vector<std::stri
   for (std::size_t i = 0; i < list.size(); ++i) {
     JsonObjectReader item(list[i], std::string(kTaskFile) + ".data[" + std::to_string(i) + "]",
                           problems);
-    DataSource source{item.String("name"), item.String("path")};
+    DataSource source{item.String("name"), item.String("path"), item.String("template", ""),
+                      item.Int("max_bad_lines", 0, kMaxCount, 0)};
     item.RejectUnknown();
     if (!names.insert(source.name).second)
       item.Problem("name", "\"" + source.name + "\" is used twice");
@@ -184,7 +185,10 @@ std::string TaskFile::ToJson() const {
                  {"walltime_seconds", walltime_seconds}};
   json sources = json::array();
   for (const DataSource& source : data) {
-    sources.push_back({{"name", source.name}, {"path", source.path}});
+    json item = {{"name", source.name}, {"path", source.path}};
+    if (!source.chat_template.empty()) item["template"] = source.chat_template;
+    if (source.max_bad_lines > 0) item["max_bad_lines"] = source.max_bad_lines;
+    sources.push_back(std::move(item));
   }
   object["data"] = std::move(sources);
   if (!merged.empty()) object["merged"] = merged;
@@ -195,6 +199,9 @@ std::string TaskFile::ToJson() const {
   } else {
     object["evaluation"] = {{"batch_size", evaluation_batch_size},
                             {"max_examples", evaluation_max_examples}};
+    if (evaluation_answer_tokens > 0) {
+      object["evaluation"]["answer_tokens"] = evaluation_answer_tokens;
+    }
   }
   return Dump(object, 2) + "\n";
 }
@@ -234,6 +241,7 @@ Result<TaskFile> TaskFile::FromJson(std::string_view text) {
     task.evaluation_batch_size =
         evaluation.Int("batch_size", 1, 65'536, task.evaluation_batch_size);
     task.evaluation_max_examples = evaluation.Int("max_examples", 0, kMaxCount, 0);
+    task.evaluation_answer_tokens = evaluation.Int("answer_tokens", 0, 65'536, 0);
     evaluation.RejectUnknown();
   }
   reader.RejectUnknown();

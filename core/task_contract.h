@@ -57,7 +57,9 @@ struct TrainingSettings {
 
 struct DataSource {
   std::string name;
-  std::string path;  // JSONL
+  std::string path;                // JSONL
+  std::string chat_template = {};  // docs/data.md; empty: the trainer decides
+  std::int64_t max_bad_lines = 0;  // that are left out; with more the task fails
 };
 
 struct TaskFile {
@@ -68,9 +70,10 @@ struct TaskFile {
   std::uint64_t seed = 0;  // of this task: from campaign seed, round and site
   std::string model_path;  // Hugging Face style directory
   std::vector<DataSource> data;
-  TrainingSettings training;                 // kTrain
-  std::int64_t evaluation_batch_size = 16;   // kEvaluate
-  std::int64_t evaluation_max_examples = 0;  // per data source; 0 = all
+  TrainingSettings training;                  // kTrain
+  std::int64_t evaluation_batch_size = 16;    // kEvaluate
+  std::int64_t evaluation_max_examples = 0;   // per data source; 0 = all
+  std::int64_t evaluation_answer_tokens = 0;  // generated for exact match; 0 = no exact match
   // What the campaign's strategy asks of a trainer beyond plain training; see
   // docs/task_directory.md.
   std::vector<std::string> merged;  // products that belong to the base weights, in this order

@@ -16,7 +16,9 @@ packages=(
   libgrpc++-dev protobuf-compiler-grpc libprotobuf-dev protobuf-compiler   # the wire
   libssl-dev libyaml-cpp-dev libspdlog-dev libsqlite3-dev nlohmann-json3-dev libcli11-dev
   libeigen3-dev                                                            # the low-rank core of aggregators/
-  libtorch-dev libpcre2-dev libopenblas0-openmp                            # the trainer, and its BLAS
+  libpcre2-dev                                                             # expressions over names, tokenizers
+  libtorch-dev libopenblas0-openmp                                         # the trainer, and its BLAS
+  libutf8proc-dev                                                          # its tokenizers
   wordnet-base                                                             # the demonstration's data
 )
 if [ "$dev" = 1 ]; then

@@ -47,6 +47,13 @@ Status CheckCombination(const CampaignFile& file, const Strategy& strategy) {
                                 "; use adapter.kind: lora, or one of " +
                                 KindsThat([](const Capabilities& c) { return !c.lora_only; }));
   }
+  const bool patterns = !file.adapter.rank_pattern.empty() || !file.adapter.alpha_pattern.empty();
+  if (can.lora_only && patterns) {
+    return InvalidArgumentError("adapter: " + kind +
+                                " works with one scale for all modules; leave rank_pattern and "
+                                "alpha_pattern out, or use one of " +
+                                KindsThat([](const Capabilities& c) { return !c.lora_only; }));
+  }
   if (HasMixedRanks(file) && !can.mixed_ranks) {
     return InvalidArgumentError("adapter.site_ranks: " + kind +
                                 " needs the same rank at every site; leave site_ranks out, or use "

@@ -183,6 +183,9 @@ v1::TaskAssignment ToAssignment(const Campaign& campaign, const Task& task) {
   FillTraining(campaign.file.training, task, assignment.mutable_training());
   assignment.set_evaluation_batch_size(campaign.file.evaluation.batch_size);
   assignment.set_evaluation_max_examples(campaign.file.evaluation.max_examples);
+  assignment.set_evaluation_answer_tokens(campaign.file.evaluation.answer_tokens);
+  assignment.set_chat_template(campaign.file.data.chat_template);
+  assignment.set_max_bad_lines(campaign.file.data.max_bad_lines);
   FillStrategy(campaign, task, &assignment);
   return assignment;
 }

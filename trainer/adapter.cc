@@ -6,12 +6,14 @@
 
 namespace tributary::trainer {
 
-Result<Adapter> LoadAdapter(const std::string& directory, const LlamaShape& shape,
+Result<Adapter> LoadAdapter(const std::string& directory, const ModelShape& shape,
                             at::ScalarType dtype) {
   Adapter adapter;
   TRIBUTARY_ASSIGN_OR_RETURN(adapter.config_text,
                              ReadFile(JoinPath(directory, kAdapterConfigFile)));
   TRIBUTARY_ASSIGN_OR_RETURN(adapter.config, AdapterConfig::FromPeftJson(adapter.config_text));
+  TRIBUTARY_ASSIGN_OR_RETURN(adapter.layout,
+                             LayOutAdapter(adapter.config, shape).Annotate(directory));
   TRIBUTARY_ASSIGN_OR_RETURN(const Manifest expected, AdapterManifest(adapter.config, shape));
   const std::string path = JoinPath(directory, kAdapterWeightsFile);
   TRIBUTARY_ASSIGN_OR_RETURN(adapter.tensors, LoadWeights(path, dtype));
@@ -20,17 +22,27 @@ Result<Adapter> LoadAdapter(const std::string& directory, const LlamaShape& shap
   return adapter;
 }
 
+void ReplaceSavedModules(const Adapter& adapter, const ModelShape& shape, NamedTensors* base) {
+  const std::vector<ModelModule>& saved = adapter.layout.saved;
+  const std::string head = shape.Modules().back().name + ".weight";
+  for (const ModelModule& module : saved) {
+    const std::string weight = module.name + ".weight";
+    const auto tied = base->find(weight);
+    if (shape.tied_embeddings && module.name == shape.Modules().front().name) {
+      base->try_emplace(head, tied->second);
+    }
+    (*base)[weight] = adapter.tensors.find(SavedName(weight))->second;
+    const std::string bias = module.name + ".bias";
+    if (module.bias) (*base)[bias] = adapter.tensors.find(SavedName(bias))->second;
+  }
+}
+
 void AttachLora(const Adapter& adapter, LanguageModel* model) {
-  constexpr std::string_view kPrefix = "base_model.model.";
-  constexpr std::string_view kSuffixA = ".lora_A.weight";
-  for (const auto& [name, tensor] : adapter.tensors) {
-    if (!name.ends_with(kSuffixA)) continue;
-    const std::string module =
-        name.substr(kPrefix.size(), name.size() - kPrefix.size() - kSuffixA.size());
-    Linear* linear = model->FindLinear(module);
-    linear->lora_a = tensor;
-    linear->lora_b = adapter.tensors.find(LoraName(module, false))->second;
-    linear->lora_scale = adapter.config.Scale();
+  for (const auto& [module, rank, scale] : adapter.layout.pairs) {
+    Linear* linear = model->FindLinear(module.name);
+    linear->lora_a = adapter.tensors.find(LoraName(module.name, true))->second;
+    linear->lora_b = adapter.tensors.find(LoraName(module.name, false))->second;
+    linear->lora_scale = scale;
     linear->lora_dropout = adapter.config.dropout;
   }
 }

@@ -14,16 +14,22 @@ namespace tributary::trainer {
 struct Adapter {
   AdapterConfig config;
   std::string config_text;  // adapter_config.json as it was read
-  NamedTensors tensors;     // float, private copies; the names of core/peft_adapter.h
+  AdapterLayout layout;
+  NamedTensors tensors;  // float, private copies; the names of core/peft_adapter.h
 };
 
 // Reads a directory as PEFT writes it and checks that it has exactly the tensors that `shape` and
 // its configuration imply.
-Result<Adapter> LoadAdapter(const std::string& directory, const LlamaShape& shape,
+Result<Adapter> LoadAdapter(const std::string& directory, const ModelShape& shape,
                             at::ScalarType dtype = at::kFloat);
 
+// Puts what `adapter` holds of whole modules (modules_to_save) in the place of the base's weights,
+// sharing the tensors. A tied head keeps the base's embedding unless it is among them. The adapter
+// fits `shape`.
+void ReplaceSavedModules(const Adapter& adapter, const ModelShape& shape, NamedTensors* base);
+
 // Hangs the LoRA pairs of `adapter` on the linear layers of `model`, sharing the tensors. The
-// adapter is of kind LoRA and fits the model.
+// adapter fits the model.
 void AttachLora(const Adapter& adapter, LanguageModel* model);
 
 // The tensors that are trained, without a frozen factor: gradients flow to them, all others stay

@@ -73,6 +73,13 @@ struct Sequence {
   std::int64_t q_stride;
   std::int64_t kv_stride;
   Scalar scale;
+  std::int64_t window;  // at least 1
+
+  // The first column that `row` sees, and the end of the rows that see `column`.
+  std::int64_t FirstColumn(std::int64_t row) const {
+    return std::max<std::int64_t>(0, row + 1 - window);
+  }
+  std::int64_t EndRow(std::int64_t column) const { return std::min(length, column + window); }
 };
 
 // [length, dim] with a row stride -> [dim, length].
@@ -85,12 +92,15 @@ void Transpose(const Scalar* in, std::int64_t stride, std::int64_t length, std::
   }
 }
 
-// Row `row` of softmax(q k^T * scale) under the causal mask, into p[0..row].
+// Row `row` of softmax(q k^T * scale) under the causal mask, into p[first..row].
 template <typename Scalar>
 void Probabilities(const Sequence<Scalar>& s, const std::vector<Scalar>& k_transposed,
                    std::int64_t row, Scalar* p) {
-  const std::int64_t n = row + 1;
-  RowTimesMatrix(s.q + row * s.q_stride, 1, s.dim, k_transposed.data(), s.length, p, n, false);
+  const std::int64_t first = s.FirstColumn(row);
+  const std::int64_t n = row + 1 - first;
+  p += first;
+  RowTimesMatrix(s.q + row * s.q_stride, 1, s.dim, k_transposed.data() + first, s.length, p, n,
+                 false);
   const Scalar top = *std::max_element(p, p + n);
   Scalar sum = 0;
   for (std::int64_t j = 0; j < n; ++j) {
@@ -107,8 +117,9 @@ void AttendForward(const Sequence<Scalar>& s, const std::vector<Scalar>& k_trans
   scratch->resize(static_cast<std::size_t>(s.length));
   for (std::int64_t row = 0; row < s.length; ++row) {
     Probabilities(s, k_transposed, row, scratch->data());
-    RowTimesMatrix(scratch->data(), 1, row + 1, s.v, s.kv_stride, out + row * s.q_stride, s.dim,
-                   false);
+    const std::int64_t first = s.FirstColumn(row);
+    RowTimesMatrix(scratch->data() + first, 1, row + 1 - first, s.v + first * s.kv_stride,
+                   s.kv_stride, out + row * s.q_stride, s.dim, false);
   }
 }
 
@@ -124,21 +135,24 @@ void AttendBackward(const Sequence<Scalar>& s, const std::vector<Scalar>& k_tran
     Scalar* weights = p->data() + row * length;
     Scalar* scores = ds->data() + row * length;
     Probabilities(s, k_transposed, row, weights);
-    RowTimesMatrix(dout + row * s.q_stride, 1, s.dim, v_transposed.data(), length, scores, row + 1,
-                   false);
+    const std::int64_t first = s.FirstColumn(row);
+    RowTimesMatrix(dout + row * s.q_stride, 1, s.dim, v_transposed.data() + first, length,
+                   scores + first, row + 1 - first, false);
     Scalar mean = 0;
-    for (std::int64_t j = 0; j <= row; ++j) mean += weights[j] * scores[j];
-    for (std::int64_t j = 0; j <= row; ++j) {
+    for (std::int64_t j = first; j <= row; ++j) mean += weights[j] * scores[j];
+    for (std::int64_t j = first; j <= row; ++j) {
       scores[j] = weights[j] * (scores[j] - mean) * s.scale;
     }
-    RowTimesMatrix(scores, 1, row + 1, s.k, s.kv_stride, dq + row * s.q_stride, s.dim, false);
+    RowTimesMatrix(scores + first, 1, row + 1 - first, s.k + first * s.kv_stride, s.kv_stride,
+                   dq + row * s.q_stride, s.dim, false);
   }
   for (std::int64_t column = 0; column < length; ++column) {
     const std::int64_t below = column * length + column;  // rows from `column` on see it
-    RowTimesMatrix(ds->data() + below, length, length - column, s.q + column * s.q_stride,
-                   s.q_stride, dk + column * s.kv_stride, s.dim, true);
-    RowTimesMatrix(p->data() + below, length, length - column, dout + column * s.q_stride,
-                   s.q_stride, dv + column * s.kv_stride, s.dim, true);
+    const std::int64_t rows = s.EndRow(column) - column;
+    RowTimesMatrix(ds->data() + below, length, rows, s.q + column * s.q_stride, s.q_stride,
+                   dk + column * s.kv_stride, s.dim, true);
+    RowTimesMatrix(p->data() + below, length, rows, dout + column * s.q_stride, s.q_stride,
+                   dv + column * s.kv_stride, s.dim, true);
   }
 }
 
@@ -174,6 +188,7 @@ void RotateInto(const Tensor& in, const RotaryTable& table, const std::vector<st
 
 Tensor Rotate(const Tensor& in, const RotaryTable& table, const std::vector<std::int64_t>& starts,
               std::int64_t dim, int direction) {
+  if (table.cos.numel() == 0) return in;
   Tensor out = at::empty_like(in);
   AT_DISPATCH_FLOATING_TYPES(in.scalar_type(), "rotary", [&] {
     RotateInto<scalar_t>(in, table, starts, dim, static_cast<scalar_t>(direction), &out);
@@ -202,7 +217,7 @@ void ForEachKeyHead(const Tensor& q, const Tensor& k, const Tensor& v,
       const std::int64_t q_at = start * q_stride + kv_head * group * shape.head_dim;
       body(Sequence<Scalar>{q.data_ptr<Scalar>() + q_at, k.data_ptr<Scalar>() + kv_at,
                             v.data_ptr<Scalar>() + kv_at, length, shape.head_dim, q_stride,
-                            kv_stride, scale},
+                            kv_stride, scale, shape.window > 0 ? shape.window : length},
            q_at, kv_at, group);
     }
   });
@@ -270,7 +285,7 @@ class AttentionFunction : public Function<AttentionFunction> {
     ctx->save_for_backward({q_turned, k_turned, v, cos, sin});
     ctx->saved_data["starts"] = starts;
     ctx->saved_data["shape"] =
-        std::vector<std::int64_t>{shape.heads, shape.kv_heads, shape.head_dim};
+        std::vector<std::int64_t>{shape.heads, shape.kv_heads, shape.head_dim, shape.window};
     return Forward(q_turned, k_turned, v, starts, shape);
   }
 
@@ -278,7 +293,7 @@ class AttentionFunction : public Function<AttentionFunction> {
     const variable_list saved = ctx->get_saved_variables();
     const std::vector<std::int64_t> starts = ctx->saved_data["starts"].toIntVector();
     const std::vector<std::int64_t> dims = ctx->saved_data["shape"].toIntVector();
-    const AttentionShape shape{dims[0], dims[1], dims[2]};
+    const AttentionShape shape{dims[0], dims[1], dims[2], dims[3]};
     const RotaryTable table{saved[3], saved[4]};
     const Gradients grads =
         Backward(saved[0], saved[1], saved[2], upstream[0].contiguous(), starts, shape);
@@ -294,15 +309,15 @@ class AttentionFunction : public Function<AttentionFunction> {
 
 }  // namespace
 
-RotaryTable MakeRotaryTable(std::int64_t positions, std::int64_t head_dim, double theta,
+RotaryTable MakeRotaryTable(std::int64_t positions, const std::vector<double>& frequencies,
                             at::ScalarType dtype) {
-  const std::int64_t half = head_dim / 2;
+  const auto half = static_cast<std::int64_t>(frequencies.size());
   Tensor angles = at::empty({positions, half}, at::kDouble);
   auto* out = angles.data_ptr<double>();
   for (std::int64_t position = 0; position < positions; ++position) {
     for (std::int64_t i = 0; i < half; ++i) {
-      const double exponent = -2.0 * static_cast<double>(i) / static_cast<double>(head_dim);
-      out[position * half + i] = static_cast<double>(position) * std::pow(theta, exponent);
+      out[position * half + i] =
+          static_cast<double>(position) * frequencies[static_cast<std::size_t>(i)];
     }
   }
   return {angles.cos().to(dtype), angles.sin().to(dtype)};
@@ -310,7 +325,11 @@ RotaryTable MakeRotaryTable(std::int64_t positions, std::int64_t head_dim, doubl
 
 Tensor CausalAttention(const Tensor& q, const Tensor& k, const Tensor& v, const RotaryTable& rotary,
                        const std::vector<std::int64_t>& starts, const AttentionShape& shape) {
-  return AttentionFunction::apply(q, k, v, rotary.cos, rotary.sin, starts, shape);
+  if (rotary.cos.defined()) {
+    return AttentionFunction::apply(q, k, v, rotary.cos, rotary.sin, starts, shape);
+  }
+  const Tensor none = at::empty({0}, q.options());  // a custom function takes no undefined tensor
+  return AttentionFunction::apply(q, k, v, none, none, starts, shape);
 }
 
 }  // namespace tributary::trainer

@@ -97,7 +97,6 @@ Result<BpeModel> BpeTrainer::Train(std::int64_t vocab_size,
                                 " is too small; must be at least " + std::to_string(fixed));
   }
   BpeModel model;
-  model.pattern = kGpt2Pattern;
   model.tokens = special;
   for (std::size_t i = 0; i < special.size(); ++i) {
     model.special.push_back(static_cast<std::int32_t>(i));

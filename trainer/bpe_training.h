@@ -7,7 +7,7 @@
 #include <unordered_map>
 
 #include "core/status.h"
-#include "trainer/bpe_tokenizer.h"
+#include "trainer/bpe_model.h"
 #include "trainer/pre_tokenizer.h"
 
 namespace tributary::trainer {

@@ -6,6 +6,7 @@
 #include <cmath>
 
 #include "core/files.h"
+#include "trainer/generation.h"
 #include "trainer/model_directory.h"
 #include "trainer/progress.h"
 #include "trainer/task_directory.h"
@@ -28,7 +29,35 @@ Result<std::vector<Dataset>> LoadSources(const std::string& directory, const Tas
   return sources;
 }
 
+std::string Trimmed(const std::string& text) {
+  constexpr const char* kSpace = " \t\n\v\f\r";
+  const std::size_t begin = text.find_first_not_of(kSpace);
+  if (begin == std::string::npos) return "";
+  return text.substr(begin, text.find_last_not_of(kSpace) + 1 - begin);
+}
+
 }  // namespace
+
+Result<ExactMatch> CountExactMatches(const LanguageModel& model, const Tokenizer& tokenizer,
+                                     const Dataset& dataset, std::int64_t answer_tokens,
+                                     std::int64_t max_positions,
+                                     const std::function<bool()>& stop) {
+  ExactMatch result;
+  for (const TokenExample& example : dataset.examples) {
+    const TokenExample::Span span = example.loss.back();
+    if (span.begin < 2) continue;  // a text: nothing is asked
+    const auto begin = example.ids.begin() + span.begin;
+    const auto end = example.ids.begin() + span.end - 1;  // the last token ends the answer
+    TRIBUTARY_ASSIGN_OR_RETURN(const std::vector<std::int32_t> given,
+                               Generate(model, {example.ids.begin(), begin}, {*end}, max_positions,
+                                        {.max_tokens = answer_tokens}, stop));
+    TRIBUTARY_ASSIGN_OR_RETURN(const std::string expected, tokenizer.Decode({begin, end}));
+    TRIBUTARY_ASSIGN_OR_RETURN(const std::string answer, tokenizer.Decode(given));
+    ++result.examples;
+    if (Trimmed(answer) == Trimmed(expected)) ++result.matches;
+  }
+  return result;
+}
 
 Result<double> MeanLoss(const LanguageModel& model, const Dataset& dataset, std::int64_t batch_size,
                         const std::function<Status(std::int64_t examples)>& after_batch) {
@@ -77,6 +106,19 @@ Result<TaskResult> RunEvaluateTask(const std::string& directory, const TaskFile&
     result.tokens += sources[i].LossTokens();
     result.metrics["loss/" + name] = loss;
     result.metrics["perplexity/" + name] = std::exp(std::min(loss, 700.0));  // stays finite
+    if (sources[i].bad_lines > 0) {
+      result.metrics["bad_lines/" + name] = static_cast<double>(sources[i].bad_lines);
+    }
+    if (task.evaluation_answer_tokens == 0) continue;
+    TRIBUTARY_ASSIGN_OR_RETURN(
+        const ExactMatch match,
+        CountExactMatches(*loaded.model, *loaded.tokenizer, sources[i],
+                          task.evaluation_answer_tokens, loaded.config.max_positions, stop)
+            .Annotate(name));
+    if (match.examples > 0) {
+      result.metrics["exact_match/" + name] =
+          static_cast<double>(match.matches) / static_cast<double>(match.examples);
+    }
   }
   result.train_seconds = progress.Seconds();
   TRIBUTARY_RETURN_IF_ERROR(WriteUpdate(directory, result, nullptr));

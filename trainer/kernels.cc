@@ -236,7 +236,8 @@ Tensor SeededDropout(const Tensor& x, double p, std::uint64_t key) {
 }
 
 Tensor Linear::Forward(const Tensor& x, const DropoutPass& dropout) const {
-  Tensor y = at::linear(x, weight);
+  const Tensor w = transposed ? weight.t() : weight;
+  Tensor y = bias.defined() ? at::addmm(bias, x, w.t()) : at::mm(x, w.t());
   if (!lora_a.defined()) return y;
   const bool drop = dropout.active && lora_dropout > 0;
   const Tensor in = drop ? SeededDropout(x, lora_dropout, DeriveSeed(dropout.key, lora_key)) : x;

@@ -34,6 +34,9 @@ class LanguageModel {
   virtual Linear* FindLinear(std::string_view name) = 0;
 };
 
+// Of the sequences of a batch, in tokens.
+std::int64_t LongestSequence(const std::vector<std::int64_t>& starts);
+
 // Sum of -log p over the tokens that carry loss; a scalar.
 at::Tensor LossSum(const LanguageModel& model, const PackedBatch& batch,
                    const DropoutPass& dropout = {});

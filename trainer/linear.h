@@ -1,5 +1,5 @@
-// A linear layer y = W x with an optional LoRA pair: y = W x + scale * B A dropout(x) (arXiv
-// 2106.09685, as PEFT does it).
+// A linear layer y = W x + b with an optional LoRA pair: y = W x + b + scale * B A dropout(x)
+// (arXiv 2106.09685, as PEFT does it).
 #pragma once
 
 #include <ATen/core/Tensor.h>
@@ -16,7 +16,9 @@ struct DropoutPass {
 };
 
 struct Linear {
-  at::Tensor weight;  // [out, in]
+  at::Tensor weight;  // [out, in], or [in, out] when transposed
+  at::Tensor bias;    // [out], undefined without
+  bool transposed = false;
   at::Tensor lora_a;  // [rank, in], undefined without LoRA
   at::Tensor lora_b;  // [out, rank]
   double lora_scale = 0;

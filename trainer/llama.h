@@ -1,5 +1,6 @@
-// The Llama family: RMSNorm, rotary embeddings, grouped-query attention, SwiGLU, tied or untied
-// head.
+// The Llama family (llama, mistral, qwen2, qwen3): RMSNorm, rotary embeddings, grouped-query
+// attention with or without a sliding window, SwiGLU, tied or untied head; biases and norms of q
+// and k where the shape says so.
 #pragma once
 
 #include <map>
@@ -10,6 +11,7 @@
 #include "core/status.h"
 #include "trainer/attention.h"
 #include "trainer/language_model.h"
+#include "trainer/linear_layers.h"
 #include "trainer/model_config.h"
 #include "trainer/weights.h"
 
@@ -18,27 +20,34 @@ namespace tributary::trainer {
 class Llama final : public LanguageModel {
  public:
   // `weights` under Hugging Face names, all of one dtype (float or double), shapes as ModelConfig
-  // says. Extra tensors that some exporters add (rotary inv_freq, a tied lm_head) are ignored.
+  // says. A tied model with "lm_head.weight" among its weights has that for a head. Extra tensors
+  // that some exporters add (rotary inv_freq) are ignored.
   static Result<std::unique_ptr<LanguageModel>> Create(const ModelConfig& config,
                                                        const NamedTensors& weights);
 
   at::Tensor Hidden(const PackedBatch& batch, const DropoutPass& dropout) const override;
   const at::Tensor& Head() const override { return head_; }
-  Linear* FindLinear(std::string_view name) override;
+  Linear* FindLinear(std::string_view name) override { return linears_.Find(name); }
 
  private:
   struct Layer {
     at::Tensor input_norm;
     at::Tensor post_attention_norm;
-    Linear q, k, v, o, gate, up, down;
+    at::Tensor q_norm, k_norm;  // undefined without
+    const Linear *q, *k, *v, *o, *gate, *up, *down;
+    std::int64_t window = 0;
   };
 
-  Llama() = default;
+  explicit Llama(LinearLayers linears) : linears_(std::move(linears)) {}
+  // An RMSNorm over each head; x itself without a norm.
+  at::Tensor NormHeads(const at::Tensor& x, const at::Tensor& norm) const;
   at::Tensor Attention(const Layer& layer, const at::Tensor& x, const PackedBatch& batch,
                        const RotaryTable& rotary, const DropoutPass& dropout) const;
   at::Tensor Mlp(const Layer& layer, const at::Tensor& x, const DropoutPass& dropout) const;
 
+  LinearLayers linears_;
   ModelConfig config_;
+  std::vector<double> frequencies_;
   at::Tensor embedding_;
   at::Tensor norm_;
   at::Tensor head_;
@@ -47,6 +56,6 @@ class Llama final : public LanguageModel {
 
 // Fresh weights as transformers initialises them: normal with deviation 0.02, norms one. From our
 // own seeded generator.
-NamedTensors FreshLlamaWeights(const LlamaShape& shape, std::uint64_t seed);
+NamedTensors FreshLlamaWeights(const ModelShape& shape, std::uint64_t seed);
 
 }  // namespace tributary::trainer

@@ -6,11 +6,16 @@
 #include <string>
 
 #include "core/version.h"
+#include "trainer/available_memory.h"
 #include "trainer/evaluation.h"
+#include "trainer/generate_command.h"
+#include "trainer/memory_estimate.h"
+#include "trainer/merge.h"
 #include "trainer/pretraining.h"
 #include "trainer/runtime.h"
 #include "trainer/stop_signal.h"
 #include "trainer/task_directory.h"
+#include "trainer/text_commands.h"
 #include "trainer/training.h"
 
 namespace tributary::trainer {
@@ -44,6 +49,14 @@ Result<T> Guarded(const std::function<Result<T>()>& work) {
   }
 }
 
+// Says what the task will need, and refuses what cannot fit.
+Status CheckTaskMemory(const std::string& directory, const TaskFile& task) {
+  TRIBUTARY_ASSIGN_OR_RETURN(const MemoryEstimate estimate,
+                             EstimateTaskMemory(directory, task, ResolveThreads(task.threads)));
+  Say("memory: " + estimate.Text());
+  return CheckMemory(estimate, AvailableMemory());
+}
+
 using TaskFunction = Result<TaskResult> (*)(const std::string&, const TaskFile&,
                                             const std::function<bool()>&);
 
@@ -54,6 +67,7 @@ Result<TaskResult> RunTask(const std::string& directory, TaskKind kind, TaskFunc
                                 "; run tributary-trainer " + std::string(TaskKindName(task.kind)));
   }
   StartRuntime(task.threads);
+  TRIBUTARY_RETURN_IF_ERROR(CheckTaskMemory(directory, task));
   return Guarded<TaskResult>([&] { return function(directory, task, StopRequested); });
 }
 
@@ -96,6 +110,85 @@ int PretrainMain(const std::string& directory) {
   return 0;
 }
 
+int Finish(const Status& status) {
+  if (!status.ok()) Say(status.ToString());
+  return status.ok() ? 0 : 1;
+}
+
+int MergeMain(const std::string& model, const std::string& adapter, const std::string& output) {
+  StartRuntime(0);
+  const Result<bool> merged = Guarded<bool>([&]() -> Result<bool> {
+    TRIBUTARY_RETURN_IF_ERROR(MergeAdapter(model, adapter, output));
+    return true;
+  });
+  if (merged.ok()) Say("the merged model is in " + output);
+  return Finish(merged.status());
+}
+
+// The commands that print to a person.
+struct PersonOptions {
+  std::string model;
+  bool special_tokens = false;
+  DataCheckOptions data_check;
+  GenerateOptions generate;
+};
+
+int TokenizeMain(const PersonOptions& options) {
+  return Finish(RunTokenize(options.model,
+                            options.special_tokens ? SpecialText::kTokens : SpecialText::kPlain,
+                            std::cin, std::cout));
+}
+
+int GenerateMain(const GenerateOptions& options) {
+  StartRuntime(0);
+  const Result<bool> done = Guarded<bool>([&]() -> Result<bool> {
+    TRIBUTARY_RETURN_IF_ERROR(RunGenerate(options, std::cin, std::cout, StopRequested));
+    return true;
+  });
+  return Finish(done.status());
+}
+
+CLI::App* AddTokenize(CLI::App& app, PersonOptions* options) {
+  CLI::App* command =
+      app.add_subcommand("tokenize", "Tokens of the JSON strings on standard input, one a line");
+  command->add_option("--model", options->model, "a model directory")->required();
+  command->add_flag("--special-tokens", options->special_tokens,
+                    "text that spells a special token becomes that token");
+  return command;
+}
+
+CLI::App* AddDataCheck(CLI::App& app, DataCheckOptions* options) {
+  CLI::App* command = app.add_subcommand("data-check", "What training makes of a file of examples");
+  command->add_option("--model", options->model, "a model directory")->required();
+  command->add_option("--data", options->data, "JSON lines")->required();
+  command->add_option("--template", options->chat_template, "how conversations are written");
+  command->add_option("--sequence-length", options->sequence_length, "tokens")
+      ->check(CLI::Range(2, 1 << 20));
+  command->add_option("--samples", options->samples, "sequences to print")
+      ->check(CLI::NonNegativeNumber);
+  return command;
+}
+
+CLI::App* AddGenerate(CLI::App& app, GenerateOptions* options) {
+  CLI::App* command = app.add_subcommand("generate", "Let a model write");
+  command->add_option("--model", options->model, "a model directory")->required();
+  command->add_option("--adapter", options->adapter, "an adapter directory");
+  CLI::Option* prompt = command->add_option("--prompt", options->prompt, "text to continue");
+  CLI::Option* chat = command->add_flag("--chat", options->chat,
+                                        "answer each line of standard input, in one conversation");
+  prompt->excludes(chat);
+  command->add_option("--template", options->chat_template, "with --chat: how it is written")
+      ->needs(chat);
+  command->add_option("--temperature", options->settings.temperature, "0: the likeliest token")
+      ->check(CLI::Range(0.0, 100.0));
+  command->add_option("--top-p", options->settings.top_p, "draw from the likeliest tokens only")
+      ->check(CLI::Range(0.0, 1.0));
+  command->add_option("--max-tokens", options->settings.max_tokens, "of one answer")
+      ->check(CLI::Range(1, 1 << 20));
+  command->add_option("--seed", options->settings.seed, "of the draws");
+  return command;
+}
+
 int VersionMain() {
   const Runtime runtime = DescribeRuntime();
   std::cout << "tributary-trainer " << kVersion << "\n"
@@ -118,6 +211,17 @@ int Main(int argc, char** argv) {
   const CLI::App* train = add("train", "Run the train task of a directory");
   const CLI::App* evaluate = add("evaluate", "Run the evaluate task of a directory");
   const CLI::App* pretrain = add("pretrain", "Make a tokenizer and a small model from text");
+  CLI::App* merge = app.add_subcommand("merge", "Work an adapter into its base model");
+  std::string model;
+  std::string adapter;
+  std::string output;
+  merge->add_option("--model", model, "the base model's directory")->required();
+  merge->add_option("--adapter", adapter, "the adapter's directory, as PEFT writes it")->required();
+  merge->add_option("--output", output, "the model directory to write")->required();
+  PersonOptions options;
+  const CLI::App* tokenize = AddTokenize(app, &options);
+  const CLI::App* data_check = AddDataCheck(app, &options.data_check);
+  const CLI::App* generate = AddGenerate(app, &options.generate);
   app.add_subcommand("version", "Print versions and what the program computes with");
   CLI11_PARSE(app, argc, argv);
 
@@ -126,6 +230,10 @@ int Main(int argc, char** argv) {
   if (train->parsed()) return TaskMain(directory, TaskKind::kTrain, &RunTrainTask);
   if (evaluate->parsed()) return TaskMain(directory, TaskKind::kEvaluate, &RunEvaluateTask);
   if (pretrain->parsed()) return PretrainMain(directory);
+  if (merge->parsed()) return MergeMain(model, adapter, output);
+  if (tokenize->parsed()) return TokenizeMain(options);
+  if (data_check->parsed()) return Finish(RunDataCheck(options.data_check, std::cout));
+  if (generate->parsed()) return GenerateMain(options.generate);
   return VersionMain();
 }
 

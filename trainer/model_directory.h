@@ -1,4 +1,5 @@
-// A Hugging Face style model directory: config.json, model.safetensors, tokenizer.json.
+// A Hugging Face style model directory: config.json, weights in one file or several,
+// tokenizer.json.
 #pragma once
 
 #include <memory>
@@ -26,13 +27,23 @@ struct AdaptedModel {
   std::unique_ptr<LanguageModel> model;
 };
 
-// Loads `model_path` and the adapter in `adapter_directory`. Base weights need no gradients and are
+Result<ModelConfig> ReadModelConfig(const std::string& model_path);
+
+// The model with `adapter` in place. Base weights need no gradients and are
 // mapped, not copied, when stored as F32; with an adapter of kind full they are not read at all.
 // `merged`: files of products "<module>.merged_B.weight" [out, q] times "<module>.merged_A.weight"
 // [q, in], added to the base weights in that order.
+Result<std::unique_ptr<LanguageModel>> LoadModel(const std::string& model_path,
+                                                 const ModelConfig& config, const Adapter& adapter,
+                                                 const std::vector<std::string>& merged = {});
+
+// Reads and loads all that a directory and the adapter in `adapter_directory` hold.
 Result<AdaptedModel> LoadAdaptedModel(const std::string& model_path,
                                       const std::string& adapter_directory,
                                       const std::vector<std::string>& merged = {});
+
+// The same without an adapter.
+Result<AdaptedModel> LoadBaseModel(const std::string& model_path);
 
 // An error when there is something at `path`.
 Status CheckOutputPath(const std::string& path);

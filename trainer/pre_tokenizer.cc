@@ -5,6 +5,8 @@
 
 #include <utility>
 
+#include "trainer/regex_dialect.h"
+
 namespace tributary::trainer {
 namespace {
 
@@ -34,12 +36,13 @@ PreTokenizer::PreTokenizer(PreTokenizer&&) noexcept = default;
 PreTokenizer& PreTokenizer::operator=(PreTokenizer&&) noexcept = default;
 
 Result<PreTokenizer> PreTokenizer::Create(std::string_view pattern) {
+  TRIBUTARY_ASSIGN_OR_RETURN(const std::string translated, OnigurumaToPcre2(pattern));
   auto compiled = std::make_unique<Compiled>();
   int error = 0;
   PCRE2_SIZE offset = 0;
   // MATCH_INVALID_UTF: bytes that are no UTF-8 match nothing and come out between the matches.
   compiled->code =
-      pcre2_compile(reinterpret_cast<PCRE2_SPTR>(pattern.data()), pattern.size(),
+      pcre2_compile(reinterpret_cast<PCRE2_SPTR>(translated.data()), translated.size(),
                     PCRE2_UTF | PCRE2_UCP | PCRE2_MATCH_INVALID_UTF, &error, &offset, nullptr);
   if (compiled->code == nullptr) {
     return InvalidArgumentError("pre-tokenizer pattern, at byte " + std::to_string(offset) + ": " +
@@ -52,9 +55,8 @@ Result<PreTokenizer> PreTokenizer::Create(std::string_view pattern) {
   return PreTokenizer(std::move(compiled));
 }
 
-Result<std::vector<std::string_view>> PreTokenizer::Split(std::string_view text) const {
-  std::vector<std::string_view> pieces;
-  std::size_t done = 0;
+Result<std::vector<PreTokenizer::Span>> PreTokenizer::Matches(std::string_view text) const {
+  std::vector<Span> matches;
   std::size_t from = 0;
   while (from < text.size()) {
     const int count = pcre2_match(compiled_->code, reinterpret_cast<PCRE2_SPTR>(text.data()),
@@ -66,9 +68,20 @@ Result<std::vector<std::string_view>> PreTokenizer::Split(std::string_view text)
       from = span[0] + 1;
       continue;
     }
-    if (span[0] > done) pieces.push_back(text.substr(done, span[0] - done));
-    pieces.push_back(text.substr(span[0], span[1] - span[0]));
-    done = from = span[1];
+    matches.push_back({span[0], span[1]});
+    from = span[1];
+  }
+  return matches;
+}
+
+Result<std::vector<std::string_view>> PreTokenizer::Split(std::string_view text) const {
+  TRIBUTARY_ASSIGN_OR_RETURN(const std::vector<Span> matches, Matches(text));
+  std::vector<std::string_view> pieces;
+  std::size_t done = 0;
+  for (const Span& match : matches) {
+    if (match.begin > done) pieces.push_back(text.substr(done, match.begin - done));
+    pieces.push_back(text.substr(match.begin, match.end - match.begin));
+    done = match.end;
   }
   if (done < text.size()) pieces.push_back(text.substr(done));
   return pieces;

@@ -1,6 +1,7 @@
-// Cuts text into the pieces inside which a byte-level tokenizer merges.
+// One regular expression that cuts text into pieces.
 #pragma once
 
+#include <cstddef>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -16,11 +17,18 @@ extern const std::string_view kGpt2Pattern;
 // Not thread-safe.
 class PreTokenizer {
  public:
-  // `pattern` is a Perl-compatible expression over UTF-8 with Unicode classes.
+  struct Span {
+    std::size_t begin, end;  // bytes
+  };
+
+  // `pattern` is an expression over UTF-8 as tokenizer.json has them (regex_dialect.h).
   static Result<PreTokenizer> Create(std::string_view pattern);
   ~PreTokenizer();
   PreTokenizer(PreTokenizer&&) noexcept;
   PreTokenizer& operator=(PreTokenizer&&) noexcept;
+
+  // The matches that are not empty, in order.
+  Result<std::vector<Span>> Matches(std::string_view text) const;
 
   // The matches and what lies between them, in order: together they are `text`, also where it is
   // not UTF-8. The views point into `text`.

@@ -21,7 +21,7 @@ constexpr std::uint64_t kWeightsPurpose = 3;
 ModelConfig ReadModel(JsonObjectReader& reader) {
   constexpr std::int64_t kMaxWidth = 1 << 16;
   ModelConfig config;
-  LlamaShape& shape = config.shape;
+  ModelShape& shape = config.shape;
   shape.hidden_size = reader.Int("hidden_size", 2, kMaxWidth);
   shape.layers = reader.Int("layers", 1, 1024);
   shape.heads = reader.Int("heads", 1, 1024);
@@ -29,7 +29,7 @@ ModelConfig ReadModel(JsonObjectReader& reader) {
   shape.intermediate_size = reader.Int("intermediate_size", 1, kMaxWidth);
   shape.vocab_size = reader.Int("vocab_size", 258, 1 << 20);
   shape.tied_embeddings = reader.Bool("tied_embeddings", true);
-  config.rms_norm_eps = reader.Number("rms_norm_eps", 1e-5);
+  config.norm_eps = reader.Number("rms_norm_eps", 1e-5);
   config.rope_theta = reader.Number("rope_theta", 10000.0);
   config.max_positions = reader.Int("max_positions", 2, 1 << 20, 512);
   reader.RejectUnknown();
@@ -50,7 +50,8 @@ void CheckModel(const ModelConfig& config, std::vector<std::string>* problems) {
 
 std::vector<DataSource> ReadSources(JsonObjectReader& reader) {
   std::vector<DataSource> sources;
-  for (std::string& path : reader.Strings("data")) sources.push_back({path, std::move(path)});
+  for (const std::string& path : reader.Strings("data"))
+    sources.push_back({.name = path, .path = path});
   if (sources.empty() && reader.Has("data")) reader.Problem("data", "must name at least one file");
   return sources;
 }
@@ -59,8 +60,12 @@ Result<BpeModel> LearnTokenizer(const std::vector<TextExample>& texts, std::int6
   TRIBUTARY_ASSIGN_OR_RETURN(PreTokenizer pre_tokenizer, PreTokenizer::Create(kGpt2Pattern));
   BpeTrainer trainer(std::move(pre_tokenizer));
   for (const TextExample& text : texts) {
-    TRIBUTARY_RETURN_IF_ERROR(trainer.Add(text.prompt));
-    TRIBUTARY_RETURN_IF_ERROR(trainer.Add(text.completion));
+    for (const std::string* part : {&text.text, &text.prompt, &text.input, &text.completion}) {
+      TRIBUTARY_RETURN_IF_ERROR(trainer.Add(*part));
+    }
+    for (const Message& message : text.messages) {
+      TRIBUTARY_RETURN_IF_ERROR(trainer.Add(message.content));
+    }
   }
   return trainer.Train(vocab_size, {"<s>", "</s>"});
 }
@@ -79,9 +84,8 @@ std::string TokenizerConfigJson(const ModelConfig& config) {
 Result<std::vector<TextExample>> ReadAll(const PretrainFile& file, const std::string& directory) {
   std::vector<TextExample> all;
   for (const DataSource& source : file.data) {
-    TRIBUTARY_ASSIGN_OR_RETURN(std::vector<TextExample> part,
-                               ReadExamples(JoinPath(directory, source.path)));
-    std::move(part.begin(), part.end(), std::back_inserter(all));
+    TRIBUTARY_ASSIGN_OR_RETURN(ExampleFile part, ReadExamples(JoinPath(directory, source.path)));
+    std::move(part.examples.begin(), part.examples.end(), std::back_inserter(all));
   }
   return all;
 }
@@ -124,10 +128,11 @@ Result<TrainingOutcome> RunPretraining(const std::string& directory, const Pretr
                              LearnTokenizer(texts, file.model.shape.vocab_size));
   ModelConfig config = file.model;
   config.shape.vocab_size = static_cast<std::int64_t>(bpe.tokens.size());
-  TRIBUTARY_ASSIGN_OR_RETURN(const std::unique_ptr<Tokenizer> tokenizer, BpeTokenizer::Create(bpe));
-  TRIBUTARY_ASSIGN_OR_RETURN(
-      const Dataset dataset,
-      Tokenize(texts, config, file.training.sequence_length, tokenizer.get()));
+  TRIBUTARY_ASSIGN_OR_RETURN(const std::unique_ptr<Tokenizer> tokenizer,
+                             TokenizerFromJson(bpe.ToJson(kBos), TokenizerConfigJson(config)));
+  TRIBUTARY_RETURN_IF_ERROR(CheckSequenceLength(config, file.training.sequence_length));
+  const TokenizeOptions options{.sequence_length = file.training.sequence_length, .eos = kEos};
+  TRIBUTARY_ASSIGN_OR_RETURN(const Dataset dataset, Tokenize(texts, options, tokenizer.get()));
   if (dataset.examples.empty()) return InvalidArgumentError("no example of the data carries loss");
 
   NamedTensors weights = FreshLlamaWeights(config.shape, DeriveSeed(file.seed, kWeightsPurpose));

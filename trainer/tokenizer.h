@@ -1,9 +1,9 @@
-// Text to token ids and back. One class per tokenizer family; LoadTokenizer picks by
-// tokenizer.json.
+// Text to token ids and back. One class per kind of tokenizer file; LoadTokenizer picks.
 #pragma once
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -12,22 +12,57 @@
 
 namespace tributary::trainer {
 
+// What text that spells a special token becomes.
+enum class SpecialText : std::uint8_t {
+  kPlain,   // tokens of its letters: data cannot forge the end of a turn
+  kTokens,  // that token, as Hugging Face's tokenizers do by default
+};
+
+// Where a text stands in its sequence. Some tokenizers put a space in front of a text.
+enum class TextPlace : std::uint8_t {
+  kStart,       // at the beginning
+  kAfterToken,  // behind a special token that the caller has placed
+  kInside,      // it continues a text: never gets a space in front
+};
+
+struct EncodeOptions {
+  SpecialText special = SpecialText::kPlain;
+  TextPlace place = TextPlace::kStart;
+};
+
+// What the files beside a tokenizer say about its special tokens.
+struct SpecialTokens {
+  std::optional<std::int32_t> bos, eos;
+  bool add_bos = false, add_eos = false;  // around a text, as Hugging Face does
+  bool has_chat_template = false;
+};
+
 // Not thread-safe: implementations cache.
 class Tokenizer {
  public:
   virtual ~Tokenizer() = default;
-  // Text never makes special tokens, whatever it spells, and none are added; the caller places
-  // those by id.
-  virtual Result<std::vector<std::int32_t>> Encode(std::string_view text) = 0;
-  // The bytes of the tokens; special tokens by their spelling. Errors name an id that is out of
+  // The ids that Hugging Face's tokenizers give, without the special tokens that are added around a
+  // text: the caller places those by id. Text that spells an added token which is not special
+  // becomes that token. What becomes of bytes that are no UTF-8: docs/data.md.
+  virtual Result<std::vector<std::int32_t>> Encode(std::string_view text,
+                                                   EncodeOptions options = {}) = 0;
+  // The text of the tokens; special tokens by their spelling. Errors name an id that is out of
   // range.
   virtual Result<std::string> Decode(const std::vector<std::int32_t>& ids) const = 0;
   // One more than the largest id.
   virtual std::int64_t VocabSize() const = 0;
+  // The token spelled so in the tokenizer's own files.
+  virtual std::optional<std::int32_t> FindToken(std::string_view spelling) const = 0;
+  virtual const SpecialTokens& Special() const = 0;
 };
 
-// Reads a tokenizer.json of the Hugging Face tokenizers library. Refuses what is not built here,
+// Reads tokenizer.json, or where there is none tokenizer.model, and tokenizer_config.json if it is
+// there. Refuses what is not built here,
 // naming what is.
-Result<std::unique_ptr<Tokenizer>> LoadTokenizer(const std::string& path);
+Result<std::unique_ptr<Tokenizer>> LoadTokenizer(const std::string& model_directory);
+
+// From the texts of tokenizer.json and tokenizer_config.json ("{}": there is none).
+Result<std::unique_ptr<Tokenizer>> TokenizerFromJson(std::string_view tokenizer_json,
+                                                     std::string_view tokenizer_config_json);
 
 }  // namespace tributary::trainer

@@ -16,7 +16,7 @@
 namespace tributary::trainer {
 namespace {
 
-TaskResult ToResult(const TrainingOutcome& outcome, std::int64_t planned, std::int64_t cut_off) {
+TaskResult ToResult(const TrainingOutcome& outcome, std::int64_t planned, const Dataset& dataset) {
   TaskResult result;
   result.samples = outcome.samples;
   result.tokens = outcome.tokens;
@@ -25,7 +25,12 @@ TaskResult ToResult(const TrainingOutcome& outcome, std::int64_t planned, std::i
   result.loss_first = outcome.loss_first;
   result.loss_last = outcome.loss_last;
   result.train_seconds = outcome.seconds;
-  if (cut_off > 0) result.metrics["examples_cut_off"] = static_cast<double>(cut_off);
+  const auto count = [&result](const char* name, std::int64_t number) {
+    if (number > 0) result.metrics[name] = static_cast<double>(number);
+  };
+  count("examples_cut_off", dataset.cut_off);
+  count("examples_truncated", dataset.truncated);
+  count("bad_lines", dataset.bad_lines);
   if (outcome.stopped) {
     result.completion = Completion::kPartial;
     result.message = "stopped by a signal after " + std::to_string(outcome.steps) + " of " +
@@ -67,7 +72,7 @@ Result<TaskResult> RunTrainTask(const std::string& directory, const TaskFile& ta
                              RunTraining(*loaded.model, trained, dataset, task.training, task.seed,
                                          objective, optimizer.get(), &progress, stop, &checkpoint));
   if (outcome.steps == 0) return CancelledError("stopped by a signal before the first step");
-  const TaskResult result = ToResult(outcome, task.training.steps, dataset.cut_off);
+  const TaskResult result = ToResult(outcome, task.training.steps, dataset);
   TRIBUTARY_RETURN_IF_ERROR(WriteUpdate(directory, result, &loaded.adapter,
                                         task.keep_optimizer ? optimizer->State() : NamedTensors()));
   TRIBUTARY_RETURN_IF_ERROR(checkpoint.Remove());

@@ -2,11 +2,13 @@
 
 #include <ATen/ATen.h>
 
+#include <optional>
+
 namespace tributary::trainer {
 namespace {
 
-Result<at::ScalarType> FloatingType(const TensorSpec& spec) {
-  switch (spec.dtype) {
+std::optional<at::ScalarType> FloatingType(DType dtype) {
+  switch (dtype) {
     case DType::kF32:
       return at::kFloat;
     case DType::kF64:
@@ -16,25 +18,45 @@ Result<at::ScalarType> FloatingType(const TensorSpec& spec) {
     case DType::kBf16:
       return at::kBFloat16;
     default:
-      return InvalidArgumentError(spec.name + ": dtype " + std::string(DTypeName(spec.dtype)) +
-                                  " is not supported; supported: F32, F16, BF16, F64");
+      return std::nullopt;
   }
 }
 
 }  // namespace
+
+at::Tensor ToTensor(const ModelWeight& weight, at::ScalarType dtype) {
+  // from_blob asks for a mutable pointer; nothing here writes through it.
+  auto* bytes = const_cast<std::byte*>(weight.bytes.data());
+  const at::Tensor view = at::from_blob(
+      bytes, weight.spec.shape, [file = weight.file](void*) {},
+      at::TensorOptions().dtype(*FloatingType(weight.spec.dtype)));
+  if (view.scalar_type() == dtype) return view;
+  at::Tensor converted = view.to(dtype);
+  weight.file->Release(weight.bytes);
+  return converted;
+}
 
 Result<NamedTensors> LoadWeights(const std::string& path, at::ScalarType dtype) {
   TRIBUTARY_ASSIGN_OR_RETURN(SafetensorsFile opened, SafetensorsFile::Open(path));
   const auto file = std::make_shared<const SafetensorsFile>(std::move(opened));
   NamedTensors tensors;
   for (const SafetensorsEntry& entry : file->header().tensors) {
-    const Result<at::ScalarType> stored = FloatingType(entry.spec);
-    if (!stored.ok()) return stored.status().Annotate(path);
-    // from_blob asks for a mutable pointer; nothing here writes through it.
-    auto* bytes = const_cast<std::byte*>(file->Bytes(entry).data());
-    const at::Tensor view = at::from_blob(
-        bytes, entry.spec.shape, [file](void*) {}, at::TensorOptions().dtype(*stored));
-    tensors[entry.spec.name] = view.to(dtype);
+    if (!FloatingType(entry.spec.dtype)) {
+      return InvalidArgumentError(path + ": " + entry.spec.name + ": dtype " +
+                                  std::string(DTypeName(entry.spec.dtype)) +
+                                  " is not supported; supported: F32, F16, BF16, F64");
+    }
+    tensors[entry.spec.name] = ToTensor({entry.spec, file, file->Bytes(entry)}, dtype);
+  }
+  return tensors;
+}
+
+Result<NamedTensors> LoadModelWeights(const std::string& directory, const ModelShape& shape,
+                                      at::ScalarType dtype) {
+  TRIBUTARY_ASSIGN_OR_RETURN(const ModelFiles files, ModelFiles::Open(directory, shape));
+  NamedTensors tensors;
+  for (const ModelWeight& weight : files.weights()) {
+    tensors[weight.spec.name] = ToTensor(weight, dtype);
   }
   return tensors;
 }

@@ -7,6 +7,7 @@
 #include <memory>
 #include <string>
 
+#include "core/model_files.h"
 #include "core/safetensors.h"
 #include "core/status.h"
 
@@ -20,8 +21,17 @@ using NamedTensors = std::map<std::string, at::Tensor, std::less<>>;
 // kills the process.
 Result<NamedTensors> LoadWeights(const std::string& path, at::ScalarType dtype);
 
+// The weights of a model directory under the names that `shape` gives them, in the same way.
+// Weights stored otherwise are converted one after the other, and what was read of the file leaves
+// this process's memory.
+Result<NamedTensors> LoadModelWeights(const std::string& directory, const ModelShape& shape,
+                                      at::ScalarType dtype);
+
 // Names and shapes, with dtype F32.
 Manifest ManifestOf(const NamedTensors& tensors);
+
+// A stored weight as `dtype`; a view of the mapped file where it is stored so.
+at::Tensor ToTensor(const ModelWeight& weight, at::ScalarType dtype);
 
 // Writes all as F32.
 Status SaveWeights(const std::string& path, const NamedTensors& tensors);

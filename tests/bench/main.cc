@@ -10,6 +10,7 @@
 #include "tests/bench/low_rank_benchmark.h"
 #include "tests/bench/pilot_benchmark.h"
 #include "tests/bench/round_benchmark.h"
+#include "tests/bench/train_benchmark.h"
 
 int main(int argc, char** argv) {
   tributary::security::RequireTls13();
@@ -70,8 +71,25 @@ int main(int argc, char** argv) {
         ->check(CLI::PositiveNumber)
         ->capture_default_str();
   }
+  tributary::bench::TrainOptions train;
+  train.trainer_program = tributary::ProgramDirectory() + "/tributary-trainer";
+  CLI::App* training =
+      app.add_subcommand("train", "the native trainer against PyTorch with PEFT on the same work");
+  training->add_option("--model", train.model)
+      ->check(CLI::IsMember({"15m", "110m"}))
+      ->capture_default_str();
+  for (const auto& [name, value] : {std::pair("--steps", &train.steps),
+                                    {"--batch-size", &train.batch_size},
+                                    {"--sequence-length", &train.sequence_length},
+                                    {"--threads", &train.threads}}) {
+    training->add_option(name, *value)->check(CLI::Range(1, 100'000))->capture_default_str();
+  }
+  training->add_option("--trainer", train.trainer_program, "path of tributary-trainer");
+  training->add_option("--peft", train.peft_command,
+                       "the other trainer: python3 configs/trainers/peft/tributary_peft.py");
   CLI11_PARSE(app, argc, argv);
-  const auto result = list->parsed()     ? tributary::bench::RunListingBenchmark(listing)
+  const auto result = training->parsed() ? tributary::bench::RunTrainBenchmark(train)
+                      : list->parsed()   ? tributary::bench::RunListingBenchmark(listing)
                       : low_rank_wanted  ? tributary::bench::RunLowRankBenchmark(low_rank)
                       : fold->parsed()   ? tributary::bench::RunAggregateBenchmark(aggregate)
                       : pilots->parsed() ? tributary::bench::RunPilotBenchmark(pilot)

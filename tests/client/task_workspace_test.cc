@@ -50,6 +50,9 @@ class TaskWorkspaceTest : public testing::Test {
     training->set_max_grad_norm(2);
     task_.set_evaluation_batch_size(4);
     task_.set_evaluation_max_examples(9);
+    task_.set_evaluation_answer_tokens(12);
+    task_.set_chat_template("chatml");
+    task_.set_max_bad_lines(6);
   }
   TaskWorkspace Make() const { return {directory_.path(), task_}; }
   // A workspace whose version has been downloaded.
@@ -145,6 +148,7 @@ TEST_F(TaskWorkspaceTest, TheTaskFileSaysWhatTheServerAskedAndTheSiteMapped) {
   EXPECT_EQ(file.training.beta2, 0.99);
   EXPECT_EQ(file.training.epsilon, 1e-6);
   EXPECT_EQ(file.training.max_grad_norm, 2);
+  EXPECT_EQ(file.data[0].chat_template, "chatml");
 }
 
 TEST_F(TaskWorkspaceTest, AnEvaluationGetsTheHeldOutData) {
@@ -159,6 +163,9 @@ TEST_F(TaskWorkspaceTest, AnEvaluationGetsTheHeldOutData) {
   EXPECT_EQ(file.data[1].path, "/data/notes.jsonl");
   EXPECT_EQ(file.evaluation_batch_size, 4);
   EXPECT_EQ(file.evaluation_max_examples, 9);
+  EXPECT_EQ(file.evaluation_answer_tokens, 12);
+  EXPECT_EQ(file.data[1].chat_template, "chatml");
+  EXPECT_EQ(file.data[1].max_bad_lines, 6);
 }
 
 TEST_F(TaskWorkspaceTest, StagingAgainKeepsAnUpdateOfAnEarlierLife) {

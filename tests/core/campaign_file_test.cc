@@ -113,6 +113,30 @@ TEST(CampaignFileTest, GivesTheAdaptersConfiguration) {
   EXPECT_EQ(file.ToAdapterConfig().kind, AdapterKind::kFull);
 }
 
+TEST(CampaignFileTest, GivesTheAdapterPeftsPatterns) {
+  CampaignFile file;
+  ASSERT_TRUE(Load("adapter: {target_pattern: all-linear, use_rslora: true, rank_pattern: "
+                   "{down_proj: 4}, alpha_pattern: {down_proj: 2.5}, modules_to_save: [lm_head]}\n",
+                   &file)
+                  .ok());
+  const AdapterConfig config = file.ToAdapterConfig();
+  EXPECT_TRUE(config.target_modules.empty());
+  EXPECT_EQ(config.target_pattern, "all-linear");
+  EXPECT_TRUE(config.use_rslora);
+  EXPECT_EQ(config.rank_pattern, (ModuleValues<std::int64_t>{{"down_proj", 4}}));
+  EXPECT_EQ(config.alpha_pattern, (ModuleValues<double>{{"down_proj", 2.5}}));
+  EXPECT_THAT(config.modules_to_save, ElementsAre("lm_head"));
+}
+
+TEST(CampaignFileTest, RefusesPatternsThatHaveNoMeaning) {
+  CampaignFile file;
+  EXPECT_THAT(Load("adapter: {kind: full, use_rslora: true}\n", &file).message(),
+              HasSubstr("belong to kind lora"));
+  const Status mixed =
+      Load("adapter: {rank_pattern: {q_proj: 2}, site_ranks: {alpha: 4}}\n", &file);
+  EXPECT_THAT(mixed.message(), HasSubstr("cannot be combined with rank_pattern"));
+}
+
 TEST(PlainNameTest, IsWhatFitsEveryPlaceOfAName) {
   for (const std::string& good :
        {std::string("a"), std::string("0"), std::string("chem-lora-2"), std::string(63, 'x')}) {

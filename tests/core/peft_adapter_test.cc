@@ -18,11 +18,19 @@ constexpr const char* kConfig = R"({"model_type": "llama", "vocab_size": 32, "hi
   "intermediate_size": 12, "num_hidden_layers": 2, "num_attention_heads": 4,
   "num_key_value_heads": 2, "head_dim": 6, "tie_word_embeddings": true, "eos_token_id": 1})";
 
-LlamaShape Shape() { return std::move(LlamaShape::FromConfigJson(kConfig)).value(); }
+ModelShape Shape() { return std::move(ModelShape::FromConfigJson(kConfig)).value(); }
 
 std::vector<std::string> Names(const Manifest& manifest) {
   std::vector<std::string> names;
   for (const TensorSpec& spec : manifest) names.push_back(spec.name);
+  return names;
+}
+
+std::vector<std::string> Modules(const AdapterConfig& config) {
+  std::vector<std::string> names;
+  const auto layout = LayOutAdapter(config, Shape());
+  EXPECT_TRUE(layout.ok()) << layout.status();
+  for (const auto& pair : layout->pairs) names.push_back(pair.module.name);
   return names;
 }
 
@@ -68,43 +76,13 @@ TEST(AdapterConfigTest, AcceptsWhatPeftWritesForAPlainLora) {
 
 TEST(AdapterConfigTest, RefusesOptionsThatChangeTheMathematics) {
   const Status status = AdapterConfig::FromPeftJson(R"({"peft_type": "LORA", "r": 0,
-      "lora_alpha": 16, "target_modules": ["q_proj"], "use_dora": true, "use_rslora": true,
-      "rank_pattern": {"q_proj": 4}, "bias": "all", "lora_dropout": 1})")
+      "lora_alpha": 16, "target_modules": ["q_proj"], "use_dora": true, "lora_bias": true,
+      "rank_pattern": {"q_proj": 0}, "alpha_pattern": {"q_proj": -1}, "bias": "all", "lora_dropout": 1,
+      "init_lora_weights": "pissa", "layers_to_transform": [1]})")
                             .status();
   for (const char* part :
-       {".r:", "use_dora", "use_rslora", "rank_pattern", "bias", "lora_dropout"}) {
-    EXPECT_THAT(status.message(), HasSubstr(part));
-  }
-}
-
-TEST(LlamaShapeTest, ListsLinearModulesWithTheirShapes) {
-  const auto modules = Shape().LinearModules();
-  ASSERT_EQ(modules.size(), 14U);
-  EXPECT_EQ(modules[0].name, "model.layers.0.self_attn.q_proj");
-  EXPECT_EQ(modules[0].out, 24);
-  EXPECT_EQ(modules[1].out, 12);
-  EXPECT_EQ(modules[3].in, 24);
-  EXPECT_EQ(modules[13].name, "model.layers.1.mlp.down_proj");
-  EXPECT_EQ(modules[13].in, 12);
-}
-
-TEST(LlamaShapeTest, AllWeightsAreSortedAndWithoutATiedHead) {
-  LlamaShape shape = Shape();
-  const Manifest tied = shape.AllWeights();
-  EXPECT_EQ(tied.size(), 2U + 2 * 9);
-  EXPECT_TRUE(std::is_sorted(tied.begin(), tied.end(),
-                             [](const auto& a, const auto& b) { return a.name < b.name; }));
-  shape.tied_embeddings = false;
-  EXPECT_EQ(shape.AllWeights().size(), tied.size() + 1);
-}
-
-TEST(LlamaShapeTest, NamesAllProblems) {
-  const Status status = LlamaShape::FromConfigJson(R"({"model_type": "gpt2", "vocab_size": 0,
-      "hidden_size": 10, "intermediate_size": 4, "num_hidden_layers": 1, "num_attention_heads": 4,
-      "num_key_value_heads": 3, "attention_bias": true})")
-                            .status();
-  for (const char* part : {"supported: llama", "vocab_size", "does not divide hidden_size",
-                           "num_key_value_heads", "attention_bias"}) {
+       {".r:", "use_dora", "lora_bias", "rank_pattern.q_proj", "alpha_pattern.q_proj", "bias",
+        "lora_dropout", "init_lora_weights", "layers_to_transform"}) {
     EXPECT_THAT(status.message(), HasSubstr(part));
   }
 }
@@ -129,6 +107,88 @@ TEST(AdapterManifestTest, NamesTargetsThatMatchNothing) {
   config.target_modules = {"q_proj", "c_attn"};
   const Status status = AdapterManifest(config, Shape()).status();
   EXPECT_THAT(status.message(), HasSubstr("c_attn; the model has down_proj, gate_proj"));
+}
+
+TEST(AdapterConfigTest, RoundTripsPatternsInTheirOrder) {
+  AdapterConfig config;
+  config.target_modules.clear();
+  config.target_pattern = "all-linear";
+  config.rank_pattern = {{"o_proj", 4}, {"layers.0.self_attn.k_proj", 2}};
+  config.alpha_pattern = {{"v_proj", 3}, {"down_proj", 0.5}};
+  config.use_rslora = true;
+  config.modules_to_save = {"lm_head"};
+  const auto read = AdapterConfig::FromPeftJson(config.ToPeftJson());
+  ASSERT_TRUE(read.ok()) << read.status();
+  EXPECT_EQ(read->ToPeftJson(), config.ToPeftJson());
+  EXPECT_EQ(read->target_pattern, "all-linear");
+  EXPECT_EQ(read->rank_pattern, config.rank_pattern);
+  EXPECT_EQ(read->alpha_pattern, config.alpha_pattern);
+  EXPECT_DOUBLE_EQ(read->Scale(), 16 / std::sqrt(8.0));
+  EXPECT_DOUBLE_EQ(read->AtRank(2).Scale(), read->Scale());
+  EXPECT_EQ(read->AtRank(2).rank, 2);
+}
+
+TEST(AdapterLayoutTest, TargetsMayBeLongerSuffixesOrOnePattern) {
+  AdapterConfig config;
+  config.target_modules = {"layers.1.self_attn.q_proj", "mlp.up_proj"};
+  EXPECT_THAT(Modules(config),
+              ElementsAre("model.layers.0.mlp.up_proj", "model.layers.1.self_attn.q_proj",
+                          "model.layers.1.mlp.up_proj"));
+  config.target_modules.clear();
+  config.target_pattern = R"(model\.layers\.0\..*(?:k|v)_proj)";
+  EXPECT_THAT(Modules(config),
+              ElementsAre("model.layers.0.self_attn.k_proj", "model.layers.0.self_attn.v_proj"));
+  config.target_pattern = "all-linear";
+  EXPECT_EQ(Modules(config).size(), 14U);
+}
+
+TEST(AdapterLayoutTest, PatternsGiveModulesTheirRankAndScale) {
+  AdapterConfig config;
+  config.target_modules = {"q_proj", "v_proj"};
+  config.rank_pattern = {{"layers.1.self_attn.q_proj", 2}, {"q_proj", 4}};
+  config.alpha_pattern = {{R"(layers\.\d.self_attn.v_proj)", 32}};
+  const auto layout = LayOutAdapter(config, Shape());
+  ASSERT_TRUE(layout.ok()) << layout.status();
+  const auto& pairs = layout->pairs;
+  EXPECT_EQ(pairs[0].rank, 4);
+  EXPECT_DOUBLE_EQ(pairs[0].scale, 4);
+  EXPECT_EQ(pairs[1].rank, 8);
+  EXPECT_DOUBLE_EQ(pairs[1].scale, 4);
+  EXPECT_EQ(pairs[2].rank, 2);
+  EXPECT_DOUBLE_EQ(pairs[2].scale, 8);
+}
+
+TEST(AdapterLayoutTest, RefusesPatternsThatCannotBeUsed) {
+  AdapterConfig config;
+  config.target_pattern = "(";
+  EXPECT_THAT(LayOutAdapter(config, Shape()).status().message(),
+              HasSubstr("target_modules: regular expression"));
+  config.target_pattern = ".*embed_tokens";
+  EXPECT_THAT(LayOutAdapter(config, Shape()).status().message(), HasSubstr("can get no LoRA"));
+  config.target_pattern = "nothing";
+  EXPECT_THAT(LayOutAdapter(config, Shape()).status().message(),
+              HasSubstr("names no linear module; the model has down_proj"));
+  config.target_pattern = "(.*.*.*.*.*.*.*.*.*.*.*)*X";  // would take for ever
+  EXPECT_FALSE(LayOutAdapter(config, Shape()).ok());
+}
+
+TEST(AdapterManifestTest, ModulesToSaveAreWholeTensors) {
+  AdapterConfig config;
+  config.target_modules = {"q_proj"};
+  config.modules_to_save = {"lm_head", "norm"};
+  const auto manifest = AdapterManifest(config, Shape());
+  ASSERT_TRUE(manifest.ok()) << manifest.status();
+  const auto names = Names(*manifest);
+  EXPECT_EQ(names.size(), 4U + 1 + 5);  // q_proj; the head; norms of two layers and the last
+  EXPECT_EQ(names[0], "base_model.model.lm_head.weight");
+  EXPECT_THAT((*manifest)[0].shape, ElementsAre(32, 8));
+  config.modules_to_save = {"score", "q_proj"};
+  EXPECT_THAT(
+      AdapterManifest(config, Shape()).status().message(),
+      HasSubstr("modules_to_save: no such module: score; the model has down_proj, embed_tokens"));
+  config.modules_to_save = {"q_proj"};
+  EXPECT_THAT(AdapterManifest(config, Shape()).status().message(),
+              HasSubstr("is among target_modules too"));
 }
 
 TEST(AdapterManifestTest, FullIsEveryWeight) {

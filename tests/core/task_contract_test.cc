@@ -49,11 +49,17 @@ TEST(TaskFileTest, EvaluateTasksRoundTrip) {
   task.kind = TaskKind::kEvaluate;
   task.evaluation_batch_size = 5;
   task.evaluation_max_examples = 99;
+  task.evaluation_answer_tokens = 12;
+  task.data[0].chat_template = "chatml";
+  task.data[0].max_bad_lines = 3;
   const auto read = TaskFile::FromJson(task.ToJson());
   ASSERT_TRUE(read.ok()) << read.status();
   EXPECT_EQ(read->kind, TaskKind::kEvaluate);
   EXPECT_EQ(read->evaluation_batch_size, 5);
   EXPECT_EQ(read->evaluation_max_examples, 99);
+  EXPECT_EQ(read->evaluation_answer_tokens, 12);
+  EXPECT_EQ(read->data[0].chat_template, "chatml");
+  EXPECT_EQ(read->data[0].max_bad_lines, 3);
 }
 
 TEST(TaskFileTest, NamesAllProblemsAtOnce) {

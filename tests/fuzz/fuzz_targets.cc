@@ -7,12 +7,13 @@
 namespace tributary {
 
 std::span<const FuzzTarget> FuzzTargets() {
-  static constexpr std::array<FuzzTarget, 6> kTargets = {{
+  static constexpr std::array<FuzzTarget, 7> kTargets = {{
       {"json", FuzzJson, JsonSeeds},
       {"pbs", FuzzPbs, PbsSeeds},
       {"safetensors", FuzzSafetensors, SafetensorsSeeds},
       {"slurm", FuzzSlurm, SlurmSeeds},
       {"statement", FuzzStatement, StatementSeeds},
+      {"tokenizer", FuzzTokenizer, TokenizerSeeds},
       {"yaml", FuzzYaml, YamlSeeds},
   }};
   return kTargets;

@@ -29,12 +29,14 @@ void FuzzPbs(std::string_view bytes);
 void FuzzSafetensors(std::string_view bytes);
 void FuzzSlurm(std::string_view bytes);
 void FuzzStatement(std::string_view bytes);
+void FuzzTokenizer(std::string_view bytes);
 void FuzzYaml(std::string_view bytes);
 std::vector<std::string> JsonSeeds();
 std::vector<std::string> PbsSeeds();
 std::vector<std::string> SafetensorsSeeds();
 std::vector<std::string> SlurmSeeds();
 std::vector<std::string> StatementSeeds();
+std::vector<std::string> TokenizerSeeds();
 std::vector<std::string> YamlSeeds();
 
 }  // namespace tributary

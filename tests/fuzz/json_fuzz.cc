@@ -29,7 +29,7 @@ void FuzzJson(std::string_view bytes) {
   }
   (void)ProgressLine::FromJson(bytes).ok();
   (void)AdapterConfig::FromPeftJson(bytes).ok();
-  (void)LlamaShape::FromConfigJson(bytes).ok();
+  (void)ModelShape::FromConfigJson(bytes).ok();
   if (const auto event = server::DecodeEvent(bytes); event.ok()) {
     const std::string text = server::EncodeEvent(*event);
     const auto again = server::DecodeEvent(text);

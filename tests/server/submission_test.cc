@@ -61,6 +61,10 @@ TEST(CheckCampaignTextTest, RefusesWhatAStrategyCannotDoAndSaysWhatCan) {
   EXPECT_TRUE(check(lossy + "update: {dtype: bf16, error_feedback: false}\n").ok());
   EXPECT_THAT(check("adapter: {kind: full}\naggregator: {kind: flora}\n").message(),
               AllOf(HasSubstr("combines LoRA factors"), HasSubstr("fedavg")));
+  const std::string patterns = "adapter: {rank: 8, rank_pattern: {q_proj: 4}}\n";
+  EXPECT_TRUE(check(patterns).ok());
+  EXPECT_THAT(check("aggregator: {kind: fedex-lora}\n" + patterns).message(),
+              AllOf(HasSubstr("one scale for all modules"), HasSubstr("fedavg")));
   EXPECT_THAT(check("aggregator: {kind: krum}\n").message(),
               HasSubstr("a round may close with 3 updates but aggregator krum needs 5"));
   EXPECT_THAT(check("aggregator: {kind: fedadam, options: {beta_1: 0.5}}\n").message(),

@@ -4,7 +4,10 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <nlohmann/json.hpp>
+
 #include "core/files.h"
+#include "core/random.h"
 #include "tests/trainer/reference_llama.h"
 #include "tests/trainer/tiny_model.h"
 #include "trainer/model_directory.h"
@@ -16,7 +19,7 @@ const std::vector<std::vector<std::int32_t>> kSequences = {
     {0, 5, 7, 2, 9, 1}, {0, 3, 1}, {0, 12, 11, 10, 4, 4, 8, 6, 1}};
 
 std::unique_ptr<LanguageModel> Make(const ModelConfig& config, const NamedTensors& weights) {
-  auto model = Llama::Create(config, weights);
+  auto model = CreateModel(config, weights);
   EXPECT_TRUE(model.ok()) << model.status();
   return std::move(model).value();
 }
@@ -55,6 +58,58 @@ TEST(LlamaTest, LoraGradientsEqualCentralDifferences) {
   Adapter adapter = TinyLora(config, at::kDouble);
   AttachLora(adapter, model.get());
   ExpectGradientsMatch(*model, adapter.tensors, TinyBatch(kSequences, 2), {});
+}
+
+TEST(LlamaTest, GradientsOfEachArchitectureEqualCentralDifferences) {
+  for (const char* type : {"mistral", "qwen2", "qwen3", "gpt2"}) {
+    SCOPED_TRACE(type);
+    const ModelConfig config = TinyConfigOf(type);
+    NamedTensors weights = TinyWeights(config, at::kDouble);
+    auto model = Make(config, weights);
+    Adapter adapter = TinyLora(config, at::kDouble);
+    AttachLora(adapter, model.get());
+    ExpectGradientsMatch(*model, adapter.tensors, TinyBatch(kSequences, 2), {});
+    ExpectGradientsMatch(*model, weights, TinyBatch(kSequences, 2), {});
+  }
+}
+
+TEST(LlamaTest, AWindowHidesWhatIsFurtherBack) {
+  ModelConfig config = TinyConfig();
+  config.windows = {0, 3};  // the first layer sees all
+  const NamedTensors weights = TinyWeights(config, at::kDouble);
+  const auto half = Make(config, weights);
+  config.windows = {2, 3};
+  const auto both = Make(config, weights);
+  config.windows = {6, 6};  // as long as the sequence
+  const auto wide = Make(config, weights);
+  config.windows.clear();
+  const auto none = Make(config, weights);
+  const PackedBatch one = TinyBatch({{0, 5, 7, 2, 9, 4, 1}});
+  const PackedBatch other = TinyBatch({{0, 6, 7, 2, 9, 4, 1}});
+  EXPECT_TRUE(at::equal(Logits(*wide, one), Logits(*none, one)));
+  // A token reaches (2 - 1) + (3 - 1) places through both layers.
+  EXPECT_TRUE(at::equal(Logits(*both, one)[5], Logits(*both, other)[5]));
+  EXPECT_FALSE(at::equal(Logits(*both, one)[4], Logits(*both, other)[4]));
+  EXPECT_FALSE(at::equal(Logits(*half, one)[5], Logits(*half, other)[5]));
+}
+
+TEST(LlamaTest, ATrainedHeadStandsBesideATiedEmbedding) {
+  ModelConfig config = TinyConfig();
+  config.shape.tied_embeddings = true;
+  for (const char* saved : {"embed_tokens", "lm_head"}) {
+    Adapter adapter = TinyLora(config, at::kDouble);
+    adapter.config.modules_to_save = {saved};
+    adapter.layout = *LayOutAdapter(adapter.config, config.shape);
+    NamedTensors base = TinyWeights(config, at::kDouble);
+    const std::string weight = adapter.layout.saved[0].name + ".weight";
+    const at::Tensor copy = base["model.embed_tokens.weight"] * 2;
+    adapter.tensors[SavedName(weight)] = copy;
+    ReplaceSavedModules(adapter, config.shape, &base);
+    auto model = Make(config, base);
+    AttachLora(adapter, model.get());
+    EXPECT_TRUE(model->Head().equal(weight == "lm_head.weight" ? copy : copy / 2));
+    ExpectGradientsMatch(*model, adapter.tensors, TinyBatch(kSequences, 2), {});
+  }
 }
 
 TEST(LlamaTest, LoraGradientsEqualCentralDifferencesUnderDropout) {
@@ -105,6 +160,33 @@ TEST_F(LlamaDirectoryTest, LossOfADirectoryEqualsThePlainReference) {
     expected += reference::LossSum(reference::Logits(model_path_, ids), ids, 2);
   }
   EXPECT_NEAR(Loss(*model, TinyBatch(kSequences, 2)), expected, 1e-5);
+}
+
+TEST_F(LlamaDirectoryTest, EachVariantEqualsThePlainReference) {
+  for (const char* variant :
+       {R"({"model_type": "qwen2"})", R"({"model_type": "qwen3"})",
+        R"({"model_type": "mistral", "sliding_window": 3})",
+        R"({"attention_bias": true, "mlp_bias": true})",
+        R"({"rope_scaling": {"rope_type": "linear", "factor": 2.5}})",
+        R"({"rope_scaling": {"rope_type": "llama3", "factor": 4, "low_freq_factor": 1,
+               "high_freq_factor": 2, "original_max_position_embeddings": 12}})"}) {
+    SCOPED_TRACE(variant);
+    auto object = nlohmann::json::parse(config_.ToJson());
+    object.update(nlohmann::json::parse(variant));
+    const auto config = ModelConfig::FromJson(object.dump());
+    ASSERT_TRUE(config.ok()) << config.status();
+    const std::string path = JoinPath(directory_.path(), std::to_string(HashName(variant)));
+    ASSERT_TRUE(
+        SaveModelDirectory(path, *config, TinyWeights(*config, at::kFloat), "{}", "{}").ok());
+    ASSERT_TRUE(WriteFileAtomic(JoinPath(path, "config.json"), object.dump()).ok());
+    const auto model = LoadModel(path, *config, Adapter());
+    ASSERT_TRUE(model.ok()) << model.status();
+    double expected = 0;
+    for (const auto& ids : kSequences) {
+      expected += reference::LossSum(reference::Logits(path, ids), ids, 2);
+    }
+    EXPECT_NEAR(Loss(**model, TinyBatch(kSequences, 2)), expected, 1e-4);
+  }
 }
 
 TEST_F(LlamaDirectoryTest, LoraEqualsTheMergedReference) {

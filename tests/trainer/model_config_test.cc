@@ -43,18 +43,62 @@ TEST(ModelConfigTest, ReadsRopeThetaFromEitherPlace) {
 }
 
 TEST(ModelConfigTest, NamesEveryUnsupportedOption) {
-  const auto config = Parse(
-      R"(, "hidden_act": "gelu", "rope_scaling": {"rope_type": "llama3"}, "bos_token_id": 32)");
+  const auto config =
+      Parse(R"(, "hidden_act": "gelu", "rope_scaling": {"type": "yarn"}, "bos_token_id": 32)");
   ASSERT_FALSE(config.ok());
   EXPECT_THAT(config.status().message(), HasSubstr("supported: silu"));
-  EXPECT_THAT(config.status().message(), HasSubstr("llama3"));
+  EXPECT_THAT(config.status().message(),
+              HasSubstr("\"yarn\" is not supported; supported: default, linear, llama3"));
   EXPECT_THAT(config.status().message(), HasSubstr("bos_token_id"));
 }
 
 TEST(ModelConfigTest, RefusesOtherModelTypes) {
-  const auto config = ModelConfig::FromJson(R"({"model_type": "gpt2"})");
+  const auto config = ModelConfig::FromJson(R"({"model_type": "phi3"})");
   ASSERT_FALSE(config.ok());
-  EXPECT_THAT(config.status().message(), HasSubstr("\"gpt2\" is not supported; supported: llama"));
+  EXPECT_THAT(
+      config.status().message(),
+      HasSubstr("\"phi3\" is not supported; supported: gpt2, llama, mistral, qwen2, qwen3"));
+}
+
+TEST(ModelConfigTest, ReadsRopeScalingUnderBothNamesOfItsType) {
+  const auto linear = Parse(R"(, "rope_scaling": {"type": "linear", "factor": 2.0})");
+  ASSERT_TRUE(linear.ok()) << linear.status();
+  EXPECT_EQ(linear->rope_scaling.kind, RopeScaling::Kind::kLinear);
+  const auto llama3 = Parse(R"(, "rope_scaling": {"rope_type": "llama3", "factor": 32,
+      "low_freq_factor": 1, "high_freq_factor": 4, "original_max_position_embeddings": 8192})");
+  ASSERT_TRUE(llama3.ok()) << llama3.status();
+  EXPECT_EQ(llama3->rope_scaling.kind, RopeScaling::Kind::kLlama3);
+  EXPECT_EQ(llama3->rope_scaling.factor, 32);
+}
+
+std::vector<std::int64_t> Windows(const std::string& type, const std::string& more) {
+  const auto config = ModelConfig::FromJson(
+      R"({"model_type": ")" + type + R"(", "vocab_size": 32, "hidden_size": 8, "eos_token_id": 1,
+      "intermediate_size": 16, "num_hidden_layers": 3, "num_attention_heads": 2)" +
+      more + "}");
+  EXPECT_TRUE(config.ok()) << config.status();
+  return {config->Window(0), config->Window(1), config->Window(2)};
+}
+
+TEST(ModelConfigTest, SlidingWindowsFollowEachArchitecturesDefaults) {
+  using testing::ElementsAre;
+  EXPECT_THAT(Windows("mistral", ""), ElementsAre(4096, 4096, 4096));
+  EXPECT_THAT(Windows("mistral", R"(, "sliding_window": null)"), ElementsAre(0, 0, 0));
+  EXPECT_THAT(Windows("mistral", R"(, "sliding_window": 7)"), ElementsAre(7, 7, 7));
+  EXPECT_THAT(Windows("qwen2", R"(, "sliding_window": 7)"), ElementsAre(0, 0, 0));
+  EXPECT_THAT(Windows("qwen2", R"(, "sliding_window": 7, "use_sliding_window": true)"),
+              ElementsAre(0, 0, 0));  // from layer 28 on
+  EXPECT_THAT(Windows("qwen2", R"(, "sliding_window": 7, "use_sliding_window": true,
+      "max_window_layers": 2)"),
+              ElementsAre(0, 0, 7));
+  EXPECT_THAT(Windows("qwen3", R"(, "sliding_window": 7, "use_sliding_window": true,
+      "layer_types": ["sliding_attention", "full_attention", "sliding_attention"])"),
+              ElementsAre(7, 0, 7));
+}
+
+TEST(ModelConfigTest, RefusesQuantizedWeights) {
+  EXPECT_THAT(Parse(R"(, "quantization_config": {"quant_method": "awq"})").status().message(),
+              HasSubstr("quantized weights are not supported"));
 }
 
 }  // namespace

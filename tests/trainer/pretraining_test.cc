@@ -59,7 +59,7 @@ TEST_F(PretrainingTest, WritesAModelDirectoryThatLoads) {
   ASSERT_TRUE(config.ok()) << config.status();
   EXPECT_EQ(config->bos_token, 0);
   EXPECT_TRUE(config->shape.tied_embeddings);
-  const auto tokenizer = LoadTokenizer(JoinPath(path, "tokenizer.json"));
+  const auto tokenizer = LoadTokenizer(path);
   ASSERT_TRUE(tokenizer.ok()) << tokenizer.status();
   EXPECT_EQ((*tokenizer)->VocabSize(), config->shape.vocab_size);
   const auto weights = LoadWeights(JoinPath(path, "model.safetensors"), at::kFloat);

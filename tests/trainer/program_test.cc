@@ -5,6 +5,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <chrono>
 #include <cmath>
 #include <csignal>
@@ -130,6 +131,41 @@ TEST_F(ProgramTest, SigtermGivesAPartialUpdateWithTheStepsDone) {
   ASSERT_TRUE(WriteFileAtomic(Path("task.json"), task_.ToJson()).ok());
   ASSERT_EQ(Run("train"), 0) << Errors();
   EXPECT_EQ(*Sha256OfFile(Path("update/adapter_model.safetensors")), partial);
+}
+
+// SIGKILL after some steps, and the job starts again: the bits of a run that nobody disturbed.
+TEST_F(ProgramTest, KilledAndStartedAgainGivesTheSameBits) {
+  ASSERT_EQ(setenv("TRIBUTARY_CHECKPOINT_STEPS", "7", 1), 0);
+  task_.training.steps = 400;
+  task_.training.schedule = "cosine";
+  WriteTinyTask(root_, task_);
+  ASSERT_EQ(Run("train"), 0) << Errors();
+  const Digest undisturbed = *Sha256OfFile(Path("update/adapter_model.safetensors"));
+  const TaskResult expected = ReadResult();
+  int resumed = 0;
+  for (const int lines : {1, 4, 9}) {
+    ASSERT_TRUE(RemoveTree(Path("update")).ok());
+    ASSERT_TRUE(RemoveFile(Path("progress.jsonl")).ok());
+    const pid_t child = Start("train");
+    const auto reported = [&] {
+      const auto text = ReadFile(Path("progress.jsonl"));
+      return text.ok() ? std::count(text->begin(), text->end(), '\n') : 0;
+    };
+    while (reported() < lines) std::this_thread::yield();
+    kill(child, SIGKILL);
+    resumed += Wait(child) == 0 ? 0 : 1;
+    ASSERT_EQ(Run("train"), 0) << Errors();
+    EXPECT_EQ(*Sha256OfFile(Path("update/adapter_model.safetensors")), undisturbed);
+    const TaskResult result = ReadResult();
+    EXPECT_EQ(result.steps, expected.steps);
+    EXPECT_EQ(result.samples, expected.samples);
+    EXPECT_EQ(result.tokens, expected.tokens);
+    EXPECT_EQ(result.loss_first, expected.loss_first);
+    EXPECT_EQ(result.loss_last, expected.loss_last);
+    EXPECT_FALSE(PathExists(Path("checkpoint.safetensors")));
+  }
+  EXPECT_GT(resumed, 0);
+  ASSERT_EQ(unsetenv("TRIBUTARY_CHECKPOINT_STEPS"), 0);
 }
 
 TEST_F(ProgramTest, EvaluateEqualsThePlainReference) {

@@ -1,5 +1,6 @@
 #include "tests/trainer/reference_llama.h"
 
+#include <algorithm>
 #include <cmath>
 #include <cstdlib>
 #include <iostream>
@@ -50,14 +51,30 @@ std::vector<double> Norm(const std::vector<double>& x, const std::vector<double>
   return y;
 }
 
+// theta^(-2i/d), as rope_scaling changes it.
+double Frequency(const json& config, std::size_t i, std::size_t dim) {
+  const double frequency = std::pow(config["rope_theta"].get<double>(),
+                                    -2.0 * static_cast<double>(i) / static_cast<double>(dim));
+  const json& scaling = config["rope_scaling"];
+  if (scaling.is_null()) return frequency;
+  const double factor = scaling["factor"];
+  if (scaling["rope_type"] == "linear") return frequency / factor;
+  const double low = scaling["low_freq_factor"];
+  const double high = scaling["high_freq_factor"];
+  const double original = scaling["original_max_position_embeddings"];
+  const double turns = original * frequency / (2 * M_PI);  // over the original positions
+  if (turns > high) return frequency;
+  if (turns < low) return frequency / factor;
+  const double smooth = (turns - low) / (high - low);
+  return (1 - smooth) * frequency / factor + smooth * frequency;
+}
+
 // x_i' = x_i cos - x_{i+d/2} sin, x_{i+d/2}' = x_{i+d/2} cos + x_i sin, angle = position *
-// theta^(-2i/d).
-void Rotate(std::vector<double>* x, std::size_t dim, std::size_t position, double theta) {
+// frequency.
+void Rotate(std::vector<double>* x, std::size_t dim, std::size_t position, const json& config) {
   for (std::size_t head = 0; head < x->size(); head += dim) {
     for (std::size_t i = 0; i < dim / 2; ++i) {
-      const double angle =
-          static_cast<double>(position) *
-          std::pow(theta, -2.0 * static_cast<double>(i) / static_cast<double>(dim));
+      const double angle = static_cast<double>(position) * Frequency(config, i, dim);
       const double a = (*x)[head + i];
       const double b = (*x)[head + i + dim / 2];
       (*x)[head + i] = a * std::cos(angle) - b * std::sin(angle);
@@ -118,19 +135,37 @@ class Model {
 
   Rows Linear(const std::string& name, const Rows& x) const {
     const Rows w = Weight(name);
+    const Rows bias = Matrix(file_, name + ".bias");
     Rows y;
     for (const auto& row : x) y.push_back(Times(w, row));
+    if (!bias.empty()) {
+      for (auto& row : y) Add(&row, bias[0]);
+    }
     return y;
+  }
+
+  // An RMSNorm over each head where there is a weight for it.
+  void NormHeads(const std::string& name, Rows* x) const {
+    const Rows w = Matrix(file_, name + ".weight");
+    if (w.empty()) return;
+    for (auto& row : *x) {
+      for (auto head = row.begin(); head != row.end(); head += static_cast<std::ptrdiff_t>(dim_)) {
+        const auto end = head + static_cast<std::ptrdiff_t>(dim_);
+        const std::vector<double> normed = Norm({head, end}, w[0], config_["rms_norm_eps"]);
+        std::copy(normed.begin(), normed.end(), head);
+      }
+    }
   }
 
   Rows Attention(const std::string& name, const Rows& x) const {
     Rows q = Linear(name + "q_proj", x);
     Rows k = Linear(name + "k_proj", x);
     const Rows v = Linear(name + "v_proj", x);
-    const double theta = config_["rope_theta"];
+    NormHeads(name + "q_norm", &q);
+    NormHeads(name + "k_norm", &k);
     for (std::size_t t = 0; t < x.size(); ++t) {
-      Rotate(&q[t], dim_, t, theta);
-      Rotate(&k[t], dim_, t, theta);
+      Rotate(&q[t], dim_, t, config_);
+      Rotate(&k[t], dim_, t, config_);
     }
     const std::size_t heads = config_["num_attention_heads"];
     const std::size_t group = heads / config_["num_key_value_heads"].get<std::size_t>();
@@ -147,7 +182,9 @@ class Model {
            std::size_t q_at, std::size_t kv_at, std::vector<double>* out) const {
     std::vector<double> p(t + 1, 0);
     double sum = 0;
-    for (std::size_t s = 0; s <= t; ++s) {
+    const std::size_t window = config_.value("sliding_window", t + 1);
+    const std::size_t first = t + 1 > window ? t + 1 - window : 0;
+    for (std::size_t s = first; s <= t; ++s) {
       for (std::size_t i = 0; i < dim_; ++i) p[s] += q[q_at + i] * k[s][kv_at + i];
       p[s] = std::exp(p[s] / std::sqrt(static_cast<double>(dim_)));
       sum += p[s];
@@ -168,10 +205,11 @@ class Model {
     return Linear(name + "down_proj", gate);
   }
 
+  static void Add(std::vector<double>* x, const std::vector<double>& y) {
+    for (std::size_t i = 0; i < y.size(); ++i) (*x)[i] += y[i];
+  }
   static void Add(Rows* x, const Rows& y) {
-    for (std::size_t t = 0; t < y.size(); ++t) {
-      for (std::size_t i = 0; i < y[t].size(); ++i) (*x)[t][i] += y[t][i];
-    }
+    for (std::size_t t = 0; t < y.size(); ++t) Add(&(*x)[t], y[t]);
   }
 
   json config_;

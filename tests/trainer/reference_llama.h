@@ -1,5 +1,5 @@
-// The Llama equations in plain loops and double precision, straight from a model directory; nothing
-// of the trainer's layers.
+// The equations of the Llama family in plain loops and double precision, straight from a model
+// directory; nothing of the trainer's layers.
 #pragma once
 
 #include <cstdint>

@@ -50,7 +50,7 @@ ModelConfig TinyConfig() {
                   .kv_heads = 2,
                   .head_dim = 4,
                   .tied_embeddings = false};
-  config.rms_norm_eps = 1e-5;
+  config.norm_eps = 1e-5;
   config.rope_theta = 100;
   config.max_positions = 64;
   config.bos_token = 0;
@@ -58,12 +58,30 @@ ModelConfig TinyConfig() {
   return config;
 }
 
+ModelConfig TinyConfigOf(const std::string& model_type) {
+  ModelConfig config = TinyConfig();
+  ModelShape& shape = config.shape;
+  shape.model_type = model_type;
+  if (model_type == "mistral") config.windows = {3, 3};
+  if (model_type == "qwen2") shape.qkv_bias = true;
+  if (model_type == "qwen3") shape.qk_norm = true;
+  if (model_type == "gpt2") {
+    shape.head_dim = 2;
+    shape.kv_heads = shape.heads;
+    shape.positions = 64;
+    shape.tied_embeddings = true;
+    shape.qkv_bias = shape.output_bias = shape.mlp_bias = true;
+  }
+  return config;
+}
+
 NamedTensors TinyWeights(const ModelConfig& config, at::ScalarType dtype) {
   NamedTensors weights;
   for (const TensorSpec& spec : config.shape.AllWeights()) {
-    const bool norm = spec.shape.size() == 1;
+    const bool small = spec.shape.size() == 1;
+    const bool norm = small && spec.name.ends_with(".weight");
     weights[spec.name] =
-        RandomTensor(spec.shape, norm ? 0.2 : 0.6, norm ? 1 : 0, HashName(spec.name)).to(dtype);
+        RandomTensor(spec.shape, small ? 0.2 : 0.6, norm ? 1 : 0, HashName(spec.name)).to(dtype);
   }
   return weights;
 }
@@ -73,9 +91,12 @@ Adapter TinyLora(const ModelConfig& config, at::ScalarType dtype, double dropout
   adapter.config.rank = 3;
   adapter.config.alpha = 6;
   adapter.config.dropout = dropout;
-  adapter.config.target_modules = {"q_proj",    "k_proj",  "v_proj",   "o_proj",
-                                   "gate_proj", "up_proj", "down_proj"};
+  adapter.config.target_modules.clear();
+  adapter.config.target_pattern = "all-linear";
   adapter.config_text = adapter.config.ToPeftJson();
+  Result<AdapterLayout> layout = LayOutAdapter(adapter.config, config.shape);
+  Must(layout.status());
+  adapter.layout = std::move(*layout);
   const Result<Manifest> manifest = AdapterManifest(adapter.config, config.shape);
   Must(manifest.status());
   for (const TensorSpec& spec : *manifest) {
@@ -87,7 +108,10 @@ Adapter TinyLora(const ModelConfig& config, at::ScalarType dtype, double dropout
 PackedBatch TinyBatch(const std::vector<std::vector<std::int32_t>>& sequences,
                       std::int64_t loss_from) {
   std::vector<TokenExample> examples;
-  for (const std::vector<std::int32_t>& ids : sequences) examples.push_back({ids, loss_from});
+  for (const std::vector<std::int32_t>& ids : sequences) {
+    const auto size = static_cast<std::int64_t>(ids.size());
+    examples.push_back({ids, {{loss_from, size}}});
+  }
   std::vector<const TokenExample*> pointers;
   for (const TokenExample& example : examples) pointers.push_back(&example);
   return Pack(pointers);

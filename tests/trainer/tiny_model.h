@@ -16,6 +16,10 @@ namespace tributary::trainer {
 // Two layers, grouped-query attention, a head dimension that is not hidden / heads, an untied head.
 ModelConfig TinyConfig();
 
+// The same size, with what sets that architecture apart: mistral a window of 3 tokens, qwen2
+// biases, qwen3 norms of q and k, gpt2 learned positions, a tied head and its own layout.
+ModelConfig TinyConfigOf(const std::string& model_type);
+
 // Random weights large enough that every layer matters; norms near one.
 NamedTensors TinyWeights(const ModelConfig& config, at::ScalarType dtype);
 

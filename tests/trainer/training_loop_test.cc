@@ -18,7 +18,8 @@ class TrainingLoopTest : public testing::Test {
   TrainingLoopTest() {
     for (const auto& ids : std::vector<std::vector<std::int32_t>>{
              {0, 5, 7, 2, 9, 1}, {0, 3, 1}, {0, 12, 11, 10, 4, 8, 1}, {0, 2, 6, 1}}) {
-      dataset_.examples.push_back({ids, static_cast<std::int64_t>(ids.size()) / 2});
+      const auto size = static_cast<std::int64_t>(ids.size());
+      dataset_.examples.push_back({ids, {{size / 2, size}}});
     }
     settings_.steps = 6;
     settings_.batch_size = 4;

@@ -82,11 +82,13 @@ def read_task(directory, kind):
     if task["kind"] != kind:
         raise TaskError(f"task.json: kind is {task['kind']}; this was started as {kind}")
     for source in task["data"]:
-        unknown(source, {"name", "path"}, "task.json: data")
+        unknown(source, {"name", "path", "template", "max_bad_lines"}, "task.json: data")
     if kind == "train":
         unknown(task["training"], TRAINING_KEYS, "task.json: training")
         unknown(task.get("strategy", {}), STRATEGY_KEYS, "task.json: strategy")
         task["training"] = {**DEFAULTS, **task["training"]}
+    else:
+        unknown(task.get("evaluation", {}), {"batch_size", "max_examples"}, "task.json: evaluation")
     return task
 
 
@@ -125,36 +127,40 @@ class Progress:
 
 # --- data -------------------------------------------------------------------------------------------------------------
 
-def read_examples(path):
-    """[(prompt, completion)]; the error names file and line."""
-    examples = []
+def read_examples(path, max_bad_lines):
+    """([(prompt, completion)], bad lines); the error names file and line."""
+    examples, bad = [], []
     with open(path, encoding="utf-8") as file:
         for number, line in enumerate(file, 1):
             if not line.strip():
                 continue
             try:
                 row = json.loads(line)
-            except json.JSONDecodeError as error:
-                raise TaskError(f"{path}:{number}: {error}") from None
-            if isinstance(row, dict) and isinstance(row.get("text"), str):
-                examples.append(("", row["text"]))
-            elif (isinstance(row, dict) and isinstance(row.get("prompt"), str)
-                  and isinstance(row.get("completion"), str)):
-                examples.append((row["prompt"], row["completion"]))
-            else:
-                raise TaskError(f'{path}:{number}: must be {{"text": "..."}} or {{"prompt": "...", "completion": "..."}}')
-    return examples
+                if isinstance(row.get("prompt"), str) and isinstance(row.get("completion"), str):
+                    examples.append((row["prompt"], row["completion"]))
+                elif isinstance(row.get("text"), str):
+                    examples.append(("", row["text"]))
+                else:
+                    bad.append(f'{path}:{number}: must have "text", or "prompt" and "completion"')
+            except (json.JSONDecodeError, AttributeError) as error:
+                bad.append(f"{path}:{number}: {error}")
+    if len(bad) > max_bad_lines:
+        raise TaskError("; ".join(bad[:10]) + f" ({len(bad)} bad lines; {max_bad_lines} are allowed)")
+    return examples, len(bad)
 
 
 def tokenize(examples, tokenizer, config, length):
     """Sequences BOS prompt completion EOS as (ids, loss_from); what has no room for a completion is counted."""
-    eos = config.eos_token_id[0] if isinstance(config.eos_token_id, list) else config.eos_token_id
+    # Text never makes special tokens, whatever it spells; a BOS is there where the tokenizer puts one.
+    encode = lambda text: tokenizer(text, add_special_tokens=False, split_special_tokens=True)["input_ids"]
+    marked = tokenizer("x")["input_ids"]
+    bos = [tokenizer.bos_token_id] if tokenizer.bos_token_id is not None and marked[:1] == [tokenizer.bos_token_id] else []
+    eos = tokenizer.eos_token_id
+    if eos is None:
+        eos = config.eos_token_id[0] if isinstance(config.eos_token_id, list) else config.eos_token_id
     sequences, cut_off = [], 0
     for prompt, completion in examples:
-        ids = [] if config.bos_token_id is None else [config.bos_token_id]
-        # Text never makes special tokens, whatever it spells.
-        encode = lambda text: tokenizer(text, add_special_tokens=False, split_special_tokens=True)["input_ids"]
-        ids += encode(prompt) if prompt else []
+        ids = bos + (encode(prompt) if prompt else [])
         loss_from = max(1, len(ids))
         ids += encode(completion) + [eos]
         ids = ids[:length]
@@ -166,15 +172,21 @@ def tokenize(examples, tokenizer, config, length):
 
 
 def load_data(task, directory, tokenizer, config, length):
-    sources, cut_off = {}, 0
+    """Sequences by data name, and metrics of what was left out."""
+    sources, left_out = {}, {}
     for source in task["data"]:
         path = os.path.join(directory, source["path"])
-        sequences, cut = tokenize(read_examples(path), tokenizer, config, length)
+        if source.get("template"):
+            raise TaskError(f"task.json: data: template {source['template']}: this trainer reads texts and pairs only")
+        examples, bad = read_examples(path, source.get("max_bad_lines", 0))
+        sequences, cut = tokenize(examples, tokenizer, config, length)
         if not sequences:
             raise TaskError(f"{path}: no example carries loss ({cut} have prompts longer than {length} tokens)")
         sources[source["name"]] = sequences
-        cut_off += cut
-    return sources, cut_off
+        for name, count in (("bad_lines", bad), ("examples_cut_off", cut)):
+            if count:
+                left_out[name] = left_out.get(name, 0.0) + count
+    return sources, left_out
 
 
 def collate(sequences, device):
@@ -439,7 +451,7 @@ def train(task, directory, workers, stopped):
     torch.manual_seed(task["seed"] % 2**63)
     model, config, parameters, tokenizer = open_task(task, directory, workers, train=True)
     trained = trained_parameters(parameters, strategy)
-    sources, cut_off = load_data(task, directory, tokenizer, config, settings["sequence_length"])
+    sources, left_out = load_data(task, directory, tokenizer, config, settings["sequence_length"])
     data = [sequence for sequences in sources.values() for sequence in sequences]
     start = {name: p.detach().clone() for name, p in trained.items()} if strategy.get("proximal") else {}
     offset = load_file(os.path.join(directory, strategy["gradient_offset"])) if strategy.get("gradient_offset") else {}
@@ -510,7 +522,7 @@ def train(task, directory, workers, stopped):
         "message": "" if complete else f"stopped by a signal after {len(losses)} of {settings['steps']} steps",
         "steps": len(losses), "loss_first": mean_of_tenth(losses, False), "loss_last": mean_of_tenth(losses, True),
         "train_seconds": time.monotonic() - began,
-        "metrics": {"examples_cut_off": float(cut_off)} if cut_off else {}, **facts}
+        "metrics": left_out, **facts}
 
     def write_adapter(where):
         save_file({name: p.detach().float().cpu().contiguous() for name, p in parameters.items()},
@@ -534,11 +546,11 @@ def evaluate(task, directory, workers, stopped):
     batch_size, limit = settings.get("batch_size", 16), settings.get("max_examples", 0)
     model, config, _, tokenizer = open_task(task, directory, workers, train=False)
     length = getattr(config, "max_position_embeddings", 2048)
-    sources, _ = load_data(task, directory, tokenizer, config, length)
+    sources, left_out = load_data(task, directory, tokenizer, config, length)
     sources = {name: data[:limit] if limit else data for name, data in sources.items()}
     progress = Progress(directory, sum(map(len, sources.values()))) if workers.rank == 0 else None
     result = {"schema": 1, "completion": "complete", "message": "", "samples": 0, "tokens": 0, "steps": 0,
-              "learning_rate_sum": 0.0, "loss_first": 0.0, "loss_last": 0.0, "metrics": {}}
+              "learning_rate_sum": 0.0, "loss_first": 0.0, "loss_last": 0.0, "metrics": left_out}
     began = time.monotonic()
     model.eval()
     with torch.no_grad():

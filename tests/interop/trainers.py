@@ -1,6 +1,6 @@
 """The trainers of configs/trainers keep the contract, and one of them takes part in a campaign beside native ones.
 
-    trainers_test.py PROGRAMS TRAINERS      directories of tributary and tributary-client, of configs/trainers
+    trainers.py PROGRAMS TRAINERS      directories of tributary and tributary-client, of configs/trainers
 """
 import json
 import os

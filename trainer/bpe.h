@@ -1,0 +1,58 @@
+// Byte-pair encoding of one piece of text (arXiv 1508.07909), over bytes (GPT-2, Llama 3) or over
+// characters with bytes for those that have no token (SentencePiece; Llama 2, Mistral).
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+#include <vector>
+
+#include "core/status.h"
+
+namespace tributary::trainer {
+
+struct BpeVocabulary {
+  struct Merge {
+    std::int32_t left, right, result;
+    std::int32_t rank;  // the smallest is best; leftmost among equals
+  };
+  std::unordered_map<std::string, std::int32_t> ids;  // by bytes of the text
+  std::vector<Merge> merges;                          // the last of equal pairs counts
+  bool byte_level = false;              // merging begins with single bytes; else with characters
+  bool byte_fallback = false;           // a character without a token becomes its bytes, "<0x0A>"
+  std::optional<std::int32_t> unknown;  // what else such a character becomes
+  bool fuse_unknown = false;            // one for several in a row
+  bool ignore_merges = false;           // a piece that is a token stands as it is
+};
+
+// Not thread-safe.
+class Bpe {
+ public:
+  // Refuses a vocabulary with which some text would have no tokens.
+  static Result<Bpe> Create(BpeVocabulary vocabulary);
+
+  // Appends the ids of `piece`, in time n log n of its length.
+  void Encode(std::string_view piece, std::vector<std::int32_t>* ids);
+
+ private:
+  struct Merged {
+    std::int32_t rank;
+    std::int32_t result;
+  };
+
+  explicit Bpe(BpeVocabulary vocabulary) : vocabulary_(std::move(vocabulary)) {}
+  Status BuildTables();
+  std::vector<std::int32_t> EncodeUncached(std::string_view piece) const;
+  std::vector<std::int32_t> Symbols(std::string_view piece) const;
+  std::vector<std::int32_t> MergeAll(std::vector<std::int32_t> symbols) const;
+  const Merged* FindMerge(std::int32_t left, std::int32_t right) const;
+
+  BpeVocabulary vocabulary_;
+  std::vector<std::int32_t> byte_ids_;  // 256, or empty where characters have no bytes to become
+  std::unordered_map<std::uint64_t, Merged> merges_;  // by (left << 32 | right)
+  std::unordered_map<std::string, std::vector<std::int32_t>> cache_;
+};
+
+}  // namespace tributary::trainer

@@ -1,0 +1,127 @@
+#include "trainer/examples.h"
+
+#include <algorithm>
+#include <nlohmann/json.hpp>
+#include <utility>
+
+#include "core/files.h"
+#include "core/json.h"
+#include "core/text.h"
+
+namespace tributary::trainer {
+namespace {
+
+using nlohmann::json;
+
+constexpr std::size_t kMaxDataBytes = std::size_t{8} << 30;
+constexpr std::size_t kListedProblems = 10;
+
+Status ReadText(const json& object, const char* key, std::string* out) {
+  const auto it = object.find(key);
+  if (it == object.end()) return InvalidArgumentError(std::string(key) + ": is missing");
+  if (!it->is_string()) return InvalidArgumentError(std::string(key) + ": must be a string");
+  *out = it->get<std::string>();
+  return OkStatus();
+}
+
+Status ReadMessages(const json& list, std::vector<Message>* out) {
+  if (!list.is_array()) return InvalidArgumentError("messages: must be a list");
+  for (const json& item : list) {
+    const std::string where = "messages[" + std::to_string(out->size()) + "]";
+    if (!item.is_object()) return InvalidArgumentError(where + ": must be {role, content}");
+    Message message;
+    TRIBUTARY_RETURN_IF_ERROR(ReadText(item, "role", &message.role).Annotate(where));
+    TRIBUTARY_RETURN_IF_ERROR(ReadText(item, "content", &message.content).Annotate(where));
+    out->push_back(std::move(message));
+  }
+  TRIBUTARY_RETURN_IF_ERROR(CheckTurns(*out));
+  if (out->back().role == "assistant") return OkStatus();
+  return InvalidArgumentError("messages: must end with an assistant's message");
+}
+
+bool Has(const json& object, const char* key) {
+  const auto it = object.find(key);
+  return it != object.end() && !it->is_null();
+}
+
+// Says why the file is refused.
+Status TooManyBadLines(const std::string& path, const ExampleFile& file, std::int64_t allowed) {
+  std::string text;
+  for (const std::string& problem : file.problems) text += (text.empty() ? "" : "; ") + problem;
+  if (file.bad_lines > static_cast<std::int64_t>(file.problems.size())) text += "; ...";
+  return InvalidArgumentError(path + ": " + std::to_string(file.bad_lines) +
+                              (file.bad_lines == 1 ? " bad line; " : " bad lines; ") +
+                              std::to_string(allowed) + " allowed by max_bad_lines: " + text);
+}
+
+}  // namespace
+
+std::string_view ExampleKindName(ExampleKind kind) {
+  switch (kind) {
+    case ExampleKind::kCompletion:
+      return "prompt/completion";
+    case ExampleKind::kInstruction:
+      return "instruction/input/output";
+    case ExampleKind::kMessages:
+      return "messages";
+    case ExampleKind::kText:
+      break;
+  }
+  return "text";
+}
+
+Result<TextExample> ParseExample(std::string_view line) {
+  TRIBUTARY_ASSIGN_OR_RETURN(const json object, ParseJson(line, "line"));
+  TextExample example;
+  if (object.is_object() && Has(object, "messages")) {
+    example.kind = ExampleKind::kMessages;
+    TRIBUTARY_RETURN_IF_ERROR(ReadMessages(object["messages"], &example.messages));
+    return example;
+  }
+  if (object.is_object() && Has(object, "instruction")) {
+    example.kind = ExampleKind::kInstruction;
+    TRIBUTARY_RETURN_IF_ERROR(ReadText(object, "instruction", &example.prompt));
+    if (Has(object, "input")) TRIBUTARY_RETURN_IF_ERROR(ReadText(object, "input", &example.input));
+    TRIBUTARY_RETURN_IF_ERROR(ReadText(object, "output", &example.completion));
+    return example;
+  }
+  if (object.is_object() && Has(object, "prompt")) {
+    example.kind = ExampleKind::kCompletion;
+    TRIBUTARY_RETURN_IF_ERROR(ReadText(object, "prompt", &example.prompt));
+    TRIBUTARY_RETURN_IF_ERROR(ReadText(object, "completion", &example.completion));
+    return example;
+  }
+  if (object.is_object() && Has(object, "text")) {
+    TRIBUTARY_RETURN_IF_ERROR(ReadText(object, "text", &example.text));
+    return example;
+  }
+  return InvalidArgumentError(
+      "must be an object with messages, or instruction and output, or prompt and completion, or "
+      "text");
+}
+
+Result<ExampleFile> ReadExamples(const std::string& path, std::int64_t max_bad_lines) {
+  TRIBUTARY_ASSIGN_OR_RETURN(const std::string text, ReadFile(path, kMaxDataBytes));
+  ExampleFile file;
+  std::int64_t number = 0;
+  for (std::size_t at = 0; at < text.size();) {
+    const std::size_t end = std::min(text.find('\n', at), text.size());
+    const std::string_view line = std::string_view(text).substr(at, end - at);
+    ++number;
+    at = end + 1;
+    if (line.find_first_not_of(" \t\r") == std::string_view::npos) continue;
+    Result<TextExample> example = ParseExample(line);
+    if (example.ok()) {
+      file.examples.push_back(*std::move(example));
+      continue;
+    }
+    if (++file.bad_lines <= static_cast<std::int64_t>(kListedProblems)) {
+      file.problems.push_back(path + ":" + std::to_string(number) + ": " +
+                              example.status().message());
+    }
+  }
+  if (file.bad_lines > max_bad_lines) return TooManyBadLines(path, file, max_bad_lines);
+  return file;
+}
+
+}  // namespace tributary::trainer

@@ -1,0 +1,78 @@
+#include "trainer/gpt2.h"
+
+#include <ATen/ATen.h>
+
+#include <string>
+
+#include "trainer/attention.h"
+
+namespace tributary::trainer {
+namespace {
+
+using at::Tensor;
+
+// Of each row its place in its sequence.
+Tensor Positions(const std::vector<std::int64_t>& starts) {
+  Tensor positions = at::arange(starts.back(), at::kLong);
+  for (std::size_t s = 1; s < starts.size(); ++s) {
+    positions.slice(0, starts[s - 1], starts[s]).sub_(starts[s - 1]);
+  }
+  return positions;
+}
+
+}  // namespace
+
+Result<std::unique_ptr<LanguageModel>> Gpt2::Create(const ModelConfig& config,
+                                                    const NamedTensors& weights) {
+  TRIBUTARY_RETURN_IF_ERROR(CheckModelWeights(config.shape, weights));
+  const auto get = [&weights](const std::string& name) {
+    const auto it = weights.find(name);
+    return it == weights.end() ? Tensor() : it->second;
+  };
+  const auto norm = [&get](const std::string& name) {
+    return Norm{get(name + ".weight"), get(name + ".bias")};
+  };
+  std::unique_ptr<Gpt2> model(new Gpt2(LinearLayers(config.shape, weights)));
+  model->config_ = config;
+  model->embedding_ = get("transformer.wte.weight");
+  model->position_embedding_ = get("transformer.wpe.weight");
+  model->norm_ = norm("transformer.ln_f");
+  model->head_ = get("lm_head.weight");
+  if (!model->head_.defined()) model->head_ = model->embedding_;
+  for (std::int64_t i = 0; i < config.shape.layers; ++i) {
+    const std::string prefix = "transformer.h." + std::to_string(i) + ".";
+    const LinearLayers& linears = model->linears_;
+    model->layers_.push_back({norm(prefix + "ln_1"), norm(prefix + "ln_2"),
+                              linears.At(prefix + "attn.c_attn"),
+                              linears.At(prefix + "attn.c_proj"), linears.At(prefix + "mlp.c_fc"),
+                              linears.At(prefix + "mlp.c_proj")});
+  }
+  return std::unique_ptr<LanguageModel>(std::move(model));
+}
+
+Tensor Gpt2::Normed(const Tensor& x, const Norm& norm) const {
+  return at::layer_norm(x, {config_.shape.hidden_size}, norm.weight, norm.bias, config_.norm_eps);
+}
+
+Tensor Gpt2::Attention(const Layer& layer, const Tensor& x, const PackedBatch& batch,
+                       const DropoutPass& dropout) const {
+  const ModelShape& shape = config_.shape;
+  const std::vector<Tensor> qkv = layer.qkv->Forward(x, dropout).split(shape.hidden_size, 1);
+  const Tensor mixed =
+      CausalAttention(qkv[0].contiguous(), qkv[1].contiguous(), qkv[2].contiguous(), {},
+                      batch.starts, AttentionShape{shape.heads, shape.heads, shape.head_dim, 0});
+  return layer.out->Forward(mixed, dropout);
+}
+
+Tensor Gpt2::Hidden(const PackedBatch& batch, const DropoutPass& dropout) const {
+  Tensor x = at::embedding(embedding_, batch.ids) +
+             at::embedding(position_embedding_, Positions(batch.starts));
+  for (const Layer& layer : layers_) {
+    x = Attention(layer, Normed(x, layer.attention_norm), batch, dropout).add_(x);
+    const Tensor inner = at::gelu(layer.up->Forward(Normed(x, layer.mlp_norm), dropout), "tanh");
+    x = layer.down->Forward(inner, dropout).add_(x);
+  }
+  return Normed(x, norm_);
+}
+
+}  // namespace tributary::trainer
