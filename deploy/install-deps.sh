@@ -17,7 +17,7 @@ packages=(
   libssl-dev libyaml-cpp-dev libspdlog-dev libsqlite3-dev nlohmann-json3-dev libcli11-dev
   libeigen3-dev                                                            # the low-rank core of aggregators/
   libpcre2-dev                                                             # expressions over names, tokenizers
-  libtorch-dev libopenblas0-openmp                                         # the trainer, and its BLAS
+  libtorch-dev libgloo-dev libopenblas0-openmp                             # the trainer, and its BLAS
   libutf8proc-dev                                                          # its tokenizers
   wordnet-base                                                             # the demonstration's data
 )

@@ -9,6 +9,7 @@
 #include "trainer/available_memory.h"
 #include "trainer/evaluation.h"
 #include "trainer/generate_command.h"
+#include "trainer/launcher.h"
 #include "trainer/memory_estimate.h"
 #include "trainer/merge.h"
 #include "trainer/pretraining.h"
@@ -82,12 +83,20 @@ int FailTask(const std::string& directory, const Status& status) {
   return 1;
 }
 
+// The first of several processes writes what there is to write, and evaluates alone.
 int TaskMain(const std::string& directory, TaskKind kind, TaskFunction function) {
   if (HasUpdate(directory)) {
     Say(directory + " already has its update; nothing to do");
     return 0;
   }
+  const Result<LauncherPlace> place = FindPlace(EnvironmentVariables());
+  if (!place.ok()) return FailTask(directory, place.status());
+  if (place->rank > 0 && kind == TaskKind::kEvaluate) return 0;
   const Result<TaskResult> result = RunTask(directory, kind, function);
+  if (!result.ok() && place->rank > 0) {
+    Say(result.status().ToString());
+    return 1;
+  }
   if (!result.ok()) return FailTask(directory, result.status());
   Say(std::string(CompletionName(result->completion)) +
       (result->message.empty() ? "" : ": " + result->message));

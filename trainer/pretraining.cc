@@ -142,7 +142,7 @@ Result<TrainingOutcome> RunPretraining(const std::string& directory, const Pretr
   const auto optimizer = MakeOptimizer(weights, file.training);
   TRIBUTARY_ASSIGN_OR_RETURN(const TrainingOutcome outcome,
                              RunTraining(*model, weights, dataset, file.training, file.seed,
-                                         LocalObjective(), optimizer.get(), &progress, stop));
+                                         LocalObjective(), optimizer.get(), {&progress, stop}));
   if (outcome.stopped) return CancelledError("stopped by a signal; no model was written");
   TRIBUTARY_RETURN_IF_ERROR(
       SaveModelDirectory(output, config, weights, bpe.ToJson(kBos), TokenizerConfigJson(config)));

@@ -55,6 +55,8 @@ Result<std::unique_ptr<Optimizer>> OpenOptimizer(const std::string& directory, c
 
 Result<TaskResult> RunTrainTask(const std::string& directory, const TaskFile& task,
                                 const std::function<bool()>& stop) {
+  TRIBUTARY_ASSIGN_OR_RETURN(const LauncherPlace place, FindPlace(EnvironmentVariables()));
+  TRIBUTARY_ASSIGN_OR_RETURN(const Workers workers, Workers::Join(place));
   TRIBUTARY_ASSIGN_OR_RETURN(ProgressWriter progress, ProgressWriter::Open(directory));
   TRIBUTARY_ASSIGN_OR_RETURN(
       AdaptedModel loaded,
@@ -68,11 +70,13 @@ Result<TaskResult> RunTrainTask(const std::string& directory, const TaskFile& ta
                              LocalObjective::Make(task, directory, trained));
   TRIBUTARY_ASSIGN_OR_RETURN(const auto optimizer, OpenOptimizer(directory, task, trained));
   TRIBUTARY_ASSIGN_OR_RETURN(Checkpoint checkpoint, Checkpoint::Open(directory, task.task));
-  TRIBUTARY_ASSIGN_OR_RETURN(const TrainingOutcome outcome,
-                             RunTraining(*loaded.model, trained, dataset, task.training, task.seed,
-                                         objective, optimizer.get(), &progress, stop, &checkpoint));
+  TRIBUTARY_ASSIGN_OR_RETURN(
+      const TrainingOutcome outcome,
+      RunTraining(*loaded.model, trained, dataset, task.training, task.seed, objective,
+                  optimizer.get(), {&progress, stop, &checkpoint, &workers}));
   if (outcome.steps == 0) return CancelledError("stopped by a signal before the first step");
   const TaskResult result = ToResult(outcome, task.training.steps, dataset);
+  if (!workers.first()) return result;
   TRIBUTARY_RETURN_IF_ERROR(WriteUpdate(directory, result, &loaded.adapter,
                                         task.keep_optimizer ? optimizer->State() : NamedTensors()));
   TRIBUTARY_RETURN_IF_ERROR(checkpoint.Remove());

@@ -17,27 +17,56 @@ double Mean(const double* values, std::size_t count) {
   return std::accumulate(values, values + count, 0.0) / static_cast<double>(count);
 }
 
+// This process's share of the next batches; all draw the same indices. A share may be empty and is
+// left out then.
 std::vector<PackedBatch> NextBatches(const Dataset& dataset, const TrainingSettings& settings,
-                                     ShuffledIndices* indices) {
+                                     const Workers& workers, ShuffledIndices* indices) {
   std::vector<PackedBatch> batches;
   for (std::int64_t i = 0; i < settings.gradient_accumulation; ++i) {
     std::vector<const TokenExample*> examples;
     for (std::int64_t k = 0; k < settings.batch_size; ++k) {
-      examples.push_back(&dataset.examples[indices->Next()]);
+      const std::size_t index = indices->Next();
+      if (k % workers.size() == workers.rank()) examples.push_back(&dataset.examples[index]);
     }
-    batches.push_back(Pack(examples));
+    if (!examples.empty()) batches.push_back(Pack(examples));
   }
   return batches;
 }
 
-// Leaves the gradient of the mean loss in the parameters and returns that mean.
-double ForwardBackward(const LanguageModel& model, const std::vector<PackedBatch>& batches,
+// Examples and loss tokens of the batches of all processes.
+struct BatchCounts {
+  std::int64_t examples = 0;
+  std::int64_t tokens = 0;
+};
+
+BatchCounts CountAll(const std::vector<PackedBatch>& batches, const Workers& workers) {
+  const at::Tensor counts = at::zeros({2}, at::kLong);
+  for (const PackedBatch& batch : batches) {
+    counts[0] += batch.examples;
+    counts[1] += batch.targets.numel();
+  }
+  workers.Sum(counts);
+  return {counts[0].item<std::int64_t>(), counts[1].item<std::int64_t>()};
+}
+
+// Leaves the gradient of the mean loss in the parameters and returns that mean, of all processes.
+double ForwardBackward(const LanguageModel& model, const NamedTensors& parameters,
+                       const std::vector<PackedBatch>& batches, const Workers& workers,
                        std::int64_t loss_tokens, std::uint64_t dropout_seed) {
   double sum = 0;
   for (std::size_t i = 0; i < batches.size(); ++i) {
     const at::Tensor loss = LossSum(model, batches[i], {true, DeriveSeed(dropout_seed, i)});
     sum += loss.item<double>();
     (loss / static_cast<double>(loss_tokens)).backward();
+  }
+  if (workers.size() > 1) {
+    for (const auto& [name, parameter] : parameters) {
+      if (!parameter.grad().defined()) parameter.mutable_grad() = at::zeros_like(parameter);
+      workers.Sum(parameter.grad());
+    }
+    const at::Tensor total = at::full({1}, sum, at::kDouble);
+    workers.Sum(total);
+    sum = total.item<double>();
   }
   return sum / static_cast<double>(loss_tokens);
 }
@@ -72,27 +101,26 @@ void Skip(std::int64_t steps, const TrainingSettings& settings, ShuffledIndices*
 Result<TrainingOutcome> RunTraining(const LanguageModel& model, const NamedTensors& parameters,
                                     const Dataset& dataset, const TrainingSettings& settings,
                                     std::uint64_t seed, const LocalObjective& objective,
-                                    Optimizer* optimizer, ProgressWriter* progress,
-                                    const std::function<bool()>& stop, Checkpoint* checkpoint) {
+                                    Optimizer* optimizer, const TrainingSurroundings& around) {
+  const Workers alone;
+  const Workers& workers = around.workers == nullptr ? alone : *around.workers;
+  Checkpoint* const checkpoint = around.checkpoint;
   ShuffledIndices indices(dataset.examples.size(), DeriveSeed(seed, kOrderPurpose));
   SplitMix64 dropout_seeds(DeriveSeed(seed, kDropoutPurpose));
   TrainingState state;
   bool stopped = false;
-  const double start = progress->Seconds();
+  const double start = around.progress->Seconds();
   if (checkpoint != nullptr) {
     TRIBUTARY_RETURN_IF_ERROR(checkpoint->Restore(parameters, optimizer, &state).status());
     Skip(state.steps(), settings, &indices, &dropout_seeds);
   }
   while (state.steps() < settings.steps) {
-    stopped = stop();
+    stopped = workers.Any(around.stop());
     if (stopped) break;
-    const std::vector<PackedBatch> batches = NextBatches(dataset, settings, &indices);
-    std::int64_t loss_tokens = 0;
-    for (const PackedBatch& batch : batches) {
-      loss_tokens += batch.targets.numel();
-      state.samples += batch.examples;
-    }
-    const double loss = ForwardBackward(model, batches, loss_tokens, dropout_seeds.Next());
+    const std::vector<PackedBatch> batches = NextBatches(dataset, settings, workers, &indices);
+    const BatchCounts counts = CountAll(batches, workers);
+    const double loss =
+        ForwardBackward(model, parameters, batches, workers, counts.tokens, dropout_seeds.Next());
     objective.AddToGradients(parameters);
     const double norm = ClipGradients(parameters, settings.max_grad_norm);
     if (!std::isfinite(loss) || !std::isfinite(norm)) {
@@ -104,17 +132,19 @@ Result<TrainingOutcome> RunTraining(const LanguageModel& model, const NamedTenso
     optimizer->Step(rate);
     objective.AfterStep(parameters, rate);
     state.learning_rate_sum += rate;
-    state.tokens += loss_tokens;
+    state.samples += counts.examples;
+    state.tokens += counts.tokens;
     state.losses.push_back(loss);
+    if (!workers.first()) continue;  // one speaks and saves for all
     TRIBUTARY_RETURN_IF_ERROR(
-        progress->Report({state.steps(), settings.steps, loss, state.tokens, 0}));
+        around.progress->Report({state.steps(), settings.steps, loss, state.tokens, 0}));
     if (checkpoint != nullptr && state.steps() < settings.steps && checkpoint->Due(state)) {
       TRIBUTARY_RETURN_IF_ERROR(checkpoint->Save(state, parameters, *optimizer));
     }
   }
   TrainingOutcome outcome = Summarise(state);
   outcome.stopped = stopped;
-  outcome.seconds = progress->Seconds() - start;
+  outcome.seconds = around.progress->Seconds() - start;
   return outcome;
 }
 

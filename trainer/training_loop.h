@@ -13,6 +13,7 @@
 #include "trainer/optimizer.h"
 #include "trainer/progress.h"
 #include "trainer/weights.h"
+#include "trainer/workers.h"
 
 namespace tributary::trainer {
 
@@ -26,17 +27,24 @@ struct TrainingOutcome {
   bool stopped = false;  // before settings.steps, because `stop` said so
 };
 
+// What is around a training. Borrowed.
+struct TrainingSurroundings {
+  ProgressWriter* progress;    // of the first process
+  std::function<bool()> stop;  // asked before each step
+  Checkpoint* checkpoint = nullptr;
+  const Workers* workers = nullptr;  // null: this process alone
+};
+
 // Trains `parameters`, which require gradients and are part of `model`, with an optimizer of them
 // and what the strategy adds to their loss. The loss of a step is the
 // mean over all loss tokens of its accumulated batches, so that accumulation does not change what
-// is optimised. `stop` is asked before each step. Equal arguments and thread counts give equal
-// bits. With a checkpoint it goes on from there, and saves when that is due: the same bits. Fails
-// when the loss is not finite.
+// is optimised. Equal arguments and thread counts give equal bits. With a checkpoint it goes on
+// from there, and saves when that is due: the same bits. Several processes share out every batch
+// and step alike; without dropout they give what one gives, up to rounding. Fails when the loss is
+// not finite.
 Result<TrainingOutcome> RunTraining(const LanguageModel& model, const NamedTensors& parameters,
                                     const Dataset& dataset, const TrainingSettings& settings,
                                     std::uint64_t seed, const LocalObjective& objective,
-                                    Optimizer* optimizer, ProgressWriter* progress,
-                                    const std::function<bool()>& stop,
-                                    Checkpoint* checkpoint = nullptr);
+                                    Optimizer* optimizer, const TrainingSurroundings& around);
 
 }  // namespace tributary::trainer

@@ -1,4 +1,5 @@
 // tributary-trainer as a job runs it: a process, a task directory, signals.
+#include <ATen/ATen.h>
 #include <fcntl.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -166,6 +167,45 @@ TEST_F(ProgramTest, KilledAndStartedAgainGivesTheSameBits) {
   }
   EXPECT_GT(resumed, 0);
   ASSERT_EQ(unsetenv("TRIBUTARY_CHECKPOINT_STEPS"), 0);
+}
+
+// Two processes with half of each batch against one with all of it.
+TEST_F(ProgramTest, TwoProcessesGiveWhatOneGives) {
+  task_.training.steps = 10;
+  task_.training.batch_size = 4;
+  task_.training.gradient_accumulation = 2;
+  WriteTinyTask(root_, task_);
+  const std::string config = Path("global/adapter_config.json");
+  auto adapter = AdapterConfig::FromPeftJson(*ReadFile(config));
+  ASSERT_TRUE(adapter.ok());
+  adapter->dropout = 0;  // masks follow the rows of a process
+  ASSERT_TRUE(WriteFileAtomic(config, adapter->ToPeftJson()).ok());
+  ASSERT_EQ(Run("train"), 0) << Errors();
+  const auto weights = [&] {
+    return std::move(LoadWeights(Path("update/adapter_model.safetensors"), at::kFloat)).value();
+  };
+  NamedTensors alone = weights();
+  for (auto& [name, tensor] : alone) tensor = tensor.clone();
+  const TaskResult expected = ReadResult();
+  ASSERT_TRUE(RemoveTree(Path("update")).ok());
+
+  ASSERT_EQ(setenv("WORLD_SIZE", "2", 1), 0);
+  ASSERT_EQ(setenv("MASTER_PORT", std::to_string(20'000 + getpid() % 12'000).c_str(), 1), 0);
+  std::vector<pid_t> processes;
+  for (const char* rank : {"0", "1"}) {
+    ASSERT_EQ(setenv("RANK", rank, 1), 0);
+    processes.push_back(Start("train"));
+  }
+  for (const pid_t process : processes) EXPECT_EQ(Wait(process), 0) << Errors();
+  for (const char* name : {"WORLD_SIZE", "MASTER_PORT", "RANK"}) ASSERT_EQ(unsetenv(name), 0);
+  for (const auto& [name, tensor] : weights()) {
+    const at::Tensor difference = (tensor - alone.find(name)->second).abs();
+    EXPECT_LT(difference.max().item<float>(), 1e-5F) << name;
+  }
+  const TaskResult result = ReadResult();
+  EXPECT_EQ(result.samples, expected.samples);
+  EXPECT_EQ(result.tokens, expected.tokens);
+  EXPECT_NEAR(result.loss_last, expected.loss_last, 1e-5);
 }
 
 TEST_F(ProgramTest, EvaluateEqualsThePlainReference) {

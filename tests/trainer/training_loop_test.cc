@@ -34,9 +34,9 @@ class TrainingLoopTest : public testing::Test {
     Adapter adapter = TinyLora(config, at::kDouble, dropout);
     AttachLora(adapter, model.get());
     RequireGradients(&adapter.tensors);
-    auto outcome =
-        RunTraining(*model, adapter.tensors, dataset_, settings_, 3, LocalObjective(),
-                    MakeOptimizer(adapter.tensors, settings_).get(), &progress_, stop, checkpoint);
+    auto outcome = RunTraining(*model, adapter.tensors, dataset_, settings_, 3, LocalObjective(),
+                               MakeOptimizer(adapter.tensors, settings_).get(),
+                               {&progress_, stop, checkpoint});
     EXPECT_TRUE(outcome.ok()) << outcome.status();
     if (outcome.ok()) outcome_ = *outcome;
     return adapter.tensors;
@@ -156,7 +156,7 @@ TEST_F(TrainingLoopTest, FailsWhenTheLossIsNotFinite) {
   const auto model = std::move(Llama::Create(config, weights)).value();
   RequireGradients(&weights);
   const auto outcome = RunTraining(*model, weights, dataset_, settings_, 3, LocalObjective(),
-                                   MakeOptimizer(weights, settings_).get(), &progress_, Never);
+                                   MakeOptimizer(weights, settings_).get(), {&progress_, Never});
   ASSERT_FALSE(outcome.ok());
   EXPECT_THAT(outcome.status().message(), testing::HasSubstr("not finite at step"));
 }

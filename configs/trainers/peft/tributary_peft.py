@@ -244,7 +244,7 @@ def find_master():
         node = os.environ.get("SLURM_LAUNCH_NODE_IPADDR", "127.0.0.1")
     job = os.environ.get("SLURM_JOB_ID") or os.environ.get("PBS_JOBID", "0").split(".")[0]
     os.environ.setdefault("MASTER_ADDR", node)
-    os.environ.setdefault("MASTER_PORT", str(20000 + int("".join(c for c in job if c.isdigit()) or 0) % 20000))
+    os.environ.setdefault("MASTER_PORT", str(20000 + int("".join(c for c in job if c.isdigit()) or 0) % 12000))
 
 
 class Workers:
