@@ -297,9 +297,9 @@ void AddDemoOptions(CLI::App& command, DemoOptions* options) {
       ->check(CLI::Range(1, 100000));
   command
       .add_option("--learning-rate", options->learning_rate,
-                  "0: rounds in which nobody learns, to see what the strategy itself does")
+                  "next to 0: hardly anybody learns, to see what the strategy itself does")
       ->capture_default_str()
-      ->check(CLI::Range(0.0, 1.0));
+      ->check(CLI::Range(1e-12, 1.0));
   command.add_option("--seed", options->seed)->capture_default_str();
   command.add_option("--initial", options->initial,
                      "adapter to start from, as a run leaves it in its directory");

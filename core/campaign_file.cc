@@ -94,7 +94,7 @@ void TrainingSection::Describe(ConfigVisitor& v) {
   v.Field("batch_size", &batch_size, {.min = 1, .max = 65536});
   v.Field("gradient_accumulation", &gradient_accumulation, {.min = 1, .max = 65536});
   v.Field("sequence_length", &sequence_length, {.doc = "tokens", .min = 8, .max = 1048576});
-  v.Field("learning_rate", &learning_rate, {.min = 0, .max = 100});
+  v.Field("learning_rate", &learning_rate, {.min = 1e-12, .max = 100});
   v.Field("schedule", &schedule, {.one_of = {"constant", "cosine"}});
   v.Field("warmup_steps", &warmup_steps, {.min = 0, .max = 1e9});
   v.Field("weight_decay", &weight_decay, {.min = 0, .max = 10});
