@@ -4,6 +4,7 @@
 #include <nlohmann/json.hpp>
 
 #include "cli/initial_adapter.h"
+#include "cli/middle_matrix.h"
 #include "cli/output.h"
 #include "cli/stacked_adapter.h"
 #include "cli/watch_view.h"
@@ -77,6 +78,15 @@ Status AddProducts(Session& session, const v1::CampaignStatus& status, std::int6
                              StackProducts(weights, products, scale, stacked));
   *config = config->AtRank(rank);
   return RenameDurably(stacked, weights);
+}
+
+// PEFT has no middle matrices: those of the adapter at `weights` become part of B.
+Status TakeOutMiddle(const std::string& weights, AdapterConfig* config) {
+  if (!config->middle) return OkStatus();
+  const std::string plain = weights + ".plain";
+  TRIBUTARY_RETURN_IF_ERROR(WorkInMiddle(weights, plain));
+  config->middle = false;
+  return RenameDurably(plain, weights);
 }
 
 }  // namespace
@@ -174,6 +184,7 @@ Result<std::int64_t> ExportAdapter(const GlobalOptions& options, const ExportOpt
       client::Transfer(session.channel()).Download(digest, version.bytes(), weights, kAlways));
   TRIBUTARY_ASSIGN_OR_RETURN(auto config,
                              AdapterConfig::FromPeftJson(status.adapter_config_json()));
+  TRIBUTARY_RETURN_IF_ERROR(TakeOutMiddle(weights, &config));
   TRIBUTARY_RETURN_IF_ERROR(AddProducts(session, status, version.version(), weights, &config));
   if (!what.base_model.empty()) config.base_model = what.base_model;
   TRIBUTARY_RETURN_IF_ERROR(

@@ -171,6 +171,7 @@ std::vector<CampaignFile> CampaignsOf(const Demo& demo) {
   for (const std::string& kind : demo.options.strategies) {
     file.name = std::string(kDemoCampaign) + "-" + kind;
     file.aggregator.kind = kind;
+    file.adapter.middle = kind == "fed-sb";
     files.push_back(file);
   }
   return files;
@@ -265,13 +266,14 @@ Status Run(Demo& demo, bool* federation_wins) {
   const Comparison comparison{demo.run + "/compare", demo.base, demo.sites, kParallel,
                               demo.Progress()};
   const std::string initial = demo.run + "/initial.safetensors";
-  TRIBUTARY_RETURN_IF_ERROR(WriteInitialAdapter(campaigns.front(), "/", initial).status());
+  const CampaignFile plain = CampaignOf(demo);
+  TRIBUTARY_RETURN_IF_ERROR(WriteInitialAdapter(plain, "/", initial).status());
   demo.Say("comparison: each site alone, and all data pooled, with the same steps (about 2 min)");
-  auto contenders = TrainApart(comparison, campaigns.front(), initial);
+  auto contenders = TrainApart(comparison, plain, initial);
   demo.EndProgress();
   if (!contenders.ok()) return contenders.status();
-  contenders->insert(contenders->begin(), {Contender::Kind::kBase, "base", initial,
-                                           campaigns.front().ToAdapterConfig()});
+  contenders->insert(contenders->begin(),
+                     {Contender::Kind::kBase, "base", initial, plain.ToAdapterConfig()});
   contenders->insert(contenders->end(), federated.begin(), federated.end());
   std::stable_sort(contenders->begin(), contenders->end(),
                    [](const Contender& x, const Contender& y) { return x.kind < y.kind; });

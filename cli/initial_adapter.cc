@@ -57,9 +57,11 @@ Result<SafetensorsWriter::Written> CopyAdapter(const std::string& from,
   return writer.Finish();
 }
 
-bool IsFactor(const TensorSpec& spec) { return IsLoraA(spec.name) || IsLoraB(spec.name); }
+bool IsFactor(const TensorSpec& spec) {
+  return IsLoraA(spec.name) || IsLoraB(spec.name) || IsLoraC(spec.name);
+}
 
-// LoRA factors as PEFT initialises them; all else is the model's own.
+// LoRA factors as InitialLora makes them; all else is the model's own.
 Result<SafetensorsWriter::Written> WriteFresh(const LeadModel& model, std::uint64_t seed,
                                               const std::string& to) {
   Manifest factors = model.adapter;

@@ -170,6 +170,7 @@ Result<Manifest> AdapterManifest(const AdapterConfig& adapter, const ModelShape&
   for (const auto& [module, rank, scale] : layout.pairs) {
     manifest.push_back({LoraName(module.name, true), DType::kF32, {rank, module.in}});
     manifest.push_back({LoraName(module.name, false), DType::kF32, {module.out, rank}});
+    if (adapter.middle) manifest.push_back({MiddleName(module.name), DType::kF32, {rank, rank}});
   }
   for (const ModelModule& module : layout.saved) {
     manifest.push_back({SavedName(module.name + ".weight"), DType::kF32, module.WeightShape()});

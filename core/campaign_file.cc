@@ -23,6 +23,7 @@ void AdapterSection::Describe(ConfigVisitor& v) {
   v.Field("target_pattern", &target_pattern,
           {.doc = "instead of them: all-linear, or a regular expression for whole module names"});
   v.Field("use_rslora", &use_rslora, {.doc = "update scale is alpha / sqrt(rank)"});
+  v.Field("middle", &middle, {.doc = "a square matrix between the factors; for kind fed-sb"});
   v.Field("rank_pattern", &rank_pattern,
           {.doc = "other ranks; module or regular expression, and rank", .min = 1, .max = 4096});
   v.Field("alpha_pattern", &alpha_pattern, {.doc = "the same for alpha", .min = 1e-6, .max = 1e6});
@@ -177,12 +178,13 @@ void CampaignFile::Check(ConfigProblems& problems) const {
     problems.Add("adapter.site_ranks",
                  "cannot be combined with rank_pattern or alpha_pattern; leave one of them out");
   }
-  const bool lora_options = patterns || adapter.use_rslora || !adapter.target_pattern.empty() ||
-                            !adapter.modules_to_save.empty();
+  const bool lora_options = patterns || adapter.use_rslora || adapter.middle ||
+                            !adapter.target_pattern.empty() || !adapter.modules_to_save.empty();
   if (lora_options && adapter.kind != "lora") {
-    problems.Add("adapter",
-                 "target_pattern, use_rslora, rank_pattern, alpha_pattern and modules_to_save "
-                 "belong to kind lora; leave them out");
+    problems.Add(
+        "adapter",
+        "target_pattern, use_rslora, middle, rank_pattern, alpha_pattern and modules_to_save "
+        "belong to kind lora; leave them out");
   }
   if (!adapter.site_ranks.empty() && adapter.kind != "lora") {
     problems.Add("adapter.site_ranks", "only an adapter of kind lora has ranks");
@@ -208,6 +210,7 @@ AdapterConfig CampaignFile::ToAdapterConfig() const {
   config.target_pattern = adapter.target_pattern;
   if (!config.target_pattern.empty()) config.target_modules.clear();
   config.use_rslora = adapter.use_rslora;
+  config.middle = adapter.middle;
   config.rank_pattern.assign(adapter.rank_pattern.begin(), adapter.rank_pattern.end());
   config.alpha_pattern.assign(adapter.alpha_pattern.begin(), adapter.alpha_pattern.end());
   config.modules_to_save = adapter.modules_to_save;

@@ -29,6 +29,7 @@ struct AdapterSection {
   std::vector<std::string> target_modules = {"q_proj", "v_proj"};
   std::string target_pattern;  // instead of them
   bool use_rslora = false;
+  bool middle = false;
   std::map<std::string, std::int64_t> rank_pattern;
   std::map<std::string, double> alpha_pattern;
   std::vector<std::string> modules_to_save;

@@ -11,6 +11,7 @@
 
 #include "core/json.h"
 #include "core/random.h"
+#include "core/train_directive.h"
 
 namespace tributary {
 namespace {
@@ -19,6 +20,7 @@ using nlohmann::json;
 
 constexpr std::string_view kPeftPrefix = "base_model.model.";
 constexpr std::string_view kFullMarker = "tributary_adapter";
+constexpr std::string_view kMiddleMarker = "tributary_middle";
 constexpr std::int64_t kMaxRank = 65'536;
 
 // Keys of adapter_config.json that say nothing about the mathematics of a plain LoRA.
@@ -128,6 +130,10 @@ std::string LoraName(std::string_view module, bool is_a) {
          (is_a ? ".lora_A.weight" : ".lora_B.weight");
 }
 
+std::string MiddleName(std::string_view module) {
+  return std::string(kPeftPrefix) + std::string(module) + ".lora_C.weight";
+}
+
 std::string SavedName(std::string_view weight) {
   return std::string(kPeftPrefix) + std::string(weight);
 }
@@ -186,6 +192,7 @@ std::string AdapterConfig::ToPeftJson() const {
       {"task_type", "CAUSAL_LM"}};
   // Nothing newer unless it is used: PEFT refuses keys that its version does not know.
   if (use_rslora) object["use_rslora"] = true;
+  if (middle) object[kMiddleMarker] = true;
   return object.dump(2, ' ', false, kReplace) + "\n";
 }
 
@@ -228,6 +235,7 @@ Result<AdapterConfig> AdapterConfig::FromPeftJson(std::string_view text) {
   ReadPatterns(text, object, reader, &config);
   config.use_rslora = reader.Bool("use_rslora", false);
   config.fan_in_fan_out = reader.Bool("fan_in_fan_out", false);
+  config.middle = reader.Bool(kMiddleMarker, false);
   if (HasValue(object, "modules_to_save"))
     config.modules_to_save = reader.Strings("modules_to_save");
   if (const auto it = object.find("init_lora_weights");
@@ -249,6 +257,7 @@ Result<AdapterConfig> AdapterConfig::FromPeftJson(std::string_view text) {
                                                                 "rank_pattern",
                                                                 "alpha_pattern",
                                                                 "use_rslora",
+                                                                std::string(kMiddleMarker),
                                                                 "fan_in_fan_out",
                                                                 "modules_to_save",
                                                                 "init_lora_weights"};
@@ -262,13 +271,17 @@ Result<AdapterConfig> AdapterConfig::FromPeftJson(std::string_view text) {
 }
 
 std::vector<HostTensor> InitialLora(const Manifest& manifest, std::uint64_t seed) {
+  const bool middle = std::any_of(manifest.begin(), manifest.end(),
+                                  [](const TensorSpec& spec) { return IsLoraC(spec.name); });
   std::vector<HostTensor> tensors;
   tensors.reserve(manifest.size());
   for (const TensorSpec& spec : manifest) {
     HostTensor tensor{spec, std::vector<std::byte>(spec.ByteCount())};
-    if (spec.name.ends_with(".lora_A.weight") && spec.shape.size() == 2) {
+    const bool a = IsLoraA(spec.name);
+    if ((a || (middle && IsLoraB(spec.name))) && spec.shape.size() == 2) {
+      const auto width = static_cast<double>(spec.shape[a ? 1 : 0]);
       FillUniform(DeriveSeed(seed, HashName(spec.name)),
-                  1 / std::sqrt(static_cast<double>(spec.shape[1])), &tensor.bytes);
+                  (middle ? std::sqrt(3.0) : 1) / std::sqrt(width), &tensor.bytes);
     }
     tensors.push_back(std::move(tensor));
   }

@@ -4,6 +4,8 @@
 // A LoRA pair for module "model.layers.0.self_attn.q_proj" of shape (out, in) is
 //   base_model.model.model.layers.0.self_attn.q_proj.lora_A.weight  F32 [rank, in]
 //   base_model.model.model.layers.0.self_attn.q_proj.lora_B.weight  F32 [out, rank]
+// with a middle matrix (LoRA-SB, arXiv:2411.19557; not PEFT's) also
+//   base_model.model.model.layers.0.self_attn.q_proj.lora_C.weight  F32 [rank, rank]
 // and a module that is trained as a whole (modules_to_save)
 //   base_model.model.lm_head.weight                                 F32, the shape of the model's
 //   own
@@ -47,6 +49,7 @@ struct AdapterConfig {
   bool use_rslora = false;  // arXiv:2312.03732: the scale is alpha / sqrt(rank)
   std::vector<std::string>
       modules_to_save;  // what names of modules end with that are trained as a whole
+  bool middle = false;  // W_eff = W + scale * B C A, C square; PEFT refuses such a configuration
   bool fan_in_fan_out =
       false;  // PEFT's word that targets are Conv1D. Kept, not needed: the architecture says so
   std::string base_model;  // "base_model_name_or_path", informative
@@ -87,10 +90,12 @@ Result<Manifest> AdapterManifest(const AdapterConfig& adapter, const ModelShape&
 
 // PEFT's initialisation of a LoRA adapter: A uniform in +-1/sqrt(in) (Kaiming with a = sqrt 5), B
 // zero, from our own generator keyed by (seed, tensor name), so every platform gets the same bits.
-// F32.
+// With middle matrices these are zero, A uniform in +-sqrt(3/in) and B in +-sqrt(3/out): rows and
+// columns that are orthonormal but for terms of order 1/sqrt(in), 1/sqrt(out). F32.
 std::vector<HostTensor> InitialLora(const Manifest& manifest, std::uint64_t seed);
 
 std::string LoraName(std::string_view module, bool is_a);
+std::string MiddleName(std::string_view module);
 // Of a tensor of a module that is trained as a whole, from its name in the model.
 std::string SavedName(std::string_view weight);
 // The weight of the model that an adapter's tensor starts from: its own name, that of the module it

@@ -37,6 +37,7 @@ bool Freezes(FrozenFactor frozen, std::string_view tensor) {
 
 bool IsLoraA(std::string_view tensor) { return tensor.ends_with(".lora_A.weight"); }
 bool IsLoraB(std::string_view tensor) { return tensor.ends_with(".lora_B.weight"); }
+bool IsLoraC(std::string_view tensor) { return tensor.ends_with(".lora_C.weight"); }
 
 Manifest TrainedManifest(const Manifest& global, std::int64_t site_rank) {
   Manifest trained = global;

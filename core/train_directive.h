@@ -70,5 +70,6 @@ inline constexpr std::string_view kSecondPrefix = "second.";
 
 bool IsLoraA(std::string_view tensor);
 bool IsLoraB(std::string_view tensor);
+bool IsLoraC(std::string_view tensor);  // a middle matrix, see core/peft_adapter.h
 
 }  // namespace tributary

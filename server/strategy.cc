@@ -54,6 +54,16 @@ Status CheckCombination(const CampaignFile& file, const Strategy& strategy) {
                                 "alpha_pattern out, or use one of " +
                                 KindsThat([](const Capabilities& c) { return !c.lora_only; }));
   }
+  const bool freezes_factors = DirectiveOf(file, 1).frozen == FrozenFactor::kBoth;
+  if (freezes_factors != file.adapter.middle) {
+    return InvalidArgumentError(
+        freezes_factors
+            ? "adapter.middle: " + kind +
+                  " trains a matrix between the factors and nothing of them; set middle: true"
+            : "adapter.middle: " + kind +
+                  " trains the factors too, and then a mean of middle matrices is nobody's; leave "
+                  "middle out, or use aggregator.kind: fed-sb");
+  }
   if (HasMixedRanks(file) && !can.mixed_ranks) {
     return InvalidArgumentError("adapter.site_ranks: " + kind +
                                 " needs the same rank at every site; leave site_ranks out, or use "

@@ -32,7 +32,7 @@ Status CheckInitialAdapter(const BlobStore& blobs, const Digest& digest, const C
     return InvalidArgumentError(
         "initial adapter: aggregator.kind " + file.aggregator.kind +
         " trains neither A nor B of a LoRA pair, and the adapter has nothing else; give "
-        "adapter.initial with tensors \"<module>.lora_C.weight\", or choose another kind");
+        "adapter.initial with tensors \"<module>.lora_C.weight\", or leave it out");
   }
   TRIBUTARY_ASSIGN_OR_RETURN(const auto scan, aggregators::ScanUpdate(adapter));
   if (!scan.finite) {

@@ -42,6 +42,9 @@ void AttachLora(const Adapter& adapter, LanguageModel* model) {
     Linear* linear = model->FindLinear(module.name);
     linear->lora_a = adapter.tensors.find(LoraName(module.name, true))->second;
     linear->lora_b = adapter.tensors.find(LoraName(module.name, false))->second;
+    if (adapter.config.middle) {
+      linear->lora_c = adapter.tensors.find(MiddleName(module.name))->second;
+    }
     linear->lora_scale = scale;
     linear->lora_dropout = adapter.config.dropout;
   }

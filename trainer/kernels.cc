@@ -241,8 +241,10 @@ Tensor Linear::Forward(const Tensor& x, const DropoutPass& dropout) const {
   if (!lora_a.defined()) return y;
   const bool drop = dropout.active && lora_dropout > 0;
   const Tensor in = drop ? SeededDropout(x, lora_dropout, DeriveSeed(dropout.key, lora_key)) : x;
+  Tensor low = at::linear(in, lora_a);
+  if (lora_c.defined()) low = at::linear(low, lora_c);
   // In place: the product's gradient does not need its result.
-  return y.addmm_(at::linear(in, lora_a), lora_b.t(), 1, lora_scale);
+  return y.addmm_(low, lora_b.t(), 1, lora_scale);
 }
 
 }  // namespace tributary::trainer

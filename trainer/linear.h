@@ -1,5 +1,5 @@
 // A linear layer y = W x + b with an optional LoRA pair: y = W x + b + scale * B A dropout(x)
-// (arXiv 2106.09685, as PEFT does it).
+// (arXiv 2106.09685, as PEFT does it), or scale * B C A dropout(x) with a middle matrix.
 #pragma once
 
 #include <ATen/core/Tensor.h>
@@ -21,6 +21,7 @@ struct Linear {
   bool transposed = false;
   at::Tensor lora_a;  // [rank, in], undefined without LoRA
   at::Tensor lora_b;  // [out, rank]
+  at::Tensor lora_c;  // [rank, rank], undefined without a middle matrix
   double lora_scale = 0;
   double lora_dropout = 0;
   std::uint64_t lora_key = 0;  // differs from layer to layer

@@ -21,10 +21,12 @@ std::int64_t Elements(const Manifest& manifest) {
 }
 
 std::int64_t TrainedElements(const ModelShape& shape, const AdapterLayout& layout,
-                             AdapterKind kind) {
-  if (kind == AdapterKind::kFull) return Elements(shape.AllWeights());
+                             const AdapterConfig& adapter) {
+  if (adapter.kind == AdapterKind::kFull) return Elements(shape.AllWeights());
   std::int64_t sum = 0;
-  for (const auto& [module, rank, scale] : layout.pairs) sum += rank * (module.in + module.out);
+  for (const auto& [module, rank, scale] : layout.pairs) {
+    sum += rank * (module.in + module.out + (adapter.middle ? rank : 0));
+  }
   for (const ModelModule& module : layout.saved) {
     sum += module.out * std::max<std::int64_t>(module.in, 1) + (module.bias ? module.out : 0);
   }
@@ -112,7 +114,7 @@ MemoryEstimate EstimateMemory(const TaskFile& task, const ModelShape& shape,
   };
   estimate.program = kProgramBytes;
   if (kind == AdapterKind::kLora) estimate.weights = bytes(Elements(shape.AllWeights()));
-  estimate.trained = bytes(TrainedElements(shape, layout, kind) * Copies(task) +
+  estimate.trained = bytes(TrainedElements(shape, layout, adapter) * Copies(task) +
                            (train ? WholeGradients(shape, layout, kind) : 0));
   estimate.activations = bytes(rows * width + attention + logits);
   return estimate;

@@ -50,8 +50,11 @@ class MergedWeights {
     const Tensor base = ToTensor(*Stored(name), at::kFloat);
     for (const auto& [module, rank, scale] : adapter_.layout.pairs) {
       if (name != module.name + ".weight") continue;
-      return WithProduct(base, module.transposed,
-                         adapter_.tensors.find(LoraName(module.name, false))->second,
+      Tensor b = adapter_.tensors.find(LoraName(module.name, false))->second;
+      if (adapter_.config.middle) {
+        b = at::mm(b, adapter_.tensors.find(MiddleName(module.name))->second);
+      }
+      return WithProduct(base, module.transposed, b,
                          adapter_.tensors.find(LoraName(module.name, true))->second, scale);
     }
     return base;

@@ -48,6 +48,16 @@ TEST(AdapterConfigTest, RoundTripsThroughPeftsFile) {
   EXPECT_DOUBLE_EQ(read->Scale(), 3.125);
 }
 
+TEST(AdapterConfigTest, MiddleMatricesAreNotPefts) {
+  AdapterConfig config;
+  EXPECT_THAT(config.ToPeftJson(), testing::Not(HasSubstr("middle")));
+  config.middle = true;
+  const auto read = AdapterConfig::FromPeftJson(config.ToPeftJson());
+  ASSERT_TRUE(read.ok()) << read.status();
+  EXPECT_TRUE(read->middle);
+  EXPECT_TRUE(read->AtRank(2).middle);
+}
+
 TEST(AdapterConfigTest, FullAdaptersRoundTrip) {
   AdapterConfig config;
   config.kind = AdapterKind::kFull;
@@ -213,6 +223,29 @@ TEST(InitialLoraTest, DrawsAWithinItsBoundAndLeavesBZero) {
     const double variance = squares / static_cast<double>(values.size());
     EXPECT_NEAR(variance, is_a ? bound * bound / 3 : 0, 0.015);
   }
+}
+
+TEST(InitialLoraTest, MiddleMatricesAreZeroBetweenNearlyOrthonormalFactors) {
+  const Manifest manifest = {{"m.lora_A.weight", DType::kF32, {4, 3000}},
+                             {"m.lora_B.weight", DType::kF32, {2000, 4}},
+                             {"m.lora_C.weight", DType::kF32, {4, 4}}};
+  std::vector<std::vector<float>> values;
+  for (const HostTensor& tensor : InitialLora(manifest, 1)) {
+    values.emplace_back(tensor.spec.ElementCount());
+    std::memcpy(values.back().data(), tensor.bytes.data(), tensor.bytes.size());
+  }
+  for (std::size_t i = 0; i < 4; ++i) {
+    for (std::size_t j = 0; j < 4; ++j) {
+      double rows = 0;
+      double columns = 0;
+      for (std::size_t k = 0; k < 3000; ++k)
+        rows += values[0][i * 3000 + k] * values[0][j * 3000 + k];
+      for (std::size_t k = 0; k < 2000; ++k) columns += values[1][k * 4 + i] * values[1][k * 4 + j];
+      EXPECT_NEAR(rows, i == j ? 1 : 0, 0.1);
+      EXPECT_NEAR(columns, i == j ? 1 : 0, 0.1);
+    }
+  }
+  EXPECT_THAT(values[2], testing::Each(0));
 }
 
 // The bits are a contract: every platform and every release starts a campaign from the same

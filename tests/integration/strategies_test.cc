@@ -51,6 +51,7 @@ CampaignFile CampaignFor(const FederationHarness& harness, const Strategy& strat
   file.adapter.rank = 4;
   file.adapter.alpha = 8;
   file.adapter.initial = strategy.kind == "fed-sb" ? "lora-sb" : "lora";
+  file.adapter.middle = strategy.kind == "fed-sb";
   file.aggregator.kind = strategy.kind;
   if (strategy.kind == "fltrust") file.aggregator.options["root_site"] = "site-0";
   if (strategy.capabilities.mixed_ranks) {

@@ -51,6 +51,10 @@ TEST(CheckCampaignTextTest, RefusesWhatAStrategyCannotDoAndSaysWhatCan) {
               AllOf(HasSubstr("adapter.site_ranks: fedavg needs the same rank at every site"),
                     HasSubstr("flexlora")));
   EXPECT_TRUE(check("adapter: {rank: 8, site_ranks: {a: 8}}\n").ok());  // no mix
+  EXPECT_TRUE(check("adapter: {middle: true}\naggregator: {kind: fed-sb}\n").ok());
+  EXPECT_THAT(check("aggregator: {kind: fed-sb}\n").message(), HasSubstr("set middle: true"));
+  EXPECT_THAT(check("adapter: {middle: true}\n").message(),
+              HasSubstr("adapter.middle: fedavg trains the factors too"));
   EXPECT_TRUE(check("update: {dtype: bf16}\n").ok());
   EXPECT_THAT(check("update: {dtype: int8}\naggregator: {kind: scaffold}\n").message(),
               AllOf(HasSubstr("update.dtype: scaffold needs updates as they are; use f32"),

@@ -4,8 +4,11 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <cmath>
+
 #include "core/files.h"
 #include "tests/trainer/tiny_model.h"
+#include "trainer/model_directory.h"
 
 namespace tributary::trainer {
 namespace {
@@ -42,6 +45,34 @@ TEST_F(AdapterTest, NamesTensorsThatDoNotFitTheConfiguration) {
   const auto read = LoadAdapter(directory_.path(), config_.shape);
   ASSERT_FALSE(read.ok());
   EXPECT_THAT(read.status().message(), testing::HasSubstr("layers.1.mlp.up_proj.lora_B"));
+}
+
+TEST_F(AdapterTest, AMiddleMatrixActsBetweenTheFactorsAndLearns) {
+  const Adapter middle = TinyLora(config_, at::kDouble, 0, true);
+  Adapter plain = TinyLora(config_, at::kDouble);
+  for (const auto& pair : plain.layout.pairs) {
+    at::Tensor& b = plain.tensors[LoraName(pair.module.name, false)];
+    b = at::mm(b, middle.tensors.at(MiddleName(pair.module.name)));
+  }
+  const NamedTensors base = TinyWeights(config_, at::kDouble);
+  const auto with_middle = *CreateModel(config_, base);
+  const auto without = *CreateModel(config_, base);
+  AttachLora(middle, with_middle.get());
+  AttachLora(plain, without.get());
+  const PackedBatch batch = TinyBatch({{0, 5, 7, 2, 9, 1}});
+  at::Tensor c = middle.tensors.at(MiddleName("model.layers.0.self_attn.v_proj"));
+  c.requires_grad_(true);
+  const at::Tensor loss = LossSum(*with_middle, batch);
+  EXPECT_NEAR(loss.item<double>(), LossSum(*without, batch).item<double>(), 1e-9);
+  loss.backward();
+  const at::NoGradGuard no_grad;
+  const double slope = c.grad()[1][2].item<double>();
+  c[1][2] += 1e-6;
+  const double up = LossSum(*with_middle, batch).item<double>();
+  c[1][2] -= 2e-6;
+  const double down = LossSum(*with_middle, batch).item<double>();
+  EXPECT_GT(std::abs(slope), 1e-3);
+  EXPECT_NEAR((up - down) / 2e-6, slope, 1e-6 * std::abs(slope) + 1e-7);
 }
 
 TEST_F(AdapterTest, FullAdaptersHoldEveryWeight) {

@@ -49,6 +49,13 @@ TEST_F(MergeTest, TheMergedModelComputesWhatTheAdapterDid) {
   EXPECT_EQ(MergeAdapter(model_, adapter_, merged_).code(), StatusCode::kAlreadyExists);
 }
 
+TEST_F(MergeTest, MiddleMatricesAreMerged) {
+  const ModelConfig config = TinyConfig();
+  WriteAll(config, TinyLora(config, at::kFloat, 0, true));
+  ASSERT_TRUE(MergeAdapter(model_, adapter_, merged_).ok());
+  EXPECT_TRUE(at::allclose(LogitsOf(merged_, false), LogitsOf(model_, true), 1e-4, 1e-5));
+}
+
 TEST_F(MergeTest, ATiedModelWithATrainedHeadIsWrittenUntied) {
   ModelConfig config = TinyConfig();
   config.shape.tied_embeddings = true;

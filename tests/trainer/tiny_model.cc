@@ -86,11 +86,12 @@ NamedTensors TinyWeights(const ModelConfig& config, at::ScalarType dtype) {
   return weights;
 }
 
-Adapter TinyLora(const ModelConfig& config, at::ScalarType dtype, double dropout) {
+Adapter TinyLora(const ModelConfig& config, at::ScalarType dtype, double dropout, bool middle) {
   Adapter adapter;
   adapter.config.rank = 3;
   adapter.config.alpha = 6;
   adapter.config.dropout = dropout;
+  adapter.config.middle = middle;
   adapter.config.target_modules.clear();
   adapter.config.target_pattern = "all-linear";
   adapter.config_text = adapter.config.ToPeftJson();

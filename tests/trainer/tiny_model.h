@@ -23,8 +23,9 @@ ModelConfig TinyConfigOf(const std::string& model_type);
 // Random weights large enough that every layer matters; norms near one.
 NamedTensors TinyWeights(const ModelConfig& config, at::ScalarType dtype);
 
-// A LoRA adapter on all linear modules with both factors random.
-Adapter TinyLora(const ModelConfig& config, at::ScalarType dtype, double dropout = 0);
+// A LoRA adapter on all linear modules with both factors random, and the matrices between them.
+Adapter TinyLora(const ModelConfig& config, at::ScalarType dtype, double dropout = 0,
+                 bool middle = false);
 
 // Sequences of the given token ids; tokens from `loss_from` on carry loss.
 PackedBatch TinyBatch(const std::vector<std::vector<std::int32_t>>& sequences,
