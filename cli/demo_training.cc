@@ -6,6 +6,7 @@
 
 #include "core/child_process.h"
 #include "core/files.h"
+#include "core/progress_file.h"
 
 namespace tributary::cli {
 namespace {
@@ -15,17 +16,6 @@ constexpr std::chrono::milliseconds kProgressInterval{500};
 constexpr std::size_t kTailBytes = 2048;
 
 std::string LogPath(const TrainerRun& run) { return run.directory + "/trainer.log"; }
-
-std::optional<ProgressLine> LastProgress(const std::string& directory) {
-  const auto tail = ReadFileTail(JoinPath(directory, kProgressFile), kTailBytes);
-  if (!tail.ok()) return std::nullopt;
-  const std::size_t end = tail->rfind('\n');
-  if (end == std::string::npos || end == 0) return std::nullopt;
-  const std::size_t begin = tail->rfind('\n', end - 1);
-  const std::size_t from = begin == std::string::npos ? 0 : begin + 1;
-  const auto line = ProgressLine::FromJson(std::string_view(*tail).substr(from, end - from));
-  return line.ok() ? std::optional(*line) : std::nullopt;
-}
 
 std::string Describe(const TrainerRun& run) {
   const auto line = LastProgress(run.directory);

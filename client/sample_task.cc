@@ -2,6 +2,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include "core/byte_alphabet.h"
 #include "core/files.h"
 #include "core/random.h"
 #include "core/tensor_file.h"
@@ -13,28 +14,12 @@ using nlohmann::json;
 
 constexpr int kBytes = 256;
 
-std::string Utf8(unsigned code) {  // below 0x800: all that the alphabet needs
-  if (code < 0x80) return {static_cast<char>(code)};
-  return {static_cast<char>(0xc0 | code >> 6), static_cast<char>(0x80 | (code & 0x3f))};
-}
-
-// The printable characters by which byte-level tokenizers write the 256 bytes: those that print
-// stand for themselves, the others count up from U+0100.
-std::vector<std::string> ByteAlphabet() {
-  std::vector<std::string> alphabet;
-  unsigned next = 0x100;
-  for (unsigned byte = 0; byte < kBytes; ++byte) {
-    const bool prints = (byte >= 0x21 && byte <= 0x7e) || (byte >= 0xa1 && byte != 0xad);
-    alphabet.push_back(Utf8(prints ? byte : next++));
-  }
-  return alphabet;
-}
-
 // A byte-level BPE without merges: every text is its bytes.
 json Tokenizer() {
   json vocabulary;
-  const auto alphabet = ByteAlphabet();
-  for (int byte = 0; byte < kBytes; ++byte) vocabulary[alphabet[byte]] = byte;
+  for (int byte = 0; byte < kBytes; ++byte) {
+    vocabulary[BytesToAlphabet(std::string(1, static_cast<char>(byte)))] = byte;
+  }
   json added = json::array();
   for (int i = 0; i < 2; ++i) {
     const char* content = i == 0 ? "<s>" : "</s>";

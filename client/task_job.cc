@@ -5,6 +5,7 @@
 #include "client/allocation.h"
 #include "client/job_rendering.h"
 #include "core/log.h"
+#include "core/progress_file.h"
 
 namespace tributary::client {
 namespace {
@@ -207,7 +208,7 @@ Result<JobStatus> TaskJobs::Await(TaskRecord& record, const TaskWorkspace& works
       }
     }
     host.tell({std::string(scheduler_adapters::JobStateName(status.state)),
-               running ? workspace.Progress() : std::nullopt,
+               running ? LastProgress(workspace.directory()) : std::nullopt,
                status.state == JobState::kQueued ? forecast : std::nullopt, record.submitted_at,
                status.message});
   };

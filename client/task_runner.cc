@@ -4,12 +4,11 @@
 #include <chrono>
 
 #include "client/backoff.h"
-#include "client/egress_guard.h"
 #include "client/policy.h"
 #include "client/site_state.h"
+#include "client/task_report.h"
 #include "core/files.h"
 #include "core/log.h"
-#include "core/text.h"
 #include "security/signature.h"
 
 namespace tributary::client {
@@ -20,32 +19,6 @@ using scheduler_adapters::JobStatus;
 constexpr std::chrono::seconds kReportAgain{30};  // an acknowledgement that does not come
 constexpr std::chrono::milliseconds kSubmitPause{2000};
 constexpr std::chrono::milliseconds kUploadPause{1000};
-
-double Seconds(Timestamp from, Timestamp to) {
-  return std::max(0.0, std::chrono::duration<double>(to - from).count());
-}
-
-Manifest ManifestOf(const v1::CampaignOffer& offer) {
-  Manifest manifest;
-  for (const v1::TensorInfo& info : offer.manifest()) {
-    const auto dtype = ParseDType(info.dtype());
-    manifest.push_back({info.name(),
-                        dtype.ok() ? *dtype : DType::kBool,
-                        {info.shape().begin(), info.shape().end()}});
-  }
-  return manifest;
-}
-
-std::string AttemptsText(std::int64_t attempt) {
-  return attempt > 1 ? " after " + std::to_string(attempt) + " jobs" : "";
-}
-
-// What the site lets out of a job's error file.
-std::string EndOf(const std::string& errors, std::int64_t characters) {
-  const auto kept = std::min(errors.size(), static_cast<std::size_t>(characters));
-  if (kept == 0) return "";
-  return "; its error file ends: " + Excerpt(errors.substr(errors.size() - kept), kept);
-}
 
 }  // namespace
 
@@ -288,7 +261,7 @@ void TaskRunner::RunTask(const ActivePtr& task) {
     if (!status.ok() && KeepGoing(task)) {
       LogError("client", "task failed",
                {{"task", task->record.assignment.task()}, {"reason", status}});
-      v1::Statement statement = StatementFor(task);
+      v1::Statement statement = StatementOf(task->record, parts_.site);
       statement.set_outcome(v1::OUTCOME_FAILED);
       statement.set_message(status.message());
       if (const Status kept = SignAndKeep(task, std::move(statement)); !kept.ok()) {
@@ -322,13 +295,15 @@ Status TaskRunner::Produce(const ActivePtr& task, const TaskWorkspace& workspace
                                                                  task->recovered, HostOf(task)));
   task->job_ended = true;
   Report(task, "packaging");
-  auto statement = Examine(task, workspace, job);
+  const FinishedTask finished{task->record,  task->offer, workspace,
+                              parts_.config, parts_.site, parts_.clock};
+  auto statement = MakeStatement(finished, job);
   // A full disk says nothing about the result, which is there.
   while (statement.status().code() == StatusCode::kResourceExhausted && KeepGoing(task)) {
     LogError("client", "the update cannot be written; will try again",
              {{"task", task->record.assignment.task()}, {"reason", statement.status()}});
     Pause(kReportAgain);
-    statement = Examine(task, workspace, job);
+    statement = MakeStatement(finished, job);
   }
   if (!statement.ok()) return statement.status();
   return SignAndKeep(task, *std::move(statement));
@@ -349,93 +324,9 @@ Status TaskRunner::Download(const ActivePtr& task, const TaskWorkspace& workspac
             .Annotate("download of version " + std::to_string(assignment.global_version())));
     TRIBUTARY_RETURN_IF_ERROR(workspace.Keep(file, partial));
   }
-  task->record.download_seconds = Seconds(begin, parts_.clock.Now());
+  const std::chrono::duration<double> took = parts_.clock.Now() - begin;
+  task->record.download_seconds = std::max(0.0, took.count());
   return OkStatus();
-}
-
-Result<v1::Statement> TaskRunner::Examine(const ActivePtr& task, const TaskWorkspace& workspace,
-                                          const JobStatus& job) {
-  const auto result = workspace.ReadResult();
-  if (!result.ok()) {
-    LogError("client", "job left no result",
-             {{"task", task->record.assignment.task()},
-              {"job", task->record.job},
-              {"result", result.status()},
-              {"stderr", workspace.ErrorTail()}});
-    return AbortedError("job " + task->record.job + " ended as " +
-                        std::string(JobStateName(job.state)) +
-                        (job.message.empty() ? "" : " (" + job.message + ")") +
-                        " and left no result" + AttemptsText(task->record.attempt) +
-                        EndOf(workspace.ErrorTail(), parts_.config.policy->error_tail));
-  }
-  if (result->completion == Completion::kFailed) {
-    return AbortedError("the trainer failed: " + result->message);
-  }
-  v1::Statement statement = StatementFor(task);
-  statement.set_outcome(result->completion == Completion::kComplete ? v1::OUTCOME_COMPLETE
-                                                                    : v1::OUTCOME_PARTIAL);
-  statement.set_message(result->message);
-  statement.set_samples(result->samples);
-  statement.set_tokens(result->tokens);
-  statement.set_steps(result->steps);
-  statement.set_learning_rate_sum(result->learning_rate_sum);
-  statement.set_loss_first(result->loss_first);
-  statement.set_loss_last(result->loss_last);
-  for (const auto& [name, value] : FilterMetrics(result->metrics, *parts_.config.policy)) {
-    (*statement.mutable_metrics())[name] = value;
-  }
-  const Timestamp begin = parts_.clock.Now();
-  if (statement.kind() == v1::TASK_KIND_TRAIN) {
-    TRIBUTARY_ASSIGN_OR_RETURN(const auto written, Package(task, workspace, *result));
-    statement.set_digest(written.digest.ToHex());
-    statement.set_bytes(written.bytes);
-  }
-  const Timestamp started = job.started.value_or(task->record.submitted_at);
-  const Timestamp ended = job.ended.value_or(started);
-  statement.set_queue_seconds(task->record.queue_seconds);
-  statement.set_attempts(task->record.attempt);
-  statement.set_node_seconds(task->record.node_seconds);
-  statement.set_compute_seconds(result->train_seconds);
-  statement.set_startup_seconds(std::max(0.0, Seconds(started, ended) - result->train_seconds));
-  statement.set_transfer_seconds(task->record.download_seconds +
-                                 Seconds(begin, parts_.clock.Now()));
-  return statement;
-}
-
-// What leaves, and what takes the place of the site's state once that counts.
-Result<SafetensorsWriter::Written> TaskRunner::Package(const ActivePtr& task,
-                                                       const TaskWorkspace& workspace,
-                                                       const TaskResult& result) const {
-  const v1::TaskAssignment& assignment = task->record.assignment;
-  UpdateRules rules;
-  TRIBUTARY_ASSIGN_OR_RETURN(rules.directive, DirectiveOf(assignment));
-  rules.trained = ManifestOf(task->offer);
-  if (assignment.site_rank() > 0) {
-    rules.trained = TrainedManifest(rules.trained, assignment.site_rank());
-  }
-  rules.learning_rate_sum = result.learning_rate_sum;
-  rules.max_update = parts_.config.policy->max_update;
-  UpdateFiles files{workspace.TrainedPath(), workspace.GlobalPath(),
-                    workspace.Start().ServerState("control"), workspace.DeltaPath()};
-  TRIBUTARY_ASSIGN_OR_RETURN(
-      files.residual,
-      ResidualFor(rules.directive, assignment.global_version(), workspace.StatePath()));
-  TRIBUTARY_ASSIGN_OR_RETURN(const auto written, WriteUpdateFile(files, rules));
-  TRIBUTARY_RETURN_IF_ERROR(
-      MakeNextState(files, rules.directive, assignment.global_version(),
-                    workspace.directory() + "/update/" + std::string(kOptimizerFile),
-                    workspace.StatePath(), workspace.NextStatePath()));
-  return written;
-}
-
-v1::Statement TaskRunner::StatementFor(const ActivePtr& task) const {
-  v1::Statement statement;
-  statement.set_task(task->record.assignment.task());
-  statement.set_campaign(task->record.assignment.campaign());
-  statement.set_site(parts_.site);
-  statement.set_global_version(task->record.assignment.global_version());
-  statement.set_kind(task->record.assignment.kind());
-  return statement;
 }
 
 Status TaskRunner::SignAndKeep(const ActivePtr& task, v1::Statement statement) {
@@ -495,7 +386,7 @@ void TaskRunner::Deliver(const ActivePtr& task, const TaskWorkspace& workspace) 
 // The update file is gone from the site's own disk: an honest failure, so that the task is given
 // again.
 Status TaskRunner::ReportLoss(const ActivePtr& task) {
-  v1::Statement statement = StatementFor(task);
+  v1::Statement statement = StatementOf(task->record, parts_.site);
   statement.set_outcome(v1::OUTCOME_FAILED);
   statement.set_message("the update was lost at the site before it was sent");
   return SignAndKeep(task, std::move(statement));

@@ -19,7 +19,6 @@
 #include "client/uplink.h"
 #include "core/clock.h"
 #include "core/mutex.h"
-#include "core/safetensors.h"
 #include "security/pki.h"
 
 namespace tributary::client {
@@ -78,10 +77,6 @@ class TaskRunner {
   Status Produce(const ActivePtr& task, const TaskWorkspace& workspace);
   Status Download(const ActivePtr& task, const TaskWorkspace& workspace);
   TaskHost HostOf(const ActivePtr& task);
-  Result<SafetensorsWriter::Written> Package(const ActivePtr& task, const TaskWorkspace& workspace,
-                                             const TaskResult& result) const;
-  Result<v1::Statement> Examine(const ActivePtr& task, const TaskWorkspace& workspace,
-                                const scheduler_adapters::JobStatus& job);
   Status SignAndKeep(const ActivePtr& task, v1::Statement statement);
   void Deliver(const ActivePtr& task, const TaskWorkspace& workspace);
   Status ReportLoss(const ActivePtr& task);
@@ -95,7 +90,6 @@ class TaskRunner {
   void Pause(std::chrono::milliseconds time);
   void SweepOrphans();
   Status Save(const ActivePtr& task);
-  v1::Statement StatementFor(const ActivePtr& task) const;
 
   const RunnerParts parts_;
   TaskJobs task_jobs_;

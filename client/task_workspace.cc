@@ -131,18 +131,6 @@ Status TaskWorkspace::Stage(const v1::CampaignOffer& offer, TaskFile task) const
   return WriteFileAtomic(JoinPath(directory_, kTaskFile), task.ToJson());
 }
 
-std::optional<ProgressLine> TaskWorkspace::Progress() const {
-  const auto tail = ReadFileTail(JoinPath(directory_, kProgressFile), kTailBytes);
-  if (!tail.ok()) return std::nullopt;
-  const std::size_t end = tail->rfind('\n');  // what follows is not whole yet
-  if (end == std::string::npos) return std::nullopt;
-  const std::size_t before = end == 0 ? std::string::npos : tail->rfind('\n', end - 1);
-  const std::size_t begin = before == std::string::npos ? 0 : before + 1;
-  const auto line = ProgressLine::FromJson(std::string_view(*tail).substr(begin, end - begin));
-  if (!line.ok()) return std::nullopt;
-  return *line;
-}
-
 Result<TaskResult> TaskWorkspace::ReadResult() const {
   const std::string path = directory_ + "/update/" + std::string(kResultFile);
   TRIBUTARY_ASSIGN_OR_RETURN(const std::string text, ReadFile(path, std::size_t{1} << 20));

@@ -51,8 +51,6 @@ class TaskWorkspace {
   // Makes global/, state and task.json from what was downloaded. An update/ of an earlier life of
   // the task stays.
   Status Stage(const v1::CampaignOffer& offer, TaskFile task) const;
-  // The last whole line of progress.jsonl.
-  std::optional<ProgressLine> Progress() const;
   Result<TaskResult> ReadResult() const;
   std::string ErrorTail() const;  // of job.err, for the site's own log
   // The size of progress.jsonl: it grows as long as the trainer does something.

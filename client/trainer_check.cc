@@ -13,6 +13,7 @@
 #include "core/child_process.h"
 #include "core/files.h"
 #include "core/json.h"
+#include "core/progress_file.h"
 #include "core/safetensors.h"
 
 namespace tributary::client {
@@ -58,14 +59,8 @@ class Findings {
 };
 
 std::int64_t LastStep(const std::string& directory) {
-  const auto text = ReadFile(JoinPath(directory, kProgressFile));
-  if (!text.ok()) return 0;
-  const std::size_t end = text->rfind('\n');
-  if (end == std::string::npos) return 0;
-  const std::size_t begin = end == 0 ? std::string::npos : text->rfind('\n', end - 1);
-  const std::size_t from = begin == std::string::npos ? 0 : begin + 1;
-  const auto line = ProgressLine::FromJson(std::string_view(*text).substr(from, end - from));
-  return line.ok() ? line->step : 0;
+  const auto line = LastProgress(directory);
+  return line ? line->step : 0;
 }
 
 class Conformance {

@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <nlohmann/json.hpp>
 
-#include "trainer/unicode_bytes.h"
+#include "core/byte_alphabet.h"
 
 namespace tributary::trainer {
 

@@ -4,9 +4,9 @@
 #include <optional>
 #include <string_view>
 
+#include "core/byte_alphabet.h"
 #include "core/text.h"
 #include "trainer/normalizer.h"
-#include "trainer/unicode_bytes.h"
 
 namespace tributary::trainer {
 namespace {

@@ -9,7 +9,7 @@ namespace tributary::trainer {
 
 struct DecoderStep {
   enum class Kind : std::uint8_t {
-    kByteLevel,     // the printable alphabet of unicode_bytes.h to bytes
+    kByteLevel,     // the printable alphabet of core/byte_alphabet.h to bytes
     kByteFallback,  // "<0x41>" to bytes; U+FFFD for each of a run that is no UTF-8
     kReplace,       // `pattern` by `content`
     kMetaspace,     // `pattern` by a space; nothing in the first token when `strip_first`

@@ -4,9 +4,9 @@
 #include <optional>
 #include <unordered_map>
 
+#include "core/byte_alphabet.h"
 #include "core/json.h"
 #include "core/text.h"
-#include "trainer/unicode_bytes.h"
 
 namespace tributary::trainer {
 namespace {

@@ -187,30 +187,6 @@ TEST_F(TaskWorkspaceTest, StateOutlivesATask) {
   EXPECT_EQ(*ReadFile(Stage().directory() + "/state/optimizer"), "momentum");
 }
 
-TEST_F(TaskWorkspaceTest, ProgressIsTheLastWholeLine) {
-  const TaskWorkspace workspace = Stage();
-  const std::string path = workspace.directory() + "/progress.jsonl";
-  // The step of the progress after the file was replaced with this text; -1 for none.
-  const auto step_of = [&](const std::string& text) {
-    EXPECT_TRUE(WriteFileAtomic(path, text).ok());
-    const auto progress = workspace.Progress();
-    return progress ? progress->step : -1;
-  };
-  EXPECT_FALSE(workspace.Progress());
-  const std::string one = ProgressLine{1, 5, 2.5, 10, 0.5}.ToJson();
-  const std::string two = ProgressLine{2, 5, 2.25, 20, 1}.ToJson();
-  ASSERT_TRUE(one.ends_with('\n'));
-  EXPECT_EQ(step_of(one.substr(0, one.size() - 1)), -1);
-  EXPECT_EQ(step_of(one), 1);
-  EXPECT_EQ(step_of(one + two.substr(0, 10)), 1);
-  EXPECT_EQ(step_of(one + two), 2);
-  EXPECT_EQ(step_of(one + "nonsense\n"), -1);
-  EXPECT_EQ(step_of("\n"), -1);
-  std::string many;
-  while (many.size() < 20000) many += one;
-  EXPECT_EQ(step_of(many + two + one.substr(0, 5)), 2);
-}
-
 TEST_F(TaskWorkspaceTest, ReadsResultAndErrorTail) {
   const TaskWorkspace workspace = Stage();
   EXPECT_EQ(workspace.ReadResult().status().code(), StatusCode::kNotFound);

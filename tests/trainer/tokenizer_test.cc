@@ -4,7 +4,6 @@
 
 #include "trainer/bpe_training.h"
 #include "trainer/tokenizer.h"
-#include "trainer/unicode_bytes.h"
 
 namespace tributary::trainer {
 namespace {
@@ -25,14 +24,6 @@ std::unique_ptr<Tokenizer> Make(const BpeModel& model) {
   auto tokenizer = TokenizerFromJson(model.ToJson(-1), "{}");
   EXPECT_TRUE(tokenizer.ok()) << tokenizer.status();
   return std::move(tokenizer).value();
-}
-
-TEST(UnicodeBytesTest, MapsAsGpt2DoesAndBack) {
-  EXPECT_EQ(BytesToAlphabet(" a\n"), "\u0120a\u010a");
-  std::string all;
-  for (int byte = 0; byte < 256; ++byte) all += static_cast<char>(byte);
-  EXPECT_EQ(AlphabetToBytes(BytesToAlphabet(all)), all);
-  EXPECT_EQ(AlphabetToBytes("\u20ac"), std::nullopt);
 }
 
 TEST(TokenizerTest, RoundTripsTextAndBytesThatAreNoUtf8) {

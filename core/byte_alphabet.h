@@ -6,7 +6,7 @@
 #include <string>
 #include <string_view>
 
-namespace tributary::trainer {
+namespace tributary {
 
 // " cat" -> "Ġcat".
 std::string BytesToAlphabet(std::string_view bytes);
@@ -14,4 +14,4 @@ std::string BytesToAlphabet(std::string_view bytes);
 // The inverse; none when `text` has a character outside the alphabet.
 std::optional<std::string> AlphabetToBytes(std::string_view text);
 
-}  // namespace tributary::trainer
+}  // namespace tributary

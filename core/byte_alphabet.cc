@@ -1,10 +1,10 @@
-#include "trainer/unicode_bytes.h"
+#include "core/byte_alphabet.h"
 
 #include <array>
 #include <cstdint>
 #include <unordered_map>
 
-namespace tributary::trainer {
+namespace tributary {
 namespace {
 
 // Printable Latin-1 characters stand for themselves; the other bytes take the code points from
@@ -58,4 +58,4 @@ std::optional<std::string> AlphabetToBytes(std::string_view text) {
   return bytes;
 }
 
-}  // namespace tributary::trainer
+}  // namespace tributary
