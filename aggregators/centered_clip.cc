@@ -1,6 +1,5 @@
 #include "aggregators/centered_clip.h"
 
-#include "aggregators/kernels.h"
 #include "aggregators/linear_step.h"
 #include "aggregators/robust_rules.h"
 
@@ -35,16 +34,12 @@ class CenteredClip final : public Aggregator {
     const std::vector<float> c = ToFloats(std::span(v).first(sites));
     const auto keep = static_cast<float>(v[sites]);
     const auto eta = static_cast<float>(eta_);
-    return round.FoldBlocks(state, [&](const Block& block) {
-      ForWeightedSum(block.updates, c, block.global.size(),
-                     [&](std::size_t at, std::span<const float> sum) {
-                       float* x = block.global.data() + at;
-                       float* center = block.state[0].data() + at;
-                       for (std::size_t i = 0; i < sum.size(); ++i) {
-                         center[i] = keep * center[i] + sum[i];
-                         x[i] += eta * center[i];
-                       }
-                     });
+    return round.FoldSum(c, state, [&](const Block& block, std::span<const float> sum) {
+      const std::span<float> center = block.state[0];
+      for (std::size_t i = 0; i < sum.size(); ++i) {
+        center[i] = keep * center[i] + sum[i];
+        block.global[i] += eta * center[i];
+      }
     });
   }
 

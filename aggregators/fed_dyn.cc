@@ -1,6 +1,5 @@
 #include "aggregators/fed_dyn.h"
 
-#include "aggregators/kernels.h"
 #include "aggregators/linear_step.h"
 #include "aggregators/weights.h"
 
@@ -35,16 +34,12 @@ class FedDyn final : public Aggregator {
     const auto take = static_cast<float>(alpha_ * share);
     const auto give = static_cast<float>(1 / alpha_);
     const std::vector<std::string> state = {"h"};
-    return round.FoldBlocks(state, [&](const Block& block) {
-      ForWeightedSum(block.updates, mean, block.global.size(),
-                     [&](std::size_t at, std::span<const float> sum) {
-                       float* x = block.global.data() + at;
-                       float* h = block.state[0].data() + at;
-                       for (std::size_t i = 0; i < sum.size(); ++i) {
-                         h[i] -= take * sum[i];
-                         x[i] += sum[i] - give * h[i];
-                       }
-                     });
+    return round.FoldSum(mean, state, [&](const Block& block, std::span<const float> sum) {
+      const std::span<float> h = block.state[0];
+      for (std::size_t i = 0; i < sum.size(); ++i) {
+        h[i] -= take * sum[i];
+        block.global[i] += sum[i] - give * h[i];
+      }
     });
   }
 

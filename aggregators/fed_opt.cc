@@ -3,7 +3,6 @@
 #include <array>
 #include <cmath>
 
-#include "aggregators/kernels.h"
 #include "aggregators/linear_step.h"
 #include "aggregators/weights.h"
 
@@ -98,12 +97,9 @@ class FedOpt final : public Aggregator {
     const Step step = StepOf(round.number(), first);
     std::vector<std::string> state = {"v"};
     if (beta1_ > 0) state.emplace_back("m");
-    return round.FoldBlocks(state, [&](const Block& block) {
-      ForWeightedSum(block.updates, c, block.global.size(),
-                     [&](std::size_t at, std::span<const float> sum) {
-                       float* m = state.size() > 1 ? block.state[1].data() + at : nullptr;
-                       Apply(step, sum, block.global.data() + at, block.state[0].data() + at, m);
-                     });
+    return round.FoldSum(c, state, [&](const Block& block, std::span<const float> sum) {
+      float* m = state.size() > 1 ? block.state[1].data() : nullptr;
+      Apply(step, sum, block.global.data(), block.state[0].data(), m);
     });
   }
 

@@ -184,21 +184,28 @@ std::vector<Stretch> FileRound::Cut(std::size_t stretch, bool factors) const {
   return stretches;
 }
 
+void FileRound::LoadOutputs(const Stretch& stretch, std::span<const OpenUpdate> state,
+                            BlockScratch* scratch) const {
+  const auto load = [&](const OpenUpdate& from, std::vector<float>& out) {
+    out.resize(stretch.count);
+    const auto values = from.tensors[stretch.tensor].Read(stretch.begin, stretch.count, out.data());
+    if (values.data() != out.data()) std::copy(values.begin(), values.end(), out.begin());
+  };
+  scratch->out.resize(1 + state.size());
+  load(global_, scratch->out[0]);
+  for (std::size_t s = 0; s < state.size(); ++s) load(state[s], scratch->out[1 + s]);
+  scratch->state.resize(state.size());
+}
+
 // Leaves the outputs of the stretch in scratch->out.
 void FileRound::FoldStretch(const Stretch& stretch, std::span<const OpenUpdate> state,
                             const BlockKernel& kernel, BlockScratch* scratch) const {
   const std::size_t sites = updates_.size();
   const std::size_t block = BlockFor(sites * VectorsPerSite());
   scratch->converted.resize(block * sites * VectorsPerSite());
-  scratch->out.resize(1 + state.size());
-  for (auto& out : scratch->out) out.resize(stretch.count);
+  LoadOutputs(stretch, state, scratch);
   scratch->updates.resize(sites);
   scratch->second.resize(second_ ? sites : 0);
-  scratch->state.resize(state.size());
-  const auto load = [&](const TensorSource& from, std::size_t at, std::span<float> out) {
-    const auto values = from.Read(stretch.begin + at, out.size(), out.data());
-    if (values.data() != out.data()) std::copy(values.begin(), values.end(), out.begin());
-  };
   for (std::size_t at = 0; at < stretch.count; at += block) {
     const std::size_t count = std::min(block, stretch.count - at);
     const std::size_t offset = stretch.begin + at;
@@ -209,14 +216,11 @@ void FileRound::FoldStretch(const Stretch& stretch, std::span<const OpenUpdate> 
     for (std::size_t k = 0; k < scratch->second.size(); ++k, converted += block) {
       scratch->second[k] = updates_[k].second[stretch.tensor].Read(offset, count, converted);
     }
-    const std::span<float> out = std::span(scratch->out[0]).subspan(at, count);
-    load(global_.tensors[stretch.tensor], at, out);
     for (std::size_t s = 0; s < state.size(); ++s) {
       scratch->state[s] = std::span(scratch->out[1 + s]).subspan(at, count);
-      load(state[s].tensors[stretch.tensor], at, scratch->state[s]);
     }
     kernel({manifest_[stretch.tensor].name, stretch.tensor, offset, scratch->updates,
-            scratch->second, out, scratch->state});
+            scratch->second, std::span(scratch->out[0]).subspan(at, count), scratch->state});
   }
 }
 
@@ -250,6 +254,12 @@ void FileRound::Release(const Stretch& stretch, std::span<const OpenUpdate> stat
 }
 
 Status FileRound::FoldBlocks(std::span<const std::string> state, const BlockKernel& kernel) {
+  return MakeVectors(
+      state, [&](const Stretch& stretch, std::span<const OpenUpdate> vectors,
+                 BlockScratch* scratch) { FoldStretch(stretch, vectors, kernel, scratch); });
+}
+
+Status FileRound::MakeVectors(std::span<const std::string> state, const StretchFold& fold) {
   if (made_) return InternalError("the next version of this round has been made");
   made_ = true;
   TRIBUTARY_RETURN_IF_ERROR(RequireEqualRanks());
@@ -266,7 +276,7 @@ Status FileRound::FoldBlocks(std::span<const std::string> state, const BlockKern
   std::vector<Turns> turns(outputs.size());
   TRIBUTARY_RETURN_IF_ERROR(
       RunTeam(input_.threads, stretches.size(), turns, [&](unsigned thread, std::size_t item) {
-        FoldStretch(stretches[item], vectors, kernel, &scratch[thread]);
+        fold(stretches[item], vectors, &scratch[thread]);
         const Status status = AppendStretch(item, stretches[item], scratch[thread], turns, outputs);
         Release(stretches[item], vectors);
         return status;

@@ -15,6 +15,7 @@
 #include "aggregators/file_round.h"
 #include "aggregators/module_list.h"
 #include "aggregators/round.h"
+#include "aggregators/source_sum.h"
 #include "aggregators/team.h"
 #include "aggregators/update_file.h"
 #include "core/train_directive.h"
@@ -49,6 +50,8 @@ class FileRound final : public Round {
   Result<std::vector<std::vector<float>>> MagnitudeThresholds(double fraction) override;
   Result<Geometry> Measure(std::span<const std::string> state) override;
   Status FoldBlocks(std::span<const std::string> state, const BlockKernel& kernel) override;
+  Status FoldSum(std::span<const float> coefficients, std::span<const std::string> state,
+                 const SumKernel& kernel) override;
   Status VisitModules(const ModuleVisitor& visit) override;
   std::size_t module_count() const override { return modules_.size(); }
   Status FoldModules(const ModuleKernel& kernel, const BlockKernel& others) override;
@@ -66,6 +69,8 @@ class FileRound final : public Round {
     std::vector<std::vector<float>> out;  // the version, then the state vectors
     std::vector<std::span<const float>> updates, second;
     std::vector<std::span<float>> state;
+    std::vector<float> sum;
+    SourceSum sources;
   };
   struct ModuleScratch {
     std::vector<float> delta;
@@ -93,8 +98,18 @@ class FileRound final : public Round {
   std::size_t StretchFor(std::size_t vectors) const;
   std::size_t BlockFor(std::size_t vectors) const;
   std::size_t VectorsPerSite() const { return second_ ? 2 : 1; }
+  // Makes the version and the state vectors, stretch by stretch; `fold` leaves them in
+  // scratch->out.
+  using StretchFold =
+      std::function<void(const Stretch&, std::span<const OpenUpdate> state, BlockScratch*)>;
+  Status MakeVectors(std::span<const std::string> state, const StretchFold& fold);
+  // The current values, where the next ones will be.
+  void LoadOutputs(const Stretch& stretch, std::span<const OpenUpdate> state,
+                   BlockScratch* scratch) const;
   void FoldStretch(const Stretch& stretch, std::span<const OpenUpdate> state,
                    const BlockKernel& kernel, BlockScratch* scratch) const;
+  void SumStretch(const Stretch& stretch, std::span<const float> coefficients,
+                  const SumKernel& kernel, BlockScratch* scratch) const;
   Status AppendStretch(std::size_t item, const Stretch& stretch, const BlockScratch& scratch,
                        std::span<Turns> turns, std::span<Output> outputs) const;
   void Release(const Stretch& stretch, std::span<const OpenUpdate> state) const;

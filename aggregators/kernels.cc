@@ -3,25 +3,10 @@
 #include <bit>
 #include <cstring>
 
+#include "aggregators/dispatch.h"
+
 namespace tributary::aggregators {
 namespace {
-
-// A body is compiled twice, for the processor that the build is for and for AVX2, and chosen when
-// it is called. (target_clones would need no macro, but its resolvers run before a sanitizer's
-// runtime does.)
-#if defined(__x86_64__)
-bool HasAvx2() {
-  static const bool has = __builtin_cpu_supports("avx2") != 0;
-  return has;
-}
-#define TRIBUTARY_DISPATCH(Name, Parameters, Arguments)                        \
-  [[gnu::target("avx2")]] void Name##Avx2 Parameters { Name##Body Arguments; } \
-  void Name##Best Parameters { HasAvx2() ? Name##Avx2 Arguments : Name##Body Arguments; }
-#else
-#define TRIBUTARY_DISPATCH(Name, Parameters, Arguments) \
-  void Name##Best Parameters { Name##Body Arguments; }
-#endif
-#define TRIBUTARY_BODY [[gnu::always_inline]] inline
 
 TRIBUTARY_BODY void F16Body(const std::uint16_t* __restrict in, std::size_t count,
                             float* __restrict out) {
@@ -50,79 +35,6 @@ TRIBUTARY_BODY void I8Body(const std::int8_t* __restrict in, std::size_t count, 
 }
 TRIBUTARY_DISPATCH(I8, (const std::int8_t* in, std::size_t count, float scale, float* out),
                    (in, count, scale, out))
-
-constexpr std::size_t kMostInFp32 = 64;
-
-// Eight lanes of fp32, in two registers where there are no wider ones.
-using Floats = float __attribute__((vector_size(32)));
-constexpr std::size_t kFloats = 8;
-
-// Parameters ahead of the reader. The processor's own prefetching stops at page boundaries, and
-// there is one in every vector each kilobyte of parameters.
-constexpr std::size_t kAhead = 256;
-
-// sum += c_0 u_0 + ... of `kGroup` vectors, in this order, one cache line of each at a time.
-template <std::size_t kGroup>
-TRIBUTARY_BODY void AddGroup(const std::span<const float>* vectors, const float* coefficients,
-                             std::size_t at, std::size_t count, float* __restrict sum) {
-  const float* u[kGroup];
-  for (std::size_t g = 0; g < kGroup; ++g) u[g] = vectors[g].data() + at;
-  std::size_t i = 0;
-  for (; i + 2 * kFloats <= count; i += 2 * kFloats) {
-    Floats low, high;
-    std::memcpy(&low, sum + i, sizeof low);
-    std::memcpy(&high, sum + i + kFloats, sizeof high);
-#pragma GCC unroll 8
-    for (std::size_t g = 0; g < kGroup; ++g) {
-      Floats x, y;
-      std::memcpy(&x, u[g] + i, sizeof x);
-      std::memcpy(&y, u[g] + i + kFloats, sizeof y);
-      __builtin_prefetch(u[g] + i + kAhead);
-      low += coefficients[g] * x;
-      high += coefficients[g] * y;
-    }
-    std::memcpy(sum + i, &low, sizeof low);
-    std::memcpy(sum + i + kFloats, &high, sizeof high);
-  }
-  for (; i < count; ++i) {
-    for (std::size_t g = 0; g < kGroup; ++g) sum[i] += coefficients[g] * u[g][i];
-  }
-}
-
-TRIBUTARY_BODY void SumBody(const std::span<const float>* vectors, const float* coefficients,
-                            std::size_t sites, std::size_t at, std::size_t count,
-                            float* __restrict sum) {
-  for (std::size_t i = 0; i < count; ++i) sum[i] = 0;
-  std::size_t k = 0;
-  for (; k + 8 <= sites; k += 8) AddGroup<8>(vectors + k, coefficients + k, at, count, sum);
-  for (; k + 2 <= sites; k += 2) AddGroup<2>(vectors + k, coefficients + k, at, count, sum);
-  for (; k < sites; ++k) AddGroup<1>(vectors + k, coefficients + k, at, count, sum);
-}
-TRIBUTARY_DISPATCH(Sum,
-                   (const std::span<const float>* vectors, const float* coefficients,
-                    std::size_t sites, std::size_t at, std::size_t count, float* sum),
-                   (vectors, coefficients, sites, at, count, sum))
-
-TRIBUTARY_BODY void WideSumBody(const std::span<const float>* vectors, const float* coefficients,
-                                std::size_t sites, std::size_t at, std::size_t count,
-                                float* __restrict sum) {
-  constexpr std::size_t kPiece = 512;
-  double wide[kPiece];
-  for (std::size_t begin = 0; begin < count; begin += kPiece) {
-    const std::size_t piece = std::min(kPiece, count - begin);
-    for (std::size_t i = 0; i < piece; ++i) wide[i] = 0;
-    for (std::size_t k = 0; k < sites; ++k) {
-      const float* update = vectors[k].data() + at + begin;
-      const double coefficient = coefficients[k];
-      for (std::size_t i = 0; i < piece; ++i) wide[i] += coefficient * update[i];
-    }
-    for (std::size_t i = 0; i < piece; ++i) sum[begin + i] = static_cast<float>(wide[i]);
-  }
-}
-TRIBUTARY_DISPATCH(WideSum,
-                   (const std::span<const float>* vectors, const float* coefficients,
-                    std::size_t sites, std::size_t at, std::size_t count, float* sum),
-                   (vectors, coefficients, sites, at, count, sum))
 
 // Four lanes of fp64, in two registers where there are no wider ones.
 using Lanes = double __attribute__((vector_size(32)));
@@ -268,12 +180,6 @@ void WidenBf16(std::span<const std::uint16_t> in, float* out) {
 }
 void WidenI8(std::span<const std::int8_t> in, float scale, float* out) {
   I8Best(in.data(), in.size(), scale, out);
-}
-
-void WeightedSum(Vectors vectors, std::span<const float> coefficients, std::size_t at,
-                 std::span<float> sum) {
-  const auto best = vectors.size() <= kMostInFp32 ? SumBest : WideSumBest;
-  best(vectors.data(), coefficients.data(), vectors.size(), at, sum.size(), sum.data());
 }
 
 double SumOfSquares(std::span<const float> values) {

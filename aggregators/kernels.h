@@ -1,4 +1,4 @@
-// The inner loops: conversion, sums, inner products, order. Every instruction set gives the same
+// The inner loops: conversion, inner products, order. Every instruction set gives the same
 // bits: lanes and their order are fixed here, and products are never fused into sums.
 //
 // Any thread; no state.
@@ -20,25 +20,6 @@ void WidenF16(std::span<const std::uint16_t> in, float* out);
 void WidenBf16(std::span<const std::uint16_t> in, float* out);
 // out = scale * in, rounded once.
 void WidenI8(std::span<const std::int8_t> in, float scale, float* out);
-
-// sum[i] = c_0 u_0[at + i] + c_1 u_1[at + i] + ..., in this order; in fp32, with more than 64
-// vectors in fp64.
-void WeightedSum(Vectors vectors, std::span<const float> coefficients, std::size_t at,
-                 std::span<float> sum);
-
-// Calls use(at, sum) with the weighted sum of [at, at + sum.size()), for all of the vectors piece
-// by piece; the pieces stay in the nearest caches.
-template <typename Use>
-void ForWeightedSum(Vectors vectors, std::span<const float> coefficients, std::size_t count,
-                    Use&& use) {
-  constexpr std::size_t kStretch = 8192;
-  std::array<float, kStretch> buffer;
-  for (std::size_t at = 0; at < count; at += kStretch) {
-    const std::span<float> sum(buffer.data(), std::min(kStretch, count - at));
-    WeightedSum(vectors, coefficients, at, sum);
-    use(at, std::span<const float>(sum));
-  }
-}
 
 // In fp64; of finite values it is finite.
 double SumOfSquares(std::span<const float> values);

@@ -2,8 +2,6 @@
 
 #include <string>
 
-#include "aggregators/kernels.h"
-
 namespace tributary::aggregators {
 
 std::vector<float> ToFloats(std::span<const double> coefficients, double factor) {
@@ -15,12 +13,8 @@ std::vector<float> ToFloats(std::span<const double> coefficients, double factor)
 
 Status AddCombination(Round& round, std::span<const double> coefficients, double factor) {
   const std::vector<float> step = ToFloats(coefficients, factor);
-  return round.FoldBlocks({}, [&step](const Block& block) {
-    ForWeightedSum(block.updates, step, block.global.size(),
-                   [&block](std::size_t at, std::span<const float> sum) {
-                     float* out = block.global.data() + at;
-                     for (std::size_t i = 0; i < sum.size(); ++i) out[i] += sum[i];
-                   });
+  return round.FoldSum(step, {}, [](const Block& block, std::span<const float> sum) {
+    for (std::size_t i = 0; i < sum.size(); ++i) block.global[i] += sum[i];
   });
 }
 

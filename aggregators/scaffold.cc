@@ -1,7 +1,7 @@
 #include "aggregators/scaffold.h"
 
-#include "aggregators/kernels.h"
 #include "aggregators/linear_step.h"
+#include "aggregators/weighted_sum.h"
 #include "aggregators/weights.h"
 
 namespace tributary::aggregators {

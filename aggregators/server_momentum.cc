@@ -3,7 +3,6 @@
 #include <string>
 #include <vector>
 
-#include "aggregators/kernels.h"
 #include "aggregators/linear_step.h"
 
 namespace tributary::aggregators {
@@ -17,16 +16,12 @@ Status AddWithMomentum(Round& round, std::span<const double> coefficients,
   const auto take = first ? 1.0F : static_cast<float>(1 - rule.dampening);
   const auto step = static_cast<float>(eta);
   const std::vector<std::string> state = {"momentum"};
-  return round.FoldBlocks(state, [&](const Block& block) {
-    ForWeightedSum(block.updates, c, block.global.size(),
-                   [&](std::size_t at, std::span<const float> sum) {
-                     float* x = block.global.data() + at;
-                     float* b = block.state[0].data() + at;
-                     for (std::size_t i = 0; i < sum.size(); ++i) {
-                       b[i] = keep * b[i] + take * sum[i];
-                       x[i] += step * (rule.nesterov ? sum[i] + keep * b[i] : b[i]);
-                     }
-                   });
+  return round.FoldSum(c, state, [&](const Block& block, std::span<const float> sum) {
+    const std::span<float> b = block.state[0];
+    for (std::size_t i = 0; i < sum.size(); ++i) {
+      b[i] = keep * b[i] + take * sum[i];
+      block.global[i] += step * (rule.nesterov ? sum[i] + keep * b[i] : b[i]);
+    }
   });
 }
 

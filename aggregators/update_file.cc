@@ -110,6 +110,10 @@ std::span<const float> TensorSource::Read(std::size_t offset, std::size_t count,
   return {scratch, count};
 }
 
+std::span<const std::uint16_t> TensorSource::Halves(std::size_t offset, std::size_t count) const {
+  return As<std::uint16_t>(bytes_, offset, count);
+}
+
 void TensorSource::Release(std::size_t offset, std::size_t count) const {
   if (file_ == nullptr) return;
   const std::size_t width = DTypeBytes(dtype_);

@@ -31,6 +31,9 @@ class TensorSource {
   // `count` values from `offset` on: in place when the tensor is F32, else written to `scratch`,
   // which holds as many.
   std::span<const float> Read(std::size_t offset, std::size_t count, float* scratch) const;
+  // The same as it lies, of a tensor with IsBf16().
+  std::span<const std::uint16_t> Halves(std::size_t offset, std::size_t count) const;
+  bool IsBf16() const { return dtype_ == DType::kBf16; }
   bool InPlace() const { return dtype_ == DType::kF32 && file_ != nullptr; }
   // Lets the pages leave memory; nobody reads there nor before any more.
   void Release(std::size_t offset, std::size_t count) const;

@@ -47,27 +47,6 @@ TEST(KernelsTest, SmallIntegersAndBf16AreWidened) {
   EXPECT_THAT(std::span(out).first(3), ElementsAre(-64, 0, 63.5F));
 }
 
-TEST(KernelsTest, WeightedSumsDoNotDependOnWhereTheyAreCut) {
-  std::vector<std::vector<float>> rows;
-  std::vector<std::span<const float>> vectors;
-  std::vector<float> c;
-  for (std::size_t k = 0; k < 70; ++k) rows.push_back(RandomFloats(5000, k));
-  for (const auto& row : rows) {
-    vectors.emplace_back(row);
-    c.push_back(0.1F * static_cast<float>(vectors.size()));
-    std::vector<float> whole(5000);
-    if (vectors.size() != 1 && vectors.size() != 7 && vectors.size() < 64) continue;
-    WeightedSum(vectors, c, 0, whole);
-    for (const std::size_t piece : {1U, 17U, 513U}) {
-      std::vector<float> sum(5000);
-      for (std::size_t at = 0; at < 5000; at += piece) {
-        WeightedSum(vectors, c, at, std::span(sum).subspan(at, std::min(piece, 5000 - at)));
-      }
-      EXPECT_EQ(sum, whole) << vectors.size() << " " << piece;
-    }
-  }
-}
-
 TEST(KernelsTest, ColumnsAreSortedForAnyNumberOfRows) {
   for (std::size_t rows = 1; rows <= 40; ++rows) {
     std::vector<std::vector<float>> data;

@@ -238,6 +238,32 @@ TEST(LoraComparisonTest, UnderHeterogeneityExactMergingIsBestWhenRoundsAreLong) 
   }
 }
 
+TEST(LoraComparisonTest, UnderStrongHeterogeneityExactnessPaysAtEqualAndAtMixedRanks) {
+  const Work work{20, .01};
+  const auto excess = [&](const Strategy& strategy, const std::vector<std::int64_t>& ranks) {
+    const double value = Excess(strategy, 1, ranks, work);
+    std::printf("  het 1 %s %s %.4f\n", ranks == kEqual ? "equal" : "mixed",
+                std::string(strategy.kind).c_str(), value);
+    return value;
+  };
+  const double flora = excess(FloraStrategy(), kEqual);
+  for (const Strategy* other : {&FedItStrategy(), &RoLoraStrategy(), &LoraFairStrategy(),
+                                &FedRotLoraStrategy(), &FlexLoraStrategy(), &RaFloraStrategy()}) {
+    EXPECT_LT(flora, excess(*other, kEqual)) << other->kind;
+  }
+  for (const Strategy* capped : {&FfaLoraStrategy(), &FedSvdStrategy()}) {
+    EXPECT_GT(excess(*capped, kEqual), .5) << capped->kind;
+  }
+  const double flora_mixed = excess(FloraStrategy(), kMixed);
+  const double zero_pad = excess(ZeroPadStrategy(), kMixed);
+  for (const Strategy* better : {&HetLoraStrategy(), &FlexLoraStrategy(), &RaFloraStrategy(),
+                                 &FedPLoraStrategy(), &FoldFlexStrategy(), &FedExLoraStrategy()}) {
+    const double value = excess(*better, kMixed);
+    EXPECT_LT(flora_mixed, value) << better->kind;
+    EXPECT_LT(value, zero_pad) << better->kind;
+  }
+}
+
 TEST(LoraComparisonTest, AFreshAdapterEveryRoundIsWorstWhenRoundsAreShort) {
   const Work work{1, .01};
   const double flora = Excess(FloraStrategy(), .5, kMixed, work);

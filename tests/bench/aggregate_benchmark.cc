@@ -14,9 +14,9 @@
 #include <vector>
 
 #include "aggregators/file_round.h"
-#include "aggregators/kernels.h"
+#include "aggregators/source_sum.h"
 #include "aggregators/team.h"
-#include "aggregators/update_file.h"
+#include "aggregators/weighted_sum.h"
 #include "core/files.h"
 #include "core/random.h"
 #include "core/safetensors.h"
@@ -89,15 +89,17 @@ class Pool {
   std::vector<std::uint16_t> halves_;
 };
 
-Result<Files> WriteFiles(const std::string& directory, const AggregateOptions& options) {
+Result<Files> WriteFiles(const std::string& directory, const AggregateOptions& options,
+                         bool halves) {
   const Pool pool;
   Files files{directory, directory + "/global", {}, {}};
   TRIBUTARY_RETURN_IF_ERROR(pool.Write(files.global, options.parameters, DType::kF32, 0));
   for (int k = 0; k < options.sites; ++k) {
     const auto seed = static_cast<std::uint64_t>(1 + k);
     files.f32.push_back(directory + "/f32-" + std::to_string(k));
-    files.bf16.push_back(directory + "/bf16-" + std::to_string(k));
     TRIBUTARY_RETURN_IF_ERROR(pool.Write(files.f32.back(), options.parameters, DType::kF32, seed));
+    if (!halves) continue;
+    files.bf16.push_back(directory + "/bf16-" + std::to_string(k));
     TRIBUTARY_RETURN_IF_ERROR(
         pool.Write(files.bf16.back(), options.parameters, DType::kBf16, seed));
   }
@@ -150,7 +152,6 @@ Result<double> ReadAll(const std::vector<std::string>& paths) {
 // Seconds in which two threads read the updates with the engine's readers and form their weighted
 // sum, and nothing is written.
 Result<double> SumOnly(const Files& files, const std::vector<std::string>& paths) {
-  constexpr std::size_t kBlock = std::size_t{1} << 10;
   const auto begin = std::chrono::steady_clock::now();
   TRIBUTARY_ASSIGN_OR_RETURN(const SafetensorsFile global, SafetensorsFile::Open(files.global));
   const Manifest manifest = global.ToManifest();
@@ -165,17 +166,13 @@ Result<double> SumOnly(const Files& files, const std::vector<std::string>& paths
   float sinks[2] = {};
   TRIBUTARY_RETURN_IF_ERROR(
       aggregators::RunTeam(2, manifest.size(), {}, [&](unsigned thread, std::size_t tensor) {
-        std::vector<float> converted(kBlock * paths.size());
-        std::vector<std::span<const float>> blocks(paths.size());
+        aggregators::SourceSum sources;
+        std::vector<float> buffer(aggregators::kSumPiece);
         const std::size_t size = manifest[tensor].ElementCount();
-        for (std::size_t at = 0; at < size; at += kBlock) {
-          const std::size_t count = std::min(kBlock, size - at);
-          for (std::size_t k = 0; k < paths.size(); ++k) {
-            blocks[k] = updates[k].tensors[tensor].Read(at, count, converted.data() + k * kBlock);
-          }
-          aggregators::ForWeightedSum(
-              blocks, weights, count,
-              [&](std::size_t, std::span<const float> sum) { sinks[thread] += sum[0]; });
+        for (std::size_t at = 0; at < size; at += buffer.size()) {
+          const auto sum = std::span(buffer).first(std::min(buffer.size(), size - at));
+          sources.Form(updates, weights, tensor, at, sum);
+          sinks[thread] += sum[0];
         }
         return OkStatus();
       }));
@@ -290,6 +287,17 @@ Result<json> PeakMemory(const Files& files, const std::string& kind, std::int64_
   return peaks;
 }
 
+Result<json> OneFold(const Files& files, const AggregateOptions& options) {
+  TRIBUTARY_RETURN_IF_ERROR(ResetPeak());
+  TRIBUTARY_ASSIGN_OR_RETURN(const double seconds,
+                             Fold(files, files.f32, files.f32.size(), options.fold));
+  TRIBUTARY_ASSIGN_OR_RETURN(const double peak, PeakMib());
+  const auto bytes = static_cast<double>(options.parameters) * options.sites * sizeof(float);
+  return json{{"sites", options.sites},   {"parameters", options.parameters},
+              {"strategy", options.fold}, {"gigabytes_of_updates", bytes / 1e9},
+              {"seconds", seconds},       {"peak_mib", peak}};
+}
+
 }  // namespace
 
 Result<std::string> RunAggregateBenchmark(const AggregateOptions& options) {
@@ -299,7 +307,12 @@ Result<std::string> RunAggregateBenchmark(const AggregateOptions& options) {
                : TemporaryDirectory::CreateIn(options.directory, "tributary-bench-");
   };
   TRIBUTARY_ASSIGN_OR_RETURN(const auto scratch, make());
-  TRIBUTARY_ASSIGN_OR_RETURN(const Files files, WriteFiles(scratch.path(), options));
+  const bool all = options.fold.empty();
+  TRIBUTARY_ASSIGN_OR_RETURN(const Files files, WriteFiles(scratch.path(), options, all));
+  if (!all) {
+    TRIBUTARY_ASSIGN_OR_RETURN(const json fold, OneFold(files, options));
+    return fold.dump(2);
+  }
   json result{{"sites", options.sites}, {"parameters", options.parameters}};
   double mean = 0;
   double bf16_mean = 0;

@@ -72,6 +72,9 @@ class RepeatedRound final : public aggregators::Round {
   Status FoldBlocks(std::span<const std::string>, const BlockKernel&) override {
     return UnimplementedError("modules only");
   }
+  Status FoldSum(std::span<const float>, std::span<const std::string>, const SumKernel&) override {
+    return UnimplementedError("modules only");
+  }
   std::size_t module_count() const override {
     return static_cast<std::size_t>(options_.layers * options_.modules_per_layer);
   }

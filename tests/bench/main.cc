@@ -42,6 +42,8 @@ int main(int argc, char** argv) {
   fold->add_option("--parameters", aggregate.parameters)
       ->check(CLI::PositiveNumber)
       ->capture_default_str();
+  fold->add_option("--fold", aggregate.fold,
+                   "instead: one fold by this strategy, for a run under a limit of memory");
   fold->add_option("--directory", aggregate.directory, "for the files")
       ->check(CLI::ExistingDirectory);
   tributary::bench::PilotBenchOptions pilot;

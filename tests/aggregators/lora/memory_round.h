@@ -49,6 +49,9 @@ class MemoryRound final : public Round {
   Status FoldBlocks(std::span<const std::string>, const BlockKernel&) override {
     return UnimplementedError("a round of modules");
   }
+  Status FoldSum(std::span<const float>, std::span<const std::string>, const SumKernel&) override {
+    return UnimplementedError("a round of modules");
+  }
   std::size_t module_count() const override { return modules.size(); }
   std::map<std::string, double>& numbers() override { return numbers_; }
 
