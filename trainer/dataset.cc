@@ -2,11 +2,12 @@
 
 #include <ATen/ATen.h>
 
+#include <cstdlib>
 #include <numeric>
 #include <utility>
 
 #include "core/files.h"
-#include "trainer/examples.h"
+#include "trainer/chat_template.h"
 
 namespace tributary::trainer {
 namespace {
@@ -24,47 +25,52 @@ Status CheckSequenceLength(const ModelConfig& config, std::int64_t sequence_leng
                               std::to_string(config.max_positions));
 }
 
+Result<TokenCache> OpenTokenCache(const std::string& task_directory,
+                                  const std::string& model_directory) {
+  TRIBUTARY_ASSIGN_OR_RETURN(const Digest tokenizer, TokenizerDigest(model_directory));
+  const std::string directory =
+      TokenDirectory(getenv("TRIBUTARY_TOKEN_CACHE"), JoinPath(task_directory, kStateDirectory));
+  return TokenCache({.directory = directory}, tokenizer);
+}
+
 Result<Dataset> LoadDataset(const std::vector<DataSource>& sources,
                             const std::string& base_directory, const ModelConfig& config,
-                            std::int64_t sequence_length, Tokenizer* tokenizer) {
+                            std::int64_t sequence_length, Tokenizer* tokenizer, TokenCache* cache) {
   TRIBUTARY_RETURN_IF_ERROR(CheckSequenceLength(config, sequence_length));
   Dataset all;
   for (const DataSource& source : sources) {
     const std::string path = JoinPath(base_directory, source.path);
-    TokenizeOptions options{nullptr, sequence_length, static_cast<std::int32_t>(config.eos_token)};
+    TokenizeOptions options{nullptr, static_cast<std::int32_t>(config.eos_token)};
     if (!source.chat_template.empty()) {
       TRIBUTARY_ASSIGN_OR_RETURN(options.chat,
                                  FindChatTemplate(source.chat_template).Annotate(source.name));
     }
-    TRIBUTARY_ASSIGN_OR_RETURN(const ExampleFile file, ReadExamples(path, source.max_bad_lines));
-    TRIBUTARY_ASSIGN_OR_RETURN(Dataset part,
-                               Tokenize(file.examples, options, tokenizer).Annotate(path));
-    std::move(part.examples.begin(), part.examples.end(), std::back_inserter(all.examples));
-    all.truncated += part.truncated;
-    all.cut_off += part.cut_off;
-    all.bad_lines += file.bad_lines;
-    if (part.examples.empty()) {
-      return InvalidArgumentError(path + ": no example carries loss (" +
-                                  std::to_string(part.cut_off) + " have prompts longer than " +
-                                  std::to_string(sequence_length) + " tokens)");
+    TRIBUTARY_ASSIGN_OR_RETURN(const TokenFile file,
+                               cache->Load(path, options, source.max_bad_lines, tokenizer));
+    all.bad_lines += file.bad.count;
+    const std::int64_t cut_off = all.cut_off;
+    if (all.Add(file.table, sequence_length) == 0) {
+      return InvalidArgumentError(
+          path + ": no example carries loss (" + std::to_string(all.cut_off - cut_off) +
+          " have prompts longer than " + std::to_string(sequence_length) + " tokens)");
     }
   }
   return all;
 }
 
-PackedBatch Pack(const std::vector<const TokenExample*>& examples) {
+PackedBatch Pack(const std::vector<TokenExample>& examples) {
   PackedBatch batch;
   std::vector<std::int64_t> ids;
   std::vector<std::int64_t> rows;
   std::vector<std::int64_t> targets;
   batch.starts.push_back(0);
-  for (const TokenExample* example : examples) {
+  for (const TokenExample& example : examples) {
     const auto first = static_cast<std::int64_t>(ids.size());
-    ids.insert(ids.end(), example->ids.begin(), example->ids.end() - 1);
-    for (const TokenExample::Span& span : example->loss) {
+    ids.insert(ids.end(), example.ids.begin(), example.ids.end() - 1);
+    for (const TokenExample::Span& span : example.loss) {
       for (std::int64_t target = span.begin; target < span.end; ++target) {
         rows.push_back(first + target - 1);
-        targets.push_back(example->ids[static_cast<std::size_t>(target)]);
+        targets.push_back(example.ids[static_cast<std::size_t>(target)]);
       }
     }
     batch.starts.push_back(static_cast<std::int64_t>(ids.size()));

@@ -10,7 +10,8 @@
 #include "core/task_contract.h"
 #include "trainer/language_model.h"
 #include "trainer/model_config.h"
-#include "trainer/tokenized_examples.h"
+#include "trainer/token_cache.h"
+#include "trainer/token_table.h"
 #include "trainer/tokenizer.h"
 
 namespace tributary::trainer {
@@ -18,13 +19,17 @@ namespace tributary::trainer {
 // Refuses a length beyond the positions that the model has.
 Status CheckSequenceLength(const ModelConfig& config, std::int64_t sequence_length);
 
-// Reads and tokenises all sources into one; relative paths are relative to `base_directory`. Fails
-// when a source leaves no example, or has more bad lines than it may.
+// The tokens of a task's data, kept where TRIBUTARY_TOKEN_CACHE says or in the task's state/.
+Result<TokenCache> OpenTokenCache(const std::string& task_directory,
+                                  const std::string& model_directory);
+
+// All sources as one; relative paths are relative to `base_directory`. Fails when a source leaves
+// no example, or has more bad lines than it may.
 Result<Dataset> LoadDataset(const std::vector<DataSource>& sources,
                             const std::string& base_directory, const ModelConfig& config,
-                            std::int64_t sequence_length, Tokenizer* tokenizer);
+                            std::int64_t sequence_length, Tokenizer* tokenizer, TokenCache* cache);
 
-PackedBatch Pack(const std::vector<const TokenExample*>& examples);
+PackedBatch Pack(const std::vector<TokenExample>& examples);
 
 // Indices 0..count-1 in a fresh seeded order for each epoch, for ever. `count` is at least 1. Not
 // thread-safe.

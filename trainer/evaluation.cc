@@ -9,6 +9,7 @@
 #include "trainer/generation.h"
 #include "trainer/model_directory.h"
 #include "trainer/progress.h"
+#include "trainer/say.h"
 #include "trainer/task_directory.h"
 
 namespace tributary::trainer {
@@ -17,15 +18,19 @@ namespace {
 // Every source, tokenised with the whole context of the model and cut to the number asked for.
 Result<std::vector<Dataset>> LoadSources(const std::string& directory, const TaskFile& task,
                                          const AdaptedModel& loaded) {
+  TRIBUTARY_ASSIGN_OR_RETURN(TokenCache cache,
+                             OpenTokenCache(directory, JoinPath(directory, task.model_path)));
   std::vector<Dataset> sources;
   for (const DataSource& source : task.data) {
-    TRIBUTARY_ASSIGN_OR_RETURN(Dataset dataset,
-                               LoadDataset({source}, directory, loaded.config,
-                                           loaded.config.max_positions, loaded.tokenizer.get()));
-    const auto limit = static_cast<std::size_t>(task.evaluation_max_examples);
-    if (limit > 0 && dataset.examples.size() > limit) dataset.examples.resize(limit);
+    TRIBUTARY_ASSIGN_OR_RETURN(
+        Dataset dataset, LoadDataset({source}, directory, loaded.config,
+                                     loaded.config.max_positions, loaded.tokenizer.get(), &cache));
+    if (task.evaluation_max_examples > 0) {
+      dataset.Limit(static_cast<std::size_t>(task.evaluation_max_examples));
+    }
     sources.push_back(std::move(dataset));
   }
+  Say("data: " + cache.Summary());
   return sources;
 }
 
@@ -43,7 +48,8 @@ Result<ExactMatch> CountExactMatches(const LanguageModel& model, const Tokenizer
                                      std::int64_t max_positions,
                                      const std::function<bool()>& stop) {
   ExactMatch result;
-  for (const TokenExample& example : dataset.examples) {
+  for (std::size_t i = 0; i < dataset.size(); ++i) {
+    const TokenExample example = dataset.At(i);
     const TokenExample::Span span = example.loss.back();
     if (span.begin < 2) continue;  // a text: nothing is asked
     const auto begin = example.ids.begin() + span.begin;
@@ -65,10 +71,10 @@ Result<double> MeanLoss(const LanguageModel& model, const Dataset& dataset, std:
   double sum = 0;
   std::int64_t tokens = 0;
   const auto step = static_cast<std::size_t>(batch_size);
-  for (std::size_t begin = 0; begin < dataset.examples.size(); begin += step) {
-    std::vector<const TokenExample*> examples;
-    for (std::size_t i = begin; i < std::min(begin + step, dataset.examples.size()); ++i) {
-      examples.push_back(&dataset.examples[i]);
+  for (std::size_t begin = 0; begin < dataset.size(); begin += step) {
+    std::vector<TokenExample> examples;
+    for (std::size_t i = begin; i < std::min(begin + step, dataset.size()); ++i) {
+      examples.push_back(dataset.At(i));
     }
     const PackedBatch batch = Pack(examples);
     sum += LossSum(model, batch).item<double>();
@@ -90,7 +96,7 @@ Result<TaskResult> RunEvaluateTask(const std::string& directory, const TaskFile&
   TRIBUTARY_ASSIGN_OR_RETURN(const std::vector<Dataset> sources,
                              LoadSources(directory, task, loaded));
   std::int64_t total = 0;
-  for (const Dataset& source : sources) total += static_cast<std::int64_t>(source.examples.size());
+  for (const Dataset& source : sources) total += static_cast<std::int64_t>(source.size());
 
   TaskResult result;
   for (std::size_t i = 0; i < sources.size(); ++i) {

@@ -44,16 +44,6 @@ bool Has(const json& object, const char* key) {
   return it != object.end() && !it->is_null();
 }
 
-// Says why the file is refused.
-Status TooManyBadLines(const std::string& path, const ExampleFile& file, std::int64_t allowed) {
-  std::string text;
-  for (const std::string& problem : file.problems) text += (text.empty() ? "" : "; ") + problem;
-  if (file.bad_lines > static_cast<std::int64_t>(file.problems.size())) text += "; ...";
-  return InvalidArgumentError(path + ": " + std::to_string(file.bad_lines) +
-                              (file.bad_lines == 1 ? " bad line; " : " bad lines; ") +
-                              std::to_string(allowed) + " allowed by max_bad_lines: " + text);
-}
-
 }  // namespace
 
 std::string_view ExampleKindName(ExampleKind kind) {
@@ -100,13 +90,12 @@ Result<TextExample> ParseExample(std::string_view line) {
       "text");
 }
 
-Result<ExampleFile> ReadExamples(const std::string& path, std::int64_t max_bad_lines) {
-  TRIBUTARY_ASSIGN_OR_RETURN(const std::string text, ReadFile(path, kMaxDataBytes));
+ExampleFile ParseExamples(std::string_view text) {
   ExampleFile file;
   std::int64_t number = 0;
   for (std::size_t at = 0; at < text.size();) {
     const std::size_t end = std::min(text.find('\n', at), text.size());
-    const std::string_view line = std::string_view(text).substr(at, end - at);
+    const std::string_view line = text.substr(at, end - at);
     ++number;
     at = end + 1;
     if (line.find_first_not_of(" \t\r") == std::string_view::npos) continue;
@@ -115,12 +104,31 @@ Result<ExampleFile> ReadExamples(const std::string& path, std::int64_t max_bad_l
       file.examples.push_back(*std::move(example));
       continue;
     }
-    if (++file.bad_lines <= static_cast<std::int64_t>(kListedProblems)) {
-      file.problems.push_back(path + ":" + std::to_string(number) + ": " +
-                              example.status().message());
+    if (++file.bad.count <= static_cast<std::int64_t>(kListedProblems)) {
+      file.bad.first.push_back(std::to_string(number) + ": " + example.status().message());
     }
   }
-  if (file.bad_lines > max_bad_lines) return TooManyBadLines(path, file, max_bad_lines);
+  return file;
+}
+
+Status CheckBadLines(const std::string& path, const BadLines& bad, std::int64_t allowed) {
+  if (bad.count <= allowed) return OkStatus();
+  std::string text;
+  for (const std::string& line : bad.first) {
+    text += (text.empty() ? "" : "; ") + path + ":" + line;
+  }
+  if (bad.count > static_cast<std::int64_t>(bad.first.size())) text += "; ...";
+  return InvalidArgumentError(path + ": " + std::to_string(bad.count) +
+                              (bad.count == 1 ? " bad line; " : " bad lines; ") +
+                              std::to_string(allowed) + " allowed by max_bad_lines: " + text);
+}
+
+Result<std::string> ReadDataFile(const std::string& path) { return ReadFile(path, kMaxDataBytes); }
+
+Result<ExampleFile> ReadExamples(const std::string& path, std::int64_t max_bad_lines) {
+  TRIBUTARY_ASSIGN_OR_RETURN(const std::string text, ReadDataFile(path));
+  ExampleFile file = ParseExamples(text);
+  TRIBUTARY_RETURN_IF_ERROR(CheckBadLines(path, file.bad, max_bad_lines));
   return file;
 }
 

@@ -25,14 +25,27 @@ struct TextExample {
 // One line. The error says what is wrong, without the place.
 Result<TextExample> ParseExample(std::string_view line);
 
-struct ExampleFile {
-  std::vector<TextExample> examples;
-  std::int64_t bad_lines = 0;         // left out
-  std::vector<std::string> problems;  // "<path>:<line>: ..." of the first ten
+// Lines of a file that are no examples.
+struct BadLines {
+  std::int64_t count = 0;
+  std::vector<std::string> first;  // "<line>: ..." of the first ten
 };
 
-// Reads a JSONL file; empty lines are skipped. With more than `max_bad_lines` lines that are no
-// examples it fails, naming the first ten of them and how many there are.
+struct ExampleFile {
+  std::vector<TextExample> examples;
+  BadLines bad;  // left out
+};
+
+// The examples of a JSONL text; empty lines are skipped.
+ExampleFile ParseExamples(std::string_view text);
+
+// Fails with more than `allowed` bad lines: names the first ten of `path` and how many there are.
+Status CheckBadLines(const std::string& path, const BadLines& bad, std::int64_t allowed);
+
+// The text of a data file.
+Result<std::string> ReadDataFile(const std::string& path);
+
+// All of it: reads, parses, checks.
 Result<ExampleFile> ReadExamples(const std::string& path, std::int64_t max_bad_lines = 0);
 
 }  // namespace tributary::trainer

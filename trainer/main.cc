@@ -14,6 +14,7 @@
 #include "trainer/merge.h"
 #include "trainer/pretraining.h"
 #include "trainer/runtime.h"
+#include "trainer/say.h"
 #include "trainer/stop_signal.h"
 #include "trainer/task_directory.h"
 #include "trainer/text_commands.h"
@@ -21,8 +22,6 @@
 
 namespace tributary::trainer {
 namespace {
-
-void Say(const std::string& text) { std::cerr << "tributary-trainer: " << text << std::endl; }
 
 char** g_arguments = nullptr;
 

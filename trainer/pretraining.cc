@@ -131,9 +131,10 @@ Result<TrainingOutcome> RunPretraining(const std::string& directory, const Pretr
   TRIBUTARY_ASSIGN_OR_RETURN(const std::unique_ptr<Tokenizer> tokenizer,
                              TokenizerFromJson(bpe.ToJson(kBos), TokenizerConfigJson(config)));
   TRIBUTARY_RETURN_IF_ERROR(CheckSequenceLength(config, file.training.sequence_length));
-  const TokenizeOptions options{.sequence_length = file.training.sequence_length, .eos = kEos};
-  TRIBUTARY_ASSIGN_OR_RETURN(const Dataset dataset, Tokenize(texts, options, tokenizer.get()));
-  if (dataset.examples.empty()) return InvalidArgumentError("no example of the data carries loss");
+  TRIBUTARY_ASSIGN_OR_RETURN(TokenTable table, Tokenize(texts, {.eos = kEos}, tokenizer.get()));
+  Dataset dataset;
+  dataset.Add(std::make_shared<TokenTable>(std::move(table)), file.training.sequence_length);
+  if (dataset.empty()) return InvalidArgumentError("no example of the data carries loss");
 
   NamedTensors weights = FreshLlamaWeights(config.shape, DeriveSeed(file.seed, kWeightsPurpose));
   RequireGradients(&weights);

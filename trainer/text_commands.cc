@@ -63,15 +63,15 @@ Status RunDataCheck(const DataCheckOptions& options, std::ostream& out) {
                              ReadExamples(options.data, std::numeric_limits<std::int64_t>::max()));
 
   std::map<std::string, std::int64_t> kinds;
-  std::vector<std::int64_t> lengths;
   for (const TextExample& example : file.examples) {
     ++kinds[std::string(ExampleKindName(example.kind))];
-    TRIBUTARY_ASSIGN_OR_RETURN(const TokenExample tokens,
-                               TokenizeExample(example, how, tokenizer.get()));
-    lengths.push_back(static_cast<std::int64_t>(tokens.ids.size()));
   }
-  how.sequence_length = options.sequence_length;
-  TRIBUTARY_ASSIGN_OR_RETURN(const Dataset dataset, Tokenize(file.examples, how, tokenizer.get()));
+  TRIBUTARY_ASSIGN_OR_RETURN(TokenTable made, Tokenize(file.examples, how, tokenizer.get()));
+  const auto table = std::make_shared<TokenTable>(std::move(made));
+  std::vector<std::int64_t> lengths(table->size());
+  for (std::size_t i = 0; i < lengths.size(); ++i) lengths[i] = table->Length(i);
+  Dataset dataset;
+  dataset.Add(table, options.sequence_length);
   out << file.examples.size() << " examples";
   for (const auto& [kind, count] : kinds) out << ", " << count << " " << kind;
   out << "\n";
@@ -79,19 +79,19 @@ Status RunDataCheck(const DataCheckOptions& options, std::ostream& out) {
   out << dataset.LossTokens() << " tokens carry loss\n"
       << dataset.truncated << " cut to " << options.sequence_length << " tokens, "
       << dataset.cut_off << " left out because no answer fits\n"
-      << file.bad_lines << " bad lines\n";
-  for (const std::string& problem : file.problems) out << "  " << problem << "\n";
-  const auto samples = std::min(static_cast<std::size_t>(options.samples), dataset.examples.size());
+      << file.bad.count << " bad lines\n";
+  for (const std::string& line : file.bad.first) out << "  " << options.data << ":" << line << "\n";
+  const auto samples = std::min(static_cast<std::size_t>(options.samples), dataset.size());
   for (std::size_t i = 0; i < samples; ++i) {
     out << "--- sample " << i + 1 << "\n";
-    TRIBUTARY_RETURN_IF_ERROR(PrintSample(dataset.examples[i], *tokenizer, out));
+    TRIBUTARY_RETURN_IF_ERROR(PrintSample(dataset.At(i), *tokenizer, out));
   }
-  if (file.bad_lines > 0) {
+  if (file.bad.count > 0) {
     return InvalidArgumentError(options.data +
                                 ": has bad lines; max_bad_lines of a task says how "
                                 "many are left out");
   }
-  if (dataset.examples.empty()) {
+  if (dataset.empty()) {
     return InvalidArgumentError(options.data + ": no example carries loss");
   }
   return OkStatus();

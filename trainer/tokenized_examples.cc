@@ -86,17 +86,6 @@ Result<TokenExample> Encode(const std::vector<Segment>& segments, bool own_bos,
   return example;
 }
 
-// True when something was cut.
-bool Cut(std::int64_t length, TokenExample* example) {
-  if (static_cast<std::int64_t>(example->ids.size()) <= length) return false;
-  example->ids.resize(static_cast<std::size_t>(length));
-  std::erase_if(example->loss, [length](const auto& span) { return span.begin >= length; });
-  if (!example->loss.empty()) {
-    example->loss.back().end = std::min(example->loss.back().end, length);
-  }
-  return true;
-}
-
 bool IsChat(const TextExample& example, const TokenizeOptions& options) {
   if (example.kind == ExampleKind::kMessages) return true;
   return options.chat != nullptr && example.kind != ExampleKind::kText &&
@@ -104,14 +93,6 @@ bool IsChat(const TextExample& example, const TokenizeOptions& options) {
 }
 
 }  // namespace
-
-std::int64_t Dataset::LossTokens() const {
-  std::int64_t tokens = 0;
-  for (const TokenExample& example : examples) {
-    for (const TokenExample::Span& span : example.loss) tokens += span.end - span.begin;
-  }
-  return tokens;
-}
 
 Result<TokenExample> TokenizeExample(const TextExample& example, const TokenizeOptions& options,
                                      Tokenizer* tokenizer) {
@@ -131,20 +112,15 @@ Result<std::vector<std::int32_t>> TokenizePrompt(const std::vector<Message>& mes
   return std::move(example.ids);
 }
 
-Result<Dataset> Tokenize(const std::vector<TextExample>& texts, const TokenizeOptions& options,
-                         Tokenizer* tokenizer) {
-  Dataset dataset;
+Result<TokenTable> Tokenize(const std::vector<TextExample>& texts, const TokenizeOptions& options,
+                            Tokenizer* tokenizer) {
+  TokenTable table;
   for (const TextExample& text : texts) {
-    TRIBUTARY_ASSIGN_OR_RETURN(TokenExample example, TokenizeExample(text, options, tokenizer));
-    const bool cut = Cut(options.sequence_length, &example);
-    if (example.loss.empty()) {
-      ++dataset.cut_off;
-      continue;
-    }
-    if (cut) ++dataset.truncated;
-    dataset.examples.push_back(std::move(example));
+    TRIBUTARY_ASSIGN_OR_RETURN(const TokenExample example,
+                               TokenizeExample(text, options, tokenizer));
+    table.Add(example);
   }
-  return dataset;
+  return table;
 }
 
 }  // namespace tributary::trainer

@@ -9,6 +9,29 @@ namespace {
 
 constexpr std::size_t kMaxBytes = std::size_t{256} << 20;
 
+struct TokenizerFiles {
+  bool is_json;       // or of the SentencePiece library
+  std::string model;  // tokenizer.json or tokenizer.model
+  std::string config = "{}";
+};
+
+Result<TokenizerFiles> ReadTokenizerFiles(const std::string& directory) {
+  const std::string json_path = JoinPath(directory, "tokenizer.json");
+  const std::string model_path = JoinPath(directory, "tokenizer.model");
+  const std::string config_path = JoinPath(directory, "tokenizer_config.json");
+  TokenizerFiles files{PathExists(json_path), ""};
+  if (!files.is_json && !PathExists(model_path)) {
+    return NotFoundError(directory +
+                         ": has no tokenizer; supported: tokenizer.json, tokenizer.model");
+  }
+  TRIBUTARY_ASSIGN_OR_RETURN(files.model,
+                             ReadFile(files.is_json ? json_path : model_path, kMaxBytes));
+  if (PathExists(config_path)) {
+    TRIBUTARY_ASSIGN_OR_RETURN(files.config, ReadFile(config_path));
+  }
+  return files;
+}
+
 }  // namespace
 
 Result<std::unique_ptr<Tokenizer>> TokenizerFromJson(std::string_view tokenizer_json,
@@ -18,26 +41,18 @@ Result<std::unique_ptr<Tokenizer>> TokenizerFromJson(std::string_view tokenizer_
 }
 
 Result<std::unique_ptr<Tokenizer>> LoadTokenizer(const std::string& model_directory) {
-  const std::string json_path = JoinPath(model_directory, "tokenizer.json");
-  const std::string model_path = JoinPath(model_directory, "tokenizer.model");
-  const std::string config_path = JoinPath(model_directory, "tokenizer_config.json");
-  std::string config = "{}";
-  if (PathExists(config_path)) {
-    TRIBUTARY_ASSIGN_OR_RETURN(config, ReadFile(config_path));
-  }
-  if (PathExists(json_path)) {
-    TRIBUTARY_ASSIGN_OR_RETURN(const std::string text, ReadFile(json_path, kMaxBytes));
-    return TokenizerFromJson(text, config).Annotate(model_directory);
-  }
-  if (PathExists(model_path)) {
-    TRIBUTARY_ASSIGN_OR_RETURN(const std::string bytes, ReadFile(model_path, kMaxBytes));
-    TRIBUTARY_ASSIGN_OR_RETURN(TokenizerJson parts,
-                               ReadSentencePieceModel(bytes, config).Annotate(model_directory));
-    return PipelineTokenizer::Create(std::move(parts), config).Annotate(model_directory);
-  }
-  return NotFoundError(model_directory +
-                       ": has no tokenizer; supported: tokenizer.json, "
-                       "tokenizer.model");
+  TRIBUTARY_ASSIGN_OR_RETURN(const TokenizerFiles files, ReadTokenizerFiles(model_directory));
+  if (files.is_json) return TokenizerFromJson(files.model, files.config).Annotate(model_directory);
+  TRIBUTARY_ASSIGN_OR_RETURN(
+      TokenizerJson parts,
+      ReadSentencePieceModel(files.model, files.config).Annotate(model_directory));
+  return PipelineTokenizer::Create(std::move(parts), files.config).Annotate(model_directory);
+}
+
+Result<Digest> TokenizerDigest(const std::string& model_directory) {
+  TRIBUTARY_ASSIGN_OR_RETURN(const TokenizerFiles files, ReadTokenizerFiles(model_directory));
+  return Sha256Of((files.is_json ? "json " : "model ") + Sha256Of(files.model).ToHex() + " " +
+                  Sha256Of(files.config).ToHex());
 }
 
 }  // namespace tributary::trainer

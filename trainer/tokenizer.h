@@ -8,6 +8,7 @@
 #include <string_view>
 #include <vector>
 
+#include "core/sha256.h"
 #include "core/status.h"
 
 namespace tributary::trainer {
@@ -60,6 +61,9 @@ class Tokenizer {
 // there. Refuses what is not built here,
 // naming what is.
 Result<std::unique_ptr<Tokenizer>> LoadTokenizer(const std::string& model_directory);
+
+// Of the files that LoadTokenizer reads: other files, other ids.
+Result<Digest> TokenizerDigest(const std::string& model_directory);
 
 // From the texts of tokenizer.json and tokenizer_config.json ("{}": there is none).
 Result<std::unique_ptr<Tokenizer>> TokenizerFromJson(std::string_view tokenizer_json,

@@ -10,6 +10,7 @@
 #include "trainer/model_directory.h"
 #include "trainer/optimizer.h"
 #include "trainer/progress.h"
+#include "trainer/say.h"
 #include "trainer/task_directory.h"
 #include "trainer/training_loop.h"
 
@@ -63,9 +64,12 @@ Result<TaskResult> RunTrainTask(const std::string& directory, const TaskFile& ta
       LoadAdaptedModel(JoinPath(directory, task.model_path), JoinPath(directory, "global"),
                        MergedPaths(directory, task)));
   const NamedTensors trained = RequireGradients(&loaded.adapter.tensors, task.frozen);
-  TRIBUTARY_ASSIGN_OR_RETURN(const Dataset dataset,
-                             LoadDataset(task.data, directory, loaded.config,
-                                         task.training.sequence_length, loaded.tokenizer.get()));
+  TRIBUTARY_ASSIGN_OR_RETURN(TokenCache cache,
+                             OpenTokenCache(directory, JoinPath(directory, task.model_path)));
+  TRIBUTARY_ASSIGN_OR_RETURN(const Dataset dataset, LoadDataset(task.data, directory, loaded.config,
+                                                                task.training.sequence_length,
+                                                                loaded.tokenizer.get(), &cache));
+  if (workers.first()) Say("data: " + cache.Summary());
   TRIBUTARY_ASSIGN_OR_RETURN(const LocalObjective objective,
                              LocalObjective::Make(task, directory, trained));
   TRIBUTARY_ASSIGN_OR_RETURN(const auto optimizer, OpenOptimizer(directory, task, trained));

@@ -23,10 +23,10 @@ std::vector<PackedBatch> NextBatches(const Dataset& dataset, const TrainingSetti
                                      const Workers& workers, ShuffledIndices* indices) {
   std::vector<PackedBatch> batches;
   for (std::int64_t i = 0; i < settings.gradient_accumulation; ++i) {
-    std::vector<const TokenExample*> examples;
+    std::vector<TokenExample> examples;
     for (std::int64_t k = 0; k < settings.batch_size; ++k) {
       const std::size_t index = indices->Next();
-      if (k % workers.size() == workers.rank()) examples.push_back(&dataset.examples[index]);
+      if (k % workers.size() == workers.rank()) examples.push_back(dataset.At(index));
     }
     if (!examples.empty()) batches.push_back(Pack(examples));
   }
@@ -105,7 +105,7 @@ Result<TrainingOutcome> RunTraining(const LanguageModel& model, const NamedTenso
   const Workers alone;
   const Workers& workers = around.workers == nullptr ? alone : *around.workers;
   Checkpoint* const checkpoint = around.checkpoint;
-  ShuffledIndices indices(dataset.examples.size(), DeriveSeed(seed, kOrderPurpose));
+  ShuffledIndices indices(dataset.size(), DeriveSeed(seed, kOrderPurpose));
   SplitMix64 dropout_seeds(DeriveSeed(seed, kDropoutPurpose));
   TrainingState state;
   bool stopped = false;

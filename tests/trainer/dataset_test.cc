@@ -27,7 +27,8 @@ class LoadDatasetTest : public testing::Test {
   Result<Dataset> Load(const std::string& text, const DataSource& source) {
     EXPECT_TRUE(WriteFileAtomic(JoinPath(directory_.path(), source.path), text).ok());
     const auto tokenizer = MakeByteTokenizer();
-    return LoadDataset({source}, directory_.path(), TinyConfig(), 64, tokenizer.get());
+    TokenCache cache({}, {});
+    return LoadDataset({source}, directory_.path(), TinyConfig(), 64, tokenizer.get(), &cache);
   }
   TemporaryDirectory directory_ = std::move(TemporaryDirectory::Create("dataset-test")).value();
 };
@@ -36,7 +37,7 @@ TEST_F(LoadDatasetTest, CountsWhatItLeavesOut) {
   const std::string text = "{\"text\": \"a\"}\nbad\n";
   const auto dataset = Load(text, {.name = "d", .path = "d.jsonl", .max_bad_lines = 1});
   ASSERT_TRUE(dataset.ok()) << dataset.status();
-  EXPECT_EQ(dataset->examples.size(), 1U);
+  EXPECT_EQ(dataset->size(), 1U);
   EXPECT_EQ(dataset->bad_lines, 1);
   EXPECT_THAT(Load(text, {.name = "d", .path = "d.jsonl"}).status().message(),
               HasSubstr("d.jsonl:2: "));
@@ -46,7 +47,7 @@ TEST_F(LoadDatasetTest, WritesConversationsAsTheTaskSays) {
   const auto dataset = Load(R"({"prompt": "U", "completion": "A"})",
                             {.name = "d", .path = "d.jsonl", .chat_template = "zephyr"});
   ASSERT_TRUE(dataset.ok()) << dataset.status();
-  EXPECT_THAT(dataset->examples[0].loss, ElementsAre(TokenExample::Span{26, 28}));
+  EXPECT_THAT(dataset->At(0).loss, ElementsAre(TokenExample::Span{26, 28}));
   EXPECT_THAT(Load("", {.name = "d", .path = "d.jsonl", .chat_template = "x"}).status().message(),
               HasSubstr("d: template: \"x\" is unknown"));
 }
@@ -54,7 +55,7 @@ TEST_F(LoadDatasetTest, WritesConversationsAsTheTaskSays) {
 TEST(PackTest, PlacesSequencesOneAfterAnotherWithTheirLossRows) {
   const TokenExample one{{0, 5, 6, 1}, {{2, 4}}};
   const TokenExample two{{0, 7, 1}, {{1, 3}}};
-  const PackedBatch batch = Pack({&one, &two});
+  const PackedBatch batch = Pack({one, two});
   EXPECT_TRUE(at::equal(batch.ids, at::tensor({0, 5, 6, 0, 7}, at::kLong)));
   EXPECT_THAT(batch.starts, ElementsAre(0, 3, 5));
   EXPECT_TRUE(at::equal(batch.loss_rows, at::tensor({1, 2, 3, 4}, at::kLong)));

@@ -10,6 +10,7 @@ namespace {
 
 using testing::HasSubstr;
 using testing::Not;
+using testing::StartsWith;
 
 class ReadExamplesTest : public testing::Test {
  protected:
@@ -36,7 +37,7 @@ TEST_F(ReadExamplesTest, ReadsEveryKindAndSkipsEmptyLines) {
   EXPECT_EQ(file->examples[2].kind, ExampleKind::kInstruction);
   EXPECT_EQ(file->examples[2].completion, "o");
   EXPECT_EQ(file->examples[3].messages[1].content, "a");
-  EXPECT_EQ(file->bad_lines, 0);
+  EXPECT_EQ(file->bad.count, 0);
 }
 
 TEST_F(ReadExamplesTest, NamesFileAndLineOfWhatIsWrong) {
@@ -66,8 +67,8 @@ TEST_F(ReadExamplesTest, LeavesOutAsManyBadLinesAsItMay) {
   const auto file = Read("{}\n{\"text\": \"a\"}\nnonsense\n", 2);
   ASSERT_TRUE(file.ok()) << file.status();
   EXPECT_EQ(file->examples.size(), 1U);
-  EXPECT_EQ(file->bad_lines, 2);
-  EXPECT_THAT(file->problems.at(1), HasSubstr("data.jsonl:3: "));
+  EXPECT_EQ(file->bad.count, 2);
+  EXPECT_THAT(file->bad.first.at(1), StartsWith("3: "));
 }
 
 TEST(CheckTurnsTest, WantsUserAndAssistantInTurn) {

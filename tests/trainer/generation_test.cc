@@ -81,10 +81,12 @@ TEST_F(GenerationTest, CountsAnswersThatMatch) {
   const std::int32_t first = Next({0, 5, 7});
   const std::int32_t second = Next({0, 5, 7, first});
   const std::int32_t wrong = first == 4 ? 6 : 4;
+  auto table = std::make_shared<TokenTable>();
+  table->Add({{0, 5, 7, first, second}, {{3, 5}}});  // second ends the answer
+  table->Add({{0, 5, 7, wrong, second}, {{3, 5}}});
+  table->Add({{0, 5, 7}, {{1, 3}}});  // a text
   Dataset dataset;
-  dataset.examples.push_back({{0, 5, 7, first, second}, {{3, 5}}});  // second ends the answer
-  dataset.examples.push_back({{0, 5, 7, wrong, second}, {{3, 5}}});
-  dataset.examples.push_back({{0, 5, 7}, {{1, 3}}});  // a text
+  dataset.Add(table, 64);
   const auto tokenizer = MakeByteTokenizer();
   const auto match = CountExactMatches(*model_, *tokenizer, dataset, 8, 64, [] { return false; });
   ASSERT_TRUE(match.ok()) << match.status();

@@ -90,6 +90,21 @@ TEST_F(ProgramTest, TrainingTwiceGivesTheSameBytes) {
   EXPECT_EQ(*Sha256OfFile(Path("update/adapter_model.safetensors")), first);
 }
 
+TEST_F(ProgramTest, KeptTokensGiveTheSameBytes) {
+  WriteTinyTask(root_, task_);
+  ASSERT_EQ(Run("train"), 0) << Errors();
+  EXPECT_THAT(Errors(), HasSubstr("1 file tokenised, 0 kept"));
+  const Digest without = *Sha256OfFile(Path("update/adapter_model.safetensors"));
+  ASSERT_TRUE(MakeDirectories(Path("state")).ok());
+  for (const char* said : {"1 file tokenised, 0 kept", "0 files tokenised, 1 kept"}) {
+    ASSERT_TRUE(RemoveTree(Path("update")).ok());
+    ASSERT_EQ(Run("train"), 0) << Errors();
+    EXPECT_THAT(Errors(), HasSubstr(said));
+    EXPECT_EQ(*Sha256OfFile(Path("update/adapter_model.safetensors")), without);
+  }
+  EXPECT_EQ(ListDirectory(Path("state/tokens"))->size(), 1U);
+}
+
 TEST_F(ProgramTest, AnUpdateThatIsThereStays) {
   WriteTinyTask(root_, task_);
   ASSERT_TRUE(MakeDirectories(Path("update")).ok());

@@ -113,9 +113,7 @@ PackedBatch TinyBatch(const std::vector<std::vector<std::int32_t>>& sequences,
     const auto size = static_cast<std::int64_t>(ids.size());
     examples.push_back({ids, {{loss_from, size}}});
   }
-  std::vector<const TokenExample*> pointers;
-  for (const TokenExample& example : examples) pointers.push_back(&example);
-  return Pack(pointers);
+  return Pack(examples);
 }
 
 TaskFile TinyTrainTask(const std::string& directory) {

@@ -37,9 +37,11 @@ TextExample Chat(std::vector<Message> messages) {
 Dataset TokenizeAll(const std::vector<TextExample>& texts, std::int64_t length,
                     bool with_bos = true) {
   const auto tokenizer = MakeByteTokenizer({"<s>", "</s>"}, with_bos);
-  auto dataset = Tokenize(texts, {.sequence_length = length}, tokenizer.get());
-  EXPECT_TRUE(dataset.ok()) << dataset.status();
-  return *std::move(dataset);
+  auto table = Tokenize(texts, {}, tokenizer.get());
+  EXPECT_TRUE(table.ok()) << table.status();
+  Dataset dataset;
+  dataset.Add(std::make_shared<TokenTable>(*std::move(table)), length);
+  return dataset;
 }
 
 // The sequence as text, with what carries loss between > and <.
@@ -63,7 +65,7 @@ std::string Marked(const TextExample& example, Tokenizer* tokenizer,
 
 TEST(TokenizeTest, OnlyTheCompletionAndTheEndCarryLoss) {
   const Dataset dataset = TokenizeAll({Pair("ab", "cd")}, 16);
-  const TokenExample& example = dataset.examples.at(0);
+  const TokenExample example = dataset.At(0);
   EXPECT_THAT(example.ids, ElementsAre(0, 2 + 'a', 2 + 'b', 2 + 'c', 2 + 'd', 1));
   EXPECT_THAT(example.loss, ElementsAre(Span{3, 6}));
   EXPECT_EQ(dataset.LossTokens(), 3);
@@ -72,17 +74,17 @@ TEST(TokenizeTest, OnlyTheCompletionAndTheEndCarryLoss) {
 TEST(TokenizeTest, AllOfATextCarriesLossButItsFirstToken) {
   EXPECT_EQ(TokenizeAll({Text("abc")}, 16).LossTokens(), 4);
   const Dataset without_bos = TokenizeAll({Text("abc")}, 16, false);
-  EXPECT_THAT(without_bos.examples.at(0).ids, ElementsAre(2 + 'a', 2 + 'b', 2 + 'c', 1));
-  EXPECT_THAT(without_bos.examples.at(0).loss, ElementsAre(Span{1, 4}));
+  EXPECT_THAT(without_bos.At(0).ids, ElementsAre(2 + 'a', 2 + 'b', 2 + 'c', 1));
+  EXPECT_THAT(without_bos.At(0).loss, ElementsAre(Span{1, 4}));
 }
 
 TEST(TokenizeTest, CutsLongExamplesAndCountsThoseWithoutCompletionLeft) {
   const Dataset dataset = TokenizeAll({Pair("abcdefgh", "xy"), Pair("ab", "cdefgh")}, 5);
   EXPECT_EQ(dataset.cut_off, 1);
   EXPECT_EQ(dataset.truncated, 1);
-  ASSERT_EQ(dataset.examples.size(), 1U);
-  EXPECT_THAT(dataset.examples[0].ids, ElementsAre(0, 2 + 'a', 2 + 'b', 2 + 'c', 2 + 'd'));
-  EXPECT_THAT(dataset.examples[0].loss, ElementsAre(Span{3, 5}));
+  ASSERT_EQ(dataset.size(), 1U);
+  EXPECT_THAT(dataset.At(0).ids, ElementsAre(0, 2 + 'a', 2 + 'b', 2 + 'c', 2 + 'd'));
+  EXPECT_THAT(dataset.At(0).loss, ElementsAre(Span{3, 5}));
 }
 
 TEST(TokenizeTest, InstructionsAreWordedAsAlpacaDoes) {

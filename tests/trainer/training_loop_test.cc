@@ -16,11 +16,13 @@ bool Never() { return false; }
 class TrainingLoopTest : public testing::Test {
  protected:
   TrainingLoopTest() {
+    const auto table = std::make_shared<TokenTable>();
     for (const auto& ids : std::vector<std::vector<std::int32_t>>{
              {0, 5, 7, 2, 9, 1}, {0, 3, 1}, {0, 12, 11, 10, 4, 8, 1}, {0, 2, 6, 1}}) {
       const auto size = static_cast<std::int64_t>(ids.size());
-      dataset_.examples.push_back({ids, {{size / 2, size}}});
+      table->Add({ids, {{size / 2, size}}});
     }
+    dataset_.Add(table, 64);
     settings_.steps = 6;
     settings_.batch_size = 4;
     settings_.learning_rate = 0.02;
