@@ -1,6 +1,7 @@
 #include "trainer/local_objective.h"
 
 #include <ATen/ATen.h>
+#include <ATen/core/grad_mode.h>
 
 #include "core/files.h"
 

@@ -1,6 +1,7 @@
 #include "trainer/merge.h"
 
 #include <ATen/ATen.h>
+#include <ATen/core/grad_mode.h>
 #include <sys/stat.h>
 #include <unistd.h>
 

@@ -1,6 +1,7 @@
 #include "trainer/workers.h"
 
 #include <ATen/ATen.h>
+#include <ATen/core/grad_mode.h>
 #include <torch/csrc/distributed/c10d/ProcessGroupGloo.hpp>
 #include <torch/csrc/distributed/c10d/TCPStore.hpp>
 
@@ -13,6 +14,12 @@ namespace {
 
 // For the others to come, and for a step of the slowest.
 constexpr std::chrono::minutes kPatience{30};
+
+// LibTorch 2.x would meet through libuv, which some of its builds (Debian's) do not have.
+template <typename StoreOptions>
+void AvoidLibUv(StoreOptions* options) {
+  if constexpr (requires { options->useLibUV; }) options->useLibUV = false;
+}
 
 }  // namespace
 
@@ -35,6 +42,7 @@ Result<Workers> Workers::Join(const LauncherPlace& place) {
   meeting.isServer = place.rank == 0;
   meeting.numWorkers = static_cast<std::size_t>(place.size);
   meeting.timeout = kPatience;
+  AvoidLibUv(&meeting);
   auto group = std::make_unique<Group>();
   group->store = c10::make_intrusive<c10d::TCPStore>(place.master, meeting);
   auto options = c10d::ProcessGroupGloo::Options::create();

@@ -7,6 +7,7 @@
 // trained adapter. OUTPUT gets safetensors: logits [rows, vocab], loss (a mean over tokens); of the
 // first step gradient.<tensor>; after the steps logits_after and trained.<tensor>.
 #include <ATen/ATen.h>
+#include <ATen/core/grad_mode.h>
 
 #include <iostream>
 #include <nlohmann/json.hpp>
