@@ -30,6 +30,7 @@ TrainingSettings FromWire(const v1::Training& training) {
   settings.max_grad_norm = training.max_grad_norm();
   if (!training.optimizer().empty()) settings.optimizer = training.optimizer();
   settings.momentum = training.momentum();
+  settings.gradient_checkpointing = training.gradient_checkpointing();
   return settings;
 }
 

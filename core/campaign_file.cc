@@ -105,6 +105,8 @@ void TrainingSection::Describe(ConfigVisitor& v) {
   v.Field("max_grad_norm", &max_grad_norm, {.doc = "0: no clipping", .min = 0, .max = 1e6});
   v.Field("optimizer", &optimizer, {.one_of = {"adamw", "sgd"}});
   v.Field("momentum", &momentum, {.doc = "of sgd", .min = 0, .max = 0.999999});
+  v.Field("gradient_checkpointing", &gradient_checkpointing,
+          {.doc = "less memory for about a third more time; the update stays the same"});
 }
 
 void CampaignFile::Describe(ConfigVisitor& v) {

@@ -17,22 +17,25 @@ std::string Dump(const json& value, int indent) {
   return value.dump(indent, ' ', false, json::error_handler_t::replace);
 }
 
+// What is off by default is left out, for trainers that do not know it.
 json TrainingToJson(const TrainingSettings& settings) {
-  return {{"steps", settings.steps},
-          {"batch_size", settings.batch_size},
-          {"gradient_accumulation", settings.gradient_accumulation},
-          {"sequence_length", settings.sequence_length},
-          {"learning_rate", settings.learning_rate},
-          {"learning_rate_scale", settings.learning_rate_scale},
-          {"schedule", settings.schedule},
-          {"warmup_steps", settings.warmup_steps},
-          {"weight_decay", settings.weight_decay},
-          {"beta1", settings.beta1},
-          {"beta2", settings.beta2},
-          {"epsilon", settings.epsilon},
-          {"max_grad_norm", settings.max_grad_norm},
-          {"optimizer", settings.optimizer},
-          {"momentum", settings.momentum}};
+  json object = {{"steps", settings.steps},
+                 {"batch_size", settings.batch_size},
+                 {"gradient_accumulation", settings.gradient_accumulation},
+                 {"sequence_length", settings.sequence_length},
+                 {"learning_rate", settings.learning_rate},
+                 {"learning_rate_scale", settings.learning_rate_scale},
+                 {"schedule", settings.schedule},
+                 {"warmup_steps", settings.warmup_steps},
+                 {"weight_decay", settings.weight_decay},
+                 {"beta1", settings.beta1},
+                 {"beta2", settings.beta2},
+                 {"epsilon", settings.epsilon},
+                 {"max_grad_norm", settings.max_grad_norm},
+                 {"optimizer", settings.optimizer},
+                 {"momentum", settings.momentum}};
+  if (settings.gradient_checkpointing) object["gradient_checkpointing"] = true;
+  return object;
 }
 
 // Only what differs from plain training.
@@ -167,6 +170,7 @@ TrainingSettings TrainingSettings::Read(JsonObjectReader& reader) {
     reader.Problem("optimizer", "\"" + settings.optimizer + "\" is unknown; known: adamw, sgd");
   }
   settings.momentum = NumberIn(reader, "momentum", defaults.momentum, 0, 1, false);
+  settings.gradient_checkpointing = reader.Bool("gradient_checkpointing", false);
   reader.RejectUnknown();
   return settings;
 }

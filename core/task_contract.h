@@ -50,6 +50,7 @@ struct TrainingSettings {
   double max_grad_norm = 1;                           // 0 = no clipping
   std::string optimizer = "adamw";                    // adamw | sgd
   double momentum = 0;                                // of sgd: b = momentum b + g
+  bool gradient_checkpointing = false;  // layers keep only their input and compute it all again
 
   // Reads the "training" object of task.json; problems go where the reader notes them.
   static TrainingSettings Read(JsonObjectReader& reader);

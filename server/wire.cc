@@ -27,6 +27,7 @@ void FillTraining(const TrainingSettings& settings, const Task& task, v1::Traini
   out->set_max_grad_norm(settings.max_grad_norm);
   out->set_optimizer(settings.optimizer);
   out->set_momentum(settings.momentum);
+  out->set_gradient_checkpointing(settings.gradient_checkpointing);
 }
 
 void FillBlob(const BlobRef& blob, v1::Blob* out) {

@@ -5,6 +5,7 @@
 #include <string>
 
 #include "trainer/attention.h"
+#include "trainer/layer_checkpoint.h"
 
 namespace tributary::trainer {
 namespace {
@@ -64,13 +65,21 @@ Tensor Gpt2::Attention(const Layer& layer, const Tensor& x, const PackedBatch& b
   return layer.out->Forward(mixed, dropout);
 }
 
-Tensor Gpt2::Hidden(const PackedBatch& batch, const DropoutPass& dropout) const {
+Tensor Gpt2::Block(const Layer& layer, const Tensor& input, const PackedBatch& batch,
+                   const DropoutPass& dropout) const {
+  const Tensor normed = Normed(input, layer.attention_norm);
+  const Tensor x = Attention(layer, normed, batch, dropout).add_(input);
+  const Tensor inner = at::gelu(layer.up->Forward(Normed(x, layer.mlp_norm), dropout), "tanh");
+  return layer.down->Forward(inner, dropout).add_(x);
+}
+
+Tensor Gpt2::Hidden(const PackedBatch& batch, const ForwardPass& pass) const {
   Tensor x = at::embedding(embedding_, batch.ids) +
              at::embedding(position_embedding_, Positions(batch.starts));
   for (const Layer& layer : layers_) {
-    x = Attention(layer, Normed(x, layer.attention_norm), batch, dropout).add_(x);
-    const Tensor inner = at::gelu(layer.up->Forward(Normed(x, layer.mlp_norm), dropout), "tanh");
-    x = layer.down->Forward(inner, dropout).add_(x);
+    x = RunLayer(x, pass.recompute_layers, [&, dropout = pass.dropout](const Tensor& in) {
+      return Block(layer, in, batch, dropout);
+    });
   }
   return Normed(x, norm_);
 }

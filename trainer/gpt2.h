@@ -20,7 +20,7 @@ class Gpt2 final : public LanguageModel {
                                                        const NamedTensors& weights);
 
   // No sequence may be longer than config.shape.positions.
-  at::Tensor Hidden(const PackedBatch& batch, const DropoutPass& dropout) const override;
+  at::Tensor Hidden(const PackedBatch& batch, const ForwardPass& pass) const override;
   const at::Tensor& Head() const override { return head_; }
   Linear* FindLinear(std::string_view name) override { return linears_.Find(name); }
 
@@ -38,6 +38,8 @@ class Gpt2 final : public LanguageModel {
   at::Tensor Normed(const at::Tensor& x, const Norm& norm) const;
   at::Tensor Attention(const Layer& layer, const at::Tensor& x, const PackedBatch& batch,
                        const DropoutPass& dropout) const;
+  at::Tensor Block(const Layer& layer, const at::Tensor& input, const PackedBatch& batch,
+                   const DropoutPass& dropout) const;
 
   LinearLayers linears_;
   ModelConfig config_;

@@ -18,8 +18,8 @@ std::int64_t LongestSequence(const std::vector<std::int64_t>& starts) {
   return longest;
 }
 
-Tensor LossSum(const LanguageModel& model, const PackedBatch& batch, const DropoutPass& dropout) {
-  const Tensor hidden = model.Hidden(batch, dropout);
+Tensor LossSum(const LanguageModel& model, const PackedBatch& batch, const ForwardPass& pass) {
+  const Tensor hidden = model.Hidden(batch, pass);
   return LinearCrossEntropy(hidden.index_select(0, batch.loss_rows), model.Head(), batch.targets);
 }
 

@@ -21,13 +21,20 @@ struct PackedBatch {
   std::int64_t examples = 0;
 };
 
+// What a forward pass is for.
+struct ForwardPass {
+  DropoutPass dropout;
+  // Gradient checkpointing (layer_checkpoint.h). The batch must live until the gradient is made.
+  bool recompute_layers = false;
+};
+
 // Weights are given at construction and shared with the caller; gradients flow to those that
 // require them. Not thread-safe.
 class LanguageModel {
  public:
   virtual ~LanguageModel() = default;
   // Hidden states after the last norm, [rows, hidden].
-  virtual at::Tensor Hidden(const PackedBatch& batch, const DropoutPass& dropout) const = 0;
+  virtual at::Tensor Hidden(const PackedBatch& batch, const ForwardPass& pass) const = 0;
   // What turns a hidden state into logits, [vocab, hidden].
   virtual const at::Tensor& Head() const = 0;
   // The layer of that name ("model.layers.0.self_attn.q_proj"), or null. Owned by the model.
@@ -39,7 +46,7 @@ std::int64_t LongestSequence(const std::vector<std::int64_t>& starts);
 
 // Sum of -log p over the tokens that carry loss; a scalar.
 at::Tensor LossSum(const LanguageModel& model, const PackedBatch& batch,
-                   const DropoutPass& dropout = {});
+                   const ForwardPass& pass = {});
 
 // [rows, vocab].
 at::Tensor Logits(const LanguageModel& model, const PackedBatch& batch);

@@ -8,6 +8,7 @@
 
 #include "core/random.h"
 #include "trainer/kernels.h"
+#include "trainer/layer_checkpoint.h"
 
 namespace tributary::trainer {
 namespace {
@@ -84,16 +85,23 @@ Tensor Llama::Mlp(const Layer& layer, const Tensor& x, const DropoutPass& dropou
                              dropout);
 }
 
-Tensor Llama::Hidden(const PackedBatch& batch, const DropoutPass& dropout) const {
+Tensor Llama::Block(const Layer& layer, const Tensor& input, const PackedBatch& batch,
+                    const RotaryTable& rotary, const DropoutPass& dropout) const {
+  const Tensor normed = RmsNorm(input, layer.input_norm, config_.norm_eps);
+  // The sum lands in the new tensor: what the norm saved of its input stays untouched.
+  const Tensor x = Attention(layer, normed, batch, rotary, dropout).add_(input);
+  const Tensor middle = RmsNorm(x, layer.post_attention_norm, config_.norm_eps);
+  return Mlp(layer, middle, dropout).add_(x);
+}
+
+Tensor Llama::Hidden(const PackedBatch& batch, const ForwardPass& pass) const {
   const RotaryTable rotary =
       MakeRotaryTable(LongestSequence(batch.starts), frequencies_, embedding_.scalar_type());
   Tensor x = at::embedding(embedding_, batch.ids);
   for (const Layer& layer : layers_) {
-    const Tensor normed = RmsNorm(x, layer.input_norm, config_.norm_eps);
-    // The sum lands in the new tensor: what the norm saved of x stays untouched.
-    x = Attention(layer, normed, batch, rotary, dropout).add_(x);
-    const Tensor middle = RmsNorm(x, layer.post_attention_norm, config_.norm_eps);
-    x = Mlp(layer, middle, dropout).add_(x);
+    x = RunLayer(x, pass.recompute_layers, [&, rotary, dropout = pass.dropout](const Tensor& in) {
+      return Block(layer, in, batch, rotary, dropout);
+    });
   }
   return RmsNorm(x, norm_, config_.norm_eps);
 }

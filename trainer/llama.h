@@ -25,7 +25,7 @@ class Llama final : public LanguageModel {
   static Result<std::unique_ptr<LanguageModel>> Create(const ModelConfig& config,
                                                        const NamedTensors& weights);
 
-  at::Tensor Hidden(const PackedBatch& batch, const DropoutPass& dropout) const override;
+  at::Tensor Hidden(const PackedBatch& batch, const ForwardPass& pass) const override;
   const at::Tensor& Head() const override { return head_; }
   Linear* FindLinear(std::string_view name) override { return linears_.Find(name); }
 
@@ -43,6 +43,8 @@ class Llama final : public LanguageModel {
   at::Tensor NormHeads(const at::Tensor& x, const at::Tensor& norm) const;
   at::Tensor Attention(const Layer& layer, const at::Tensor& x, const PackedBatch& batch,
                        const RotaryTable& rotary, const DropoutPass& dropout) const;
+  at::Tensor Block(const Layer& layer, const at::Tensor& input, const PackedBatch& batch,
+                   const RotaryTable& rotary, const DropoutPass& dropout) const;
   at::Tensor Mlp(const Layer& layer, const at::Tensor& x, const DropoutPass& dropout) const;
 
   LinearLayers linears_;

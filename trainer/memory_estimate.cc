@@ -64,6 +64,14 @@ std::int64_t LoraWidth(const AdapterLayout& layout, bool dropout) {
   return sum;
 }
 
+// What training keeps of one token: every layer, and about one more for the gradients that pass
+// through; with checkpointing the layers' inputs, and one layer at a time.
+std::int64_t TrainingWidth(const TrainingSettings& settings, const ModelShape& shape,
+                           std::int64_t lora) {
+  if (!settings.gradient_checkpointing) return (shape.layers + 1) * LayerWidth(shape) + lora;
+  return shape.layers * shape.hidden_size + 2 * LayerWidth(shape) + lora / shape.layers;
+}
+
 // Gradients of the head and the embedding are made whole, beside those that are kept.
 std::int64_t WholeGradients(const ModelShape& shape, const AdapterLayout& layout,
                             AdapterKind kind) {
@@ -100,11 +108,10 @@ MemoryEstimate EstimateMemory(const TaskFile& task, const ModelShape& shape,
   const std::int64_t length = train ? task.training.sequence_length : evaluated;
   const std::int64_t rows =
       length * (train ? task.training.batch_size : task.evaluation_batch_size);
-  // Training keeps every layer and needs about one more for the gradients that pass through;
-  // evaluation has one.
-  const std::int64_t layers = train ? shape.layers + 1 : 1;
-  std::int64_t width = layers * LayerWidth(shape) + 4 * shape.hidden_size;
-  if (train) width += LoraWidth(layout, adapter.dropout > 0);
+  const std::int64_t width =
+      4 * shape.hidden_size +
+      (train ? TrainingWidth(task.training, shape, LoraWidth(layout, adapter.dropout > 0))
+             : LayerWidth(shape));
   const std::int64_t attention = threads * 2 * length * (length + shape.head_dim);
   const std::int64_t logits = 3 * std::min(rows, kLogitRows) * shape.vocab_size;
   MemoryEstimate estimate;

@@ -52,10 +52,11 @@ BatchCounts CountAll(const std::vector<PackedBatch>& batches, const Workers& wor
 // Leaves the gradient of the mean loss in the parameters and returns that mean, of all processes.
 double ForwardBackward(const LanguageModel& model, const NamedTensors& parameters,
                        const std::vector<PackedBatch>& batches, const Workers& workers,
-                       std::int64_t loss_tokens, std::uint64_t dropout_seed) {
+                       std::int64_t loss_tokens, ForwardPass pass, std::uint64_t dropout_seed) {
   double sum = 0;
   for (std::size_t i = 0; i < batches.size(); ++i) {
-    const at::Tensor loss = LossSum(model, batches[i], {true, DeriveSeed(dropout_seed, i)});
+    pass.dropout = {true, DeriveSeed(dropout_seed, i)};
+    const at::Tensor loss = LossSum(model, batches[i], pass);
     sum += loss.item<double>();
     (loss / static_cast<double>(loss_tokens)).backward();
   }
@@ -108,6 +109,7 @@ Result<TrainingOutcome> RunTraining(const LanguageModel& model, const NamedTenso
   ShuffledIndices indices(dataset.size(), DeriveSeed(seed, kOrderPurpose));
   SplitMix64 dropout_seeds(DeriveSeed(seed, kDropoutPurpose));
   TrainingState state;
+  const ForwardPass pass{.dropout = {}, .recompute_layers = settings.gradient_checkpointing};
   bool stopped = false;
   const double start = around.progress->Seconds();
   if (checkpoint != nullptr) {
@@ -119,8 +121,8 @@ Result<TrainingOutcome> RunTraining(const LanguageModel& model, const NamedTenso
     if (stopped) break;
     const std::vector<PackedBatch> batches = NextBatches(dataset, settings, workers, &indices);
     const BatchCounts counts = CountAll(batches, workers);
-    const double loss =
-        ForwardBackward(model, parameters, batches, workers, counts.tokens, dropout_seeds.Next());
+    const double loss = ForwardBackward(model, parameters, batches, workers, counts.tokens, pass,
+                                        dropout_seeds.Next());
     objective.AddToGradients(parameters);
     const double norm = ClipGradients(parameters, settings.max_grad_norm);
     if (!std::isfinite(loss) || !std::isfinite(norm)) {

@@ -86,6 +86,7 @@ int main(int argc, char** argv) {
                                     {"--threads", &train.threads}}) {
     training->add_option(name, *value)->check(CLI::Range(1, 100'000))->capture_default_str();
   }
+  training->add_flag("--gradient-checkpointing", train.gradient_checkpointing);
   training->add_option("--trainer", train.trainer_program, "path of tributary-trainer");
   training->add_option("--peft", train.peft_command,
                        "the other trainer: python3 configs/trainers/peft/tributary_peft.py");

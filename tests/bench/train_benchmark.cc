@@ -99,6 +99,7 @@ Result<std::string> RunTrainBenchmark(const TrainOptions& options) {
   task.training.steps = options.steps;
   task.training.batch_size = options.batch_size;
   task.training.sequence_length = options.sequence_length;
+  task.training.gradient_checkpointing = options.gradient_checkpointing;
   task.threads = options.threads;
 
   Run native;
@@ -117,6 +118,7 @@ Result<std::string> RunTrainBenchmark(const TrainOptions& options) {
                  {"threads", options.threads},
                  {"batch_size", options.batch_size},
                  {"sequence_length", options.sequence_length},
+                 {"gradient_checkpointing", options.gradient_checkpointing},
                  {"native", ToJson(native)}};
   if (!options.peft_command.empty()) {
     result["peft"] = ToJson(peft);

@@ -48,6 +48,7 @@ class TaskWorkspaceTest : public testing::Test {
     training->set_beta2(0.99);
     training->set_epsilon(1e-6);
     training->set_max_grad_norm(2);
+    training->set_gradient_checkpointing(true);
     task_.set_evaluation_batch_size(4);
     task_.set_evaluation_max_examples(9);
     task_.set_evaluation_answer_tokens(12);
@@ -148,6 +149,7 @@ TEST_F(TaskWorkspaceTest, TheTaskFileSaysWhatTheServerAskedAndTheSiteMapped) {
   EXPECT_EQ(file.training.beta2, 0.99);
   EXPECT_EQ(file.training.epsilon, 1e-6);
   EXPECT_EQ(file.training.max_grad_norm, 2);
+  EXPECT_TRUE(file.training.gradient_checkpointing);
   EXPECT_EQ(file.data[0].chat_template, "chatml");
 }
 

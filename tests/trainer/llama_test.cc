@@ -25,17 +25,17 @@ std::unique_ptr<LanguageModel> Make(const ModelConfig& config, const NamedTensor
   return std::move(model).value();
 }
 
-double Loss(const LanguageModel& model, const PackedBatch& batch, const DropoutPass& dropout = {}) {
+double Loss(const LanguageModel& model, const PackedBatch& batch, const ForwardPass& pass = {}) {
   const at::NoGradGuard no_grad;
-  return LossSum(model, batch, dropout).item<double>();
+  return LossSum(model, batch, pass).item<double>();
 }
 
 // Compares gradients with central differences, on every third element.
 void ExpectGradientsMatch(const LanguageModel& model, NamedTensors& tensors,
-                          const PackedBatch& batch, const DropoutPass& dropout) {
+                          const PackedBatch& batch, const ForwardPass& pass) {
   constexpr double kStep = 1e-5;
   RequireGradients(&tensors);
-  LossSum(model, batch, dropout).backward();
+  LossSum(model, batch, pass).backward();
   for (auto& [name, tensor] : tensors) {
     ASSERT_TRUE(tensor.grad().defined()) << name;
     const at::Tensor gradient = tensor.grad().contiguous();
@@ -43,9 +43,9 @@ void ExpectGradientsMatch(const LanguageModel& model, NamedTensors& tensors,
     for (std::int64_t i = 0; i < tensor.numel(); i += 3) {
       const double saved = values[i];
       values[i] = saved + kStep;
-      const double above = Loss(model, batch, dropout);
+      const double above = Loss(model, batch, pass);
       values[i] = saved - kStep;
-      const double below = Loss(model, batch, dropout);
+      const double below = Loss(model, batch, pass);
       values[i] = saved;
       EXPECT_NEAR(gradient.data_ptr<double>()[i], (above - below) / (2 * kStep), 1e-6)
           << name << "[" << i << "]";

@@ -56,6 +56,17 @@ TEST(MemoryEstimateTest, ActivationsGrowWithTheBatchAndVanishInEvaluation) {
   EXPECT_LT(Estimate(task, {}).activations, one.activations);
 }
 
+TEST(MemoryEstimateTest, CheckpointingKeepsTheInputsOfTheLayers) {
+  TaskFile task;
+  task.training.batch_size = 16;
+  const auto kept = Estimate(task, {});
+  task.training.gradient_checkpointing = true;
+  const auto recomputed = Estimate(task, {});
+  EXPECT_LT(recomputed.activations, kept.activations / 2);
+  const std::uint64_t inputs = std::uint64_t{16} * 2048 * 4 * 16 * 256;  // of 16 layers
+  EXPECT_GT(recomputed.activations, inputs);
+}
+
 TEST(MemoryEstimateTest, RefusesWithBothNumbers) {
   MemoryEstimate estimate;
   estimate.weights = std::uint64_t{3} << 30;

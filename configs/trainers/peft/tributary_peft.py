@@ -29,11 +29,13 @@ CHECKPOINT_SECONDS = 60
 PROGRESS_SECONDS = 0.5
 TRAINING_KEYS = {
     "steps", "batch_size", "gradient_accumulation", "sequence_length", "learning_rate", "learning_rate_scale",
-    "schedule", "warmup_steps", "weight_decay", "beta1", "beta2", "epsilon", "max_grad_norm", "optimizer", "momentum"}
+    "schedule", "warmup_steps", "weight_decay", "beta1", "beta2", "epsilon", "max_grad_norm", "optimizer", "momentum",
+    "gradient_checkpointing"}
 DEFAULTS = {
     "batch_size": 8, "gradient_accumulation": 1, "sequence_length": 256, "learning_rate": 1e-3,
     "learning_rate_scale": 1.0, "schedule": "constant", "warmup_steps": 0, "weight_decay": 0.0, "beta1": 0.9,
-    "beta2": 0.999, "epsilon": 1e-8, "max_grad_norm": 1.0, "optimizer": "adamw", "momentum": 0.0}
+    "beta2": 0.999, "epsilon": 1e-8, "max_grad_norm": 1.0, "optimizer": "adamw", "momentum": 0.0,
+    "gradient_checkpointing": False}
 STRATEGY_KEYS = {"frozen", "proximal", "gradient_offset", "keep_optimizer"}
 TASK_KEYS = {
     "schema", "kind", "task", "campaign", "site", "round", "global_version", "seed", "model_path", "data", "threads",
@@ -444,6 +446,12 @@ def trained_parameters(parameters, strategy):
     return trained
 
 
+def checkpoint_layers(model):
+    """Layers keep their input alone and are computed again in the backward pass, with the same dropout."""
+    model.enable_input_require_grads()  # else a frozen embedding ends the graph before the first layer
+    model.gradient_checkpointing_enable()
+
+
 def train(task, directory, workers, stopped):
     import torch
     from safetensors.torch import load_file, save_file
@@ -451,6 +459,8 @@ def train(task, directory, workers, stopped):
     torch.manual_seed(task["seed"] % 2**63)
     model, config, parameters, tokenizer = open_task(task, directory, workers, train=True)
     trained = trained_parameters(parameters, strategy)
+    if settings["gradient_checkpointing"]:
+        checkpoint_layers(model)
     sources, left_out = load_data(task, directory, tokenizer, config, settings["sequence_length"])
     data = [sequence for sequences in sources.values() for sequence in sequences]
     start = {name: p.detach().clone() for name, p in trained.items()} if strategy.get("proximal") else {}
