@@ -31,6 +31,7 @@ TrainingSettings FromWire(const v1::Training& training) {
   if (!training.optimizer().empty()) settings.optimizer = training.optimizer();
   settings.momentum = training.momentum();
   settings.gradient_checkpointing = training.gradient_checkpointing();
+  if (!training.base_precision().empty()) settings.base_precision = training.base_precision();
   return settings;
 }
 
@@ -64,6 +65,7 @@ TaskFile MakeTaskFile(const v1::CampaignOffer& offer, const v1::TaskAssignment& 
     file.evaluation_batch_size = task.evaluation_batch_size();
     file.evaluation_max_examples = task.evaluation_max_examples();
     file.evaluation_answer_tokens = task.evaluation_answer_tokens();
+    file.training.base_precision = FromWire(task.training()).base_precision;
   }
   for (DataSource& source : file.data) {
     source.chat_template = task.chat_template();

@@ -107,6 +107,10 @@ void TrainingSection::Describe(ConfigVisitor& v) {
   v.Field("momentum", &momentum, {.doc = "of sgd", .min = 0, .max = 0.999999});
   v.Field("gradient_checkpointing", &gradient_checkpointing,
           {.doc = "less memory for about a third more time; the update stays the same"});
+  v.Field("base_precision", &base_precision,
+          {.doc = "what the frozen base weights are kept as, also in evaluations; stored: as their "
+                  "file has them",
+           .one_of = {"fp32", "stored", "int8"}});
 }
 
 void CampaignFile::Describe(ConfigVisitor& v) {
@@ -187,6 +191,10 @@ void CampaignFile::Check(ConfigProblems& problems) const {
         "adapter",
         "target_pattern, use_rslora, middle, rank_pattern, alpha_pattern and modules_to_save "
         "belong to kind lora; leave them out");
+  }
+  if (training.base_precision != "fp32" && adapter.kind != "lora") {
+    problems.Add("training.base_precision",
+                 "with adapter.kind full every weight is trained; must be fp32");
   }
   if (!adapter.site_ranks.empty() && adapter.kind != "lora") {
     problems.Add("adapter.site_ranks", "only an adapter of kind lora has ranks");

@@ -35,6 +35,7 @@ json TrainingToJson(const TrainingSettings& settings) {
                  {"optimizer", settings.optimizer},
                  {"momentum", settings.momentum}};
   if (settings.gradient_checkpointing) object["gradient_checkpointing"] = true;
+  if (settings.base_precision != "fp32") object["base_precision"] = settings.base_precision;
   return object;
 }
 
@@ -60,6 +61,14 @@ double NumberIn(JsonObjectReader& reader, std::string_view key, double fallback,
                             json(max).dump());
   }
   return value;
+}
+
+std::string ReadBasePrecision(JsonObjectReader& reader) {
+  std::string name = reader.String("base_precision", "fp32");
+  if (name != "fp32" && name != "stored" && name != "int8") {
+    reader.Problem("base_precision", "\"" + name + "\" is unknown; known: fp32, stored, int8");
+  }
+  return name;
 }
 
 std::vector<DataSource> ReadData(JsonObjectReader& reader, std::vector<std::string>* problems) {
@@ -171,6 +180,7 @@ TrainingSettings TrainingSettings::Read(JsonObjectReader& reader) {
   }
   settings.momentum = NumberIn(reader, "momentum", defaults.momentum, 0, 1, false);
   settings.gradient_checkpointing = reader.Bool("gradient_checkpointing", false);
+  settings.base_precision = ReadBasePrecision(reader);
   reader.RejectUnknown();
   return settings;
 }
@@ -205,6 +215,9 @@ std::string TaskFile::ToJson() const {
                             {"max_examples", evaluation_max_examples}};
     if (evaluation_answer_tokens > 0) {
       object["evaluation"]["answer_tokens"] = evaluation_answer_tokens;
+    }
+    if (training.base_precision != "fp32") {
+      object["evaluation"]["base_precision"] = training.base_precision;
     }
   }
   return Dump(object, 2) + "\n";
@@ -246,6 +259,7 @@ Result<TaskFile> TaskFile::FromJson(std::string_view text) {
         evaluation.Int("batch_size", 1, 65'536, task.evaluation_batch_size);
     task.evaluation_max_examples = evaluation.Int("max_examples", 0, kMaxCount, 0);
     task.evaluation_answer_tokens = evaluation.Int("answer_tokens", 0, 65'536, 0);
+    task.training.base_precision = ReadBasePrecision(evaluation);
     evaluation.RejectUnknown();
   }
   reader.RejectUnknown();

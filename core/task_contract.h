@@ -51,6 +51,7 @@ struct TrainingSettings {
   std::string optimizer = "adamw";                    // adamw | sgd
   double momentum = 0;                                // of sgd: b = momentum b + g
   bool gradient_checkpointing = false;  // layers keep only their input and compute it all again
+  std::string base_precision = "fp32";  // fp32 | stored | int8: what frozen weights are kept as
 
   // Reads the "training" object of task.json; problems go where the reader notes them.
   static TrainingSettings Read(JsonObjectReader& reader);
@@ -71,7 +72,7 @@ struct TaskFile {
   std::uint64_t seed = 0;  // of this task: from campaign seed, round and site
   std::string model_path;  // Hugging Face style directory
   std::vector<DataSource> data;
-  TrainingSettings training;                  // kTrain
+  TrainingSettings training;                  // kTrain; kEvaluate: base_precision alone
   std::int64_t evaluation_batch_size = 16;    // kEvaluate
   std::int64_t evaluation_max_examples = 0;   // per data source; 0 = all
   std::int64_t evaluation_answer_tokens = 0;  // generated for exact match; 0 = no exact match

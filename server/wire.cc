@@ -28,6 +28,7 @@ void FillTraining(const TrainingSettings& settings, const Task& task, v1::Traini
   out->set_optimizer(settings.optimizer);
   out->set_momentum(settings.momentum);
   out->set_gradient_checkpointing(settings.gradient_checkpointing);
+  out->set_base_precision(settings.base_precision);
 }
 
 void FillBlob(const BlobRef& blob, v1::Blob* out) {

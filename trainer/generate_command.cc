@@ -62,10 +62,12 @@ class Speaker {
 
 Status RunGenerate(const GenerateOptions& options, std::istream& in, std::ostream& out,
                    const std::function<bool()>& stop) {
+  TRIBUTARY_ASSIGN_OR_RETURN(const BasePrecision precision,
+                             ParseBasePrecision(options.base_precision));
   TRIBUTARY_ASSIGN_OR_RETURN(AdaptedModel loaded,
                              options.adapter.empty()
-                                 ? LoadBaseModel(options.model)
-                                 : LoadAdaptedModel(options.model, options.adapter));
+                                 ? LoadBaseModel(options.model, precision)
+                                 : LoadAdaptedModel(options.model, options.adapter, {}, precision));
   Speaker speaker(std::move(loaded), options, stop);
   if (!options.chat) {
     TRIBUTARY_ASSIGN_OR_RETURN(const std::string text, speaker.Continue(options.prompt));

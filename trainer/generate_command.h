@@ -12,11 +12,12 @@
 namespace tributary::trainer {
 
 struct GenerateOptions {
-  std::string model;          // directory
-  std::string adapter;        // directory; empty: the model as it is
-  std::string prompt;         // is continued, without `chat`
-  bool chat = false;          // each line of standard input is a user's message
-  std::string chat_template;  // empty: the tokenizer's
+  std::string model;                    // directory
+  std::string adapter;                  // directory; empty: the model as it is
+  std::string prompt;                   // is continued, without `chat`
+  bool chat = false;                    // each line of standard input is a user's message
+  std::string chat_template;            // empty: the tokenizer's
+  std::string base_precision = "fp32";  // base_weights.h
   GenerationSettings settings;
 };
 

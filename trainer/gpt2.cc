@@ -5,6 +5,7 @@
 #include <string>
 
 #include "trainer/attention.h"
+#include "trainer/frozen_matrix.h"
 #include "trainer/layer_checkpoint.h"
 
 namespace tributary::trainer {
@@ -74,8 +75,8 @@ Tensor Gpt2::Block(const Layer& layer, const Tensor& input, const PackedBatch& b
 }
 
 Tensor Gpt2::Hidden(const PackedBatch& batch, const ForwardPass& pass) const {
-  Tensor x = at::embedding(embedding_, batch.ids) +
-             at::embedding(position_embedding_, Positions(batch.starts));
+  Tensor x =
+      TableRows(embedding_, batch.ids) + TableRows(position_embedding_, Positions(batch.starts));
   for (const Layer& layer : layers_) {
     x = RunLayer(x, pass.recompute_layers, [&, dropout = pass.dropout](const Tensor& in) {
       return Block(layer, in, batch, dropout);

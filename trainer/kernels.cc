@@ -7,6 +7,7 @@
 #include <cmath>
 
 #include "core/random.h"
+#include "trainer/frozen_matrix.h"
 #include "trainer/linear.h"
 
 namespace tributary::trainer {
@@ -173,12 +174,9 @@ class LinearCrossEntropyFunction : public Function<LinearCrossEntropyFunction> {
     for (std::int64_t begin = 0; begin < rows; begin += kLogitRows) {
       const std::int64_t end = std::min(rows, begin + kLogitRows);
       const Tensor part = hidden.slice(0, begin, end);
-      Tensor scores = at::log_softmax(at::mm(part, head.t()), 1);
+      Tensor scores = at::log_softmax(TimesTransposed(part, {head, Tensor()}), 1);
       loss += TakeTargets(&scores, targets.slice(0, begin, end));
-      if (hidden_grad) {
-        Tensor out = dhidden.slice(0, begin, end);
-        at::mm_out(out, scores, head);
-      }
+      if (hidden_grad) dhidden.slice(0, begin, end).copy_(Times(scores, {head, Tensor()}));
       if (head_grad) dhead.addmm_(scores.t(), part);
     }
     ctx->save_for_backward({dhidden, dhead});
@@ -204,6 +202,17 @@ class DropoutFunction : public Function<DropoutFunction> {
     return {grads[0] * ctx->get_saved_variables()[0], Tensor()};
   }
 };
+
+// W x + b.
+Tensor BaseProduct(const Linear& linear, const Tensor& x) {
+  const Tensor& weight = linear.weight;
+  if (linear.bias.defined() && weight.scalar_type() == x.scalar_type()) {
+    return at::addmm(linear.bias, x, linear.transposed ? weight : weight.t());
+  }
+  const FrozenMatrix matrix{weight, linear.weight_scales};
+  const Tensor y = linear.transposed ? Times(x, matrix) : TimesTransposed(x, matrix);
+  return linear.bias.defined() ? y + linear.bias : y;
+}
 
 }  // namespace
 
@@ -236,8 +245,7 @@ Tensor SeededDropout(const Tensor& x, double p, std::uint64_t key) {
 }
 
 Tensor Linear::Forward(const Tensor& x, const DropoutPass& dropout) const {
-  const Tensor w = transposed ? weight.t() : weight;
-  Tensor y = bias.defined() ? at::addmm(bias, x, w.t()) : at::mm(x, w.t());
+  Tensor y = BaseProduct(*this, x);
   if (!lora_a.defined()) return y;
   const bool drop = dropout.active && lora_dropout > 0;
   const Tensor in = drop ? SeededDropout(x, lora_dropout, DeriveSeed(dropout.key, lora_key)) : x;

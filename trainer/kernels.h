@@ -15,7 +15,8 @@ at::Tensor RmsNorm(const at::Tensor& x, const at::Tensor& weight, double eps);
 at::Tensor SwiGlu(const at::Tensor& gate, const at::Tensor& up);
 
 // Sum over rows of -log softmax(hidden head^T)[target], without ever holding all the logits.
-// hidden: [rows, n], head: [vocab, n], targets: int64 [rows] -> scalar.
+// hidden: [rows, n], head: [vocab, n], targets: int64 [rows] -> scalar. A head that is not trained
+// may be F16 or BF16.
 at::Tensor LinearCrossEntropy(const at::Tensor& hidden, const at::Tensor& head,
                               const at::Tensor& targets);
 

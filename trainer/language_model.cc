@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "trainer/frozen_matrix.h"
 #include "trainer/kernels.h"
 
 namespace tributary::trainer {
@@ -24,7 +25,7 @@ Tensor LossSum(const LanguageModel& model, const PackedBatch& batch, const Forwa
 }
 
 Tensor Logits(const LanguageModel& model, const PackedBatch& batch) {
-  return at::linear(model.Hidden(batch, {}), model.Head());
+  return TimesTransposed(model.Hidden(batch, {}), {model.Head(), Tensor()});
 }
 
 }  // namespace tributary::trainer

@@ -35,7 +35,7 @@ class LanguageModel {
   virtual ~LanguageModel() = default;
   // Hidden states after the last norm, [rows, hidden].
   virtual at::Tensor Hidden(const PackedBatch& batch, const ForwardPass& pass) const = 0;
-  // What turns a hidden state into logits, [vocab, hidden].
+  // What turns a hidden state into logits, [vocab, hidden]; may be F16 or BF16.
   virtual const at::Tensor& Head() const = 0;
   // The layer of that name ("model.layers.0.self_attn.q_proj"), or null. Owned by the model.
   virtual Linear* FindLinear(std::string_view name) = 0;

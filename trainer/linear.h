@@ -16,8 +16,9 @@ struct DropoutPass {
 };
 
 struct Linear {
-  at::Tensor weight;  // [out, in], or [in, out] when transposed
-  at::Tensor bias;    // [out], undefined without
+  at::Tensor weight;  // [out, in], or [in, out] when transposed; x's dtype, or a narrower one
+  at::Tensor weight_scales;  // of an int8 weight (frozen_matrix.h)
+  at::Tensor bias;           // [out], undefined without
   bool transposed = false;
   at::Tensor lora_a;  // [rank, in], undefined without LoRA
   at::Tensor lora_b;  // [out, rank]

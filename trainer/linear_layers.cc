@@ -3,6 +3,7 @@
 #include <ATen/ATen.h>
 
 #include "core/random.h"
+#include "trainer/base_weights.h"
 
 namespace tributary::trainer {
 
@@ -20,6 +21,8 @@ LinearLayers::LinearLayers(const ModelShape& shape, const NamedTensors& weights)
   for (const ModelModule& module : shape.LinearModules()) {
     Linear& linear = layers_[module.name];
     linear.weight = weights.find(module.name + ".weight")->second;
+    const auto scales = weights.find(module.name + ".weight" + std::string(kScalesSuffix));
+    if (linear.weight.scalar_type() == at::kChar) linear.weight_scales = scales->second;
     if (module.bias) linear.bias = weights.find(module.name + ".bias")->second;
     linear.transposed = module.transposed;
     linear.lora_key = HashName(module.name);

@@ -7,6 +7,7 @@
 #include <numbers>
 
 #include "core/random.h"
+#include "trainer/frozen_matrix.h"
 #include "trainer/kernels.h"
 #include "trainer/layer_checkpoint.h"
 
@@ -95,9 +96,9 @@ Tensor Llama::Block(const Layer& layer, const Tensor& input, const PackedBatch& 
 }
 
 Tensor Llama::Hidden(const PackedBatch& batch, const ForwardPass& pass) const {
+  Tensor x = TableRows(embedding_, batch.ids);
   const RotaryTable rotary =
-      MakeRotaryTable(LongestSequence(batch.starts), frequencies_, embedding_.scalar_type());
-  Tensor x = at::embedding(embedding_, batch.ids);
+      MakeRotaryTable(LongestSequence(batch.starts), frequencies_, x.scalar_type());
   for (const Layer& layer : layers_) {
     x = RunLayer(x, pass.recompute_layers, [&, rotary, dropout = pass.dropout](const Tensor& in) {
       return Block(layer, in, batch, rotary, dropout);

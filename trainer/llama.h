@@ -19,9 +19,10 @@ namespace tributary::trainer {
 
 class Llama final : public LanguageModel {
  public:
-  // `weights` under Hugging Face names, all of one dtype (float or double), shapes as ModelConfig
-  // says. A tied model with "lm_head.weight" among its weights has that for a head. Extra tensors
-  // that some exporters add (rotary inv_freq) are ignored.
+  // `weights` under Hugging Face names, shapes as ModelConfig says, all of one dtype (float or
+  // double); matrices that are not trained may be narrower (base_weights.h). A tied model with
+  // "lm_head.weight" among its weights has that for a head. Extra tensors that some exporters add
+  // (rotary inv_freq) are ignored.
   static Result<std::unique_ptr<LanguageModel>> Create(const ModelConfig& config,
                                                        const NamedTensors& weights);
 

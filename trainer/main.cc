@@ -187,6 +187,8 @@ CLI::App* AddGenerate(CLI::App& app, GenerateOptions* options) {
   prompt->excludes(chat);
   command->add_option("--template", options->chat_template, "with --chat: how it is written")
       ->needs(chat);
+  command->add_option("--base-precision", options->base_precision, "what the weights are kept as")
+      ->check(CLI::IsMember({"fp32", "stored", "int8"}));
   command->add_option("--temperature", options->settings.temperature, "0: the likeliest token")
       ->check(CLI::Range(0.0, 100.0));
   command->add_option("--top-p", options->settings.top_p, "draw from the likeliest tokens only")

@@ -4,7 +4,9 @@
 #include <cstdio>
 
 #include "core/files.h"
+#include "trainer/base_weights.h"
 #include "trainer/model_directory.h"
+#include "trainer/task_directory.h"
 
 namespace tributary::trainer {
 namespace {
@@ -150,7 +152,17 @@ Result<MemoryEstimate> EstimateTaskMemory(const std::string& directory, const Ta
   TRIBUTARY_ASSIGN_OR_RETURN(const AdapterConfig adapter, AdapterConfig::FromPeftJson(text));
   TRIBUTARY_ASSIGN_OR_RETURN(const AdapterLayout layout,
                              LayOutAdapter(adapter, shape).Annotate(path));
-  return EstimateMemory(task, shape, adapter, layout, threads);
+  MemoryEstimate estimate = EstimateMemory(task, shape, adapter, layout, threads);
+  TRIBUTARY_ASSIGN_OR_RETURN(const BasePrecision precision,
+                             ParseBasePrecision(task.training.base_precision));
+  if (precision != BasePrecision::kFp32 && adapter.kind == AdapterKind::kLora) {
+    TRIBUTARY_ASSIGN_OR_RETURN(const WidenedWeights widened,
+                               WeightsWithProducts(MergedPaths(directory, task)));
+    TRIBUTARY_ASSIGN_OR_RETURN(const ModelFiles files,
+                               ModelFiles::Open(JoinPath(directory, task.model_path), shape));
+    estimate.weights = BaseWeightBytes(files.weights(), shape, precision, widened);
+  }
+  return estimate;
 }
 
 }  // namespace tributary::trainer

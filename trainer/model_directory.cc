@@ -56,10 +56,16 @@ Result<ModelConfig> ReadModelConfig(const std::string& model_path) {
 
 Result<std::unique_ptr<LanguageModel>> LoadModel(const std::string& model_path,
                                                  const ModelConfig& config, const Adapter& adapter,
-                                                 const std::vector<std::string>& merged) {
-  if (adapter.config.kind == AdapterKind::kFull) return CreateModel(config, adapter.tensors);
+                                                 const std::vector<std::string>& merged,
+                                                 BasePrecision precision) {
+  if (adapter.config.kind == AdapterKind::kFull) {
+    if (precision == BasePrecision::kFp32) return CreateModel(config, adapter.tensors);
+    return InvalidArgumentError(
+        "base_precision: an adapter of kind full trains every weight; must be fp32");
+  }
+  TRIBUTARY_ASSIGN_OR_RETURN(const WidenedWeights widened, WeightsWithProducts(merged));
   TRIBUTARY_ASSIGN_OR_RETURN(NamedTensors base,
-                             LoadModelWeights(model_path, config.shape, at::kFloat));
+                             LoadBaseWeights(model_path, config.shape, precision, widened));
   for (const std::string& path : merged) {
     TRIBUTARY_RETURN_IF_ERROR(AddProducts(path, config.shape, &base).Annotate(path));
   }
@@ -72,7 +78,8 @@ Result<std::unique_ptr<LanguageModel>> LoadModel(const std::string& model_path,
 
 Result<AdaptedModel> LoadAdaptedModel(const std::string& model_path,
                                       const std::string& adapter_directory,
-                                      const std::vector<std::string>& merged) {
+                                      const std::vector<std::string>& merged,
+                                      BasePrecision precision) {
   AdaptedModel loaded;
   TRIBUTARY_ASSIGN_OR_RETURN(loaded.config, ReadModelConfig(model_path));
   TRIBUTARY_ASSIGN_OR_RETURN(loaded.tokenizer, LoadTokenizer(model_path));
@@ -82,17 +89,17 @@ Result<AdaptedModel> LoadAdaptedModel(const std::string& model_path,
         " tokens, config.json allows " + std::to_string(loaded.config.shape.vocab_size));
   }
   TRIBUTARY_ASSIGN_OR_RETURN(loaded.adapter, LoadAdapter(adapter_directory, loaded.config.shape));
-  TRIBUTARY_ASSIGN_OR_RETURN(loaded.model,
-                             LoadModel(model_path, loaded.config, loaded.adapter, merged));
+  TRIBUTARY_ASSIGN_OR_RETURN(
+      loaded.model, LoadModel(model_path, loaded.config, loaded.adapter, merged, precision));
   return loaded;
 }
 
-Result<AdaptedModel> LoadBaseModel(const std::string& model_path) {
+Result<AdaptedModel> LoadBaseModel(const std::string& model_path, BasePrecision precision) {
   AdaptedModel loaded;
   TRIBUTARY_ASSIGN_OR_RETURN(loaded.config, ReadModelConfig(model_path));
   TRIBUTARY_ASSIGN_OR_RETURN(loaded.tokenizer, LoadTokenizer(model_path));
   TRIBUTARY_ASSIGN_OR_RETURN(const NamedTensors base,
-                             LoadModelWeights(model_path, loaded.config.shape, at::kFloat));
+                             LoadBaseWeights(model_path, loaded.config.shape, precision));
   TRIBUTARY_ASSIGN_OR_RETURN(loaded.model, CreateModel(loaded.config, base).Annotate(model_path));
   return loaded;
 }

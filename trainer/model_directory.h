@@ -8,6 +8,7 @@
 
 #include "core/status.h"
 #include "trainer/adapter.h"
+#include "trainer/base_weights.h"
 #include "trainer/language_model.h"
 #include "trainer/model_config.h"
 #include "trainer/tokenizer.h"
@@ -29,21 +30,25 @@ struct AdaptedModel {
 
 Result<ModelConfig> ReadModelConfig(const std::string& model_path);
 
-// The model with `adapter` in place. Base weights need no gradients and are
-// mapped, not copied, when stored as F32; with an adapter of kind full they are not read at all.
+// The model with `adapter` in place. Base weights need no gradients and are mapped, not copied,
+// where they stay as stored. With an adapter of kind full they are not read at all; it has no use
+// for another precision than fp32.
 // `merged`: files of products "<module>.merged_B.weight" [out, q] times "<module>.merged_A.weight"
 // [q, in], added to the base weights in that order.
 Result<std::unique_ptr<LanguageModel>> LoadModel(const std::string& model_path,
                                                  const ModelConfig& config, const Adapter& adapter,
-                                                 const std::vector<std::string>& merged = {});
+                                                 const std::vector<std::string>& merged = {},
+                                                 BasePrecision precision = BasePrecision::kFp32);
 
 // Reads and loads all that a directory and the adapter in `adapter_directory` hold.
 Result<AdaptedModel> LoadAdaptedModel(const std::string& model_path,
                                       const std::string& adapter_directory,
-                                      const std::vector<std::string>& merged = {});
+                                      const std::vector<std::string>& merged = {},
+                                      BasePrecision precision = BasePrecision::kFp32);
 
 // The same without an adapter.
-Result<AdaptedModel> LoadBaseModel(const std::string& model_path);
+Result<AdaptedModel> LoadBaseModel(const std::string& model_path,
+                                   BasePrecision precision = BasePrecision::kFp32);
 
 // An error when there is something at `path`.
 Status CheckOutputPath(const std::string& path);

@@ -59,10 +59,12 @@ Result<TaskResult> RunTrainTask(const std::string& directory, const TaskFile& ta
   TRIBUTARY_ASSIGN_OR_RETURN(const LauncherPlace place, FindPlace(EnvironmentVariables()));
   TRIBUTARY_ASSIGN_OR_RETURN(const Workers workers, Workers::Join(place));
   TRIBUTARY_ASSIGN_OR_RETURN(ProgressWriter progress, ProgressWriter::Open(directory));
+  TRIBUTARY_ASSIGN_OR_RETURN(const BasePrecision precision,
+                             ParseBasePrecision(task.training.base_precision));
   TRIBUTARY_ASSIGN_OR_RETURN(
       AdaptedModel loaded,
       LoadAdaptedModel(JoinPath(directory, task.model_path), JoinPath(directory, "global"),
-                       MergedPaths(directory, task)));
+                       MergedPaths(directory, task), precision));
   const NamedTensors trained = RequireGradients(&loaded.adapter.tensors, task.frozen);
   TRIBUTARY_ASSIGN_OR_RETURN(TokenCache cache,
                              OpenTokenCache(directory, JoinPath(directory, task.model_path)));

@@ -24,12 +24,16 @@ std::optional<at::ScalarType> FloatingType(DType dtype) {
 
 }  // namespace
 
-at::Tensor ToTensor(const ModelWeight& weight, at::ScalarType dtype) {
+at::Tensor StoredTensor(const ModelWeight& weight) {
   // from_blob asks for a mutable pointer; nothing here writes through it.
   auto* bytes = const_cast<std::byte*>(weight.bytes.data());
-  const at::Tensor view = at::from_blob(
+  return at::from_blob(
       bytes, weight.spec.shape, [file = weight.file](void*) {},
       at::TensorOptions().dtype(*FloatingType(weight.spec.dtype)));
+}
+
+at::Tensor ToTensor(const ModelWeight& weight, at::ScalarType dtype) {
+  const at::Tensor view = StoredTensor(weight);
   if (view.scalar_type() == dtype) return view;
   at::Tensor converted = view.to(dtype);
   weight.file->Release(weight.bytes);
@@ -47,16 +51,6 @@ Result<NamedTensors> LoadWeights(const std::string& path, at::ScalarType dtype) 
                                   " is not supported; supported: F32, F16, BF16, F64");
     }
     tensors[entry.spec.name] = ToTensor({entry.spec, file, file->Bytes(entry)}, dtype);
-  }
-  return tensors;
-}
-
-Result<NamedTensors> LoadModelWeights(const std::string& directory, const ModelShape& shape,
-                                      at::ScalarType dtype) {
-  TRIBUTARY_ASSIGN_OR_RETURN(const ModelFiles files, ModelFiles::Open(directory, shape));
-  NamedTensors tensors;
-  for (const ModelWeight& weight : files.weights()) {
-    tensors[weight.spec.name] = ToTensor(weight, dtype);
   }
   return tensors;
 }

@@ -21,16 +21,14 @@ using NamedTensors = std::map<std::string, at::Tensor, std::less<>>;
 // kills the process.
 Result<NamedTensors> LoadWeights(const std::string& path, at::ScalarType dtype);
 
-// The weights of a model directory under the names that `shape` gives them, in the same way.
-// Weights stored otherwise are converted one after the other, and what was read of the file leaves
-// this process's memory.
-Result<NamedTensors> LoadModelWeights(const std::string& directory, const ModelShape& shape,
-                                      at::ScalarType dtype);
-
 // Names and shapes, with dtype F32.
 Manifest ManifestOf(const NamedTensors& tensors);
 
-// A stored weight as `dtype`; a view of the mapped file where it is stored so.
+// A view of the mapped file in the dtype it has there, read-only as all views.
+at::Tensor StoredTensor(const ModelWeight& weight);
+
+// A stored weight as `dtype`; a view of the mapped file where it is stored so. What was read to
+// convert it leaves this process's memory.
 at::Tensor ToTensor(const ModelWeight& weight, at::ScalarType dtype);
 
 // Writes all as F32.

@@ -87,6 +87,9 @@ int main(int argc, char** argv) {
     training->add_option(name, *value)->check(CLI::Range(1, 100'000))->capture_default_str();
   }
   training->add_flag("--gradient-checkpointing", train.gradient_checkpointing);
+  training->add_option("--base-precision", train.base_precision)
+      ->check(CLI::IsMember({"fp32", "stored", "int8"}))
+      ->capture_default_str();
   training->add_option("--trainer", train.trainer_program, "path of tributary-trainer");
   training->add_option("--peft", train.peft_command,
                        "the other trainer: python3 configs/trainers/peft/tributary_peft.py");

@@ -5,12 +5,15 @@
 #include <cstdlib>
 #include <fstream>
 #include <nlohmann/json.hpp>
+#include <span>
 #include <thread>
 
 #include "client/sample_task.h"
 #include "core/child_process.h"
 #include "core/files.h"
+#include "core/safetensors.h"
 #include "core/task_contract.h"
+#include "core/update_encoding.h"
 
 namespace tributary::bench {
 namespace {
@@ -38,6 +41,23 @@ Status WriteTexts(const std::string& path, std::int64_t sequence_length) {
     lines += json{{"text", text}}.dump() + "\n";
   }
   return WriteFileAtomic(path, lines);
+}
+
+// Rounds the weights of a model directory to BF16.
+Status StoreAsBf16(const std::string& model) {
+  const std::string path = model + "/model.safetensors";
+  TRIBUTARY_ASSIGN_OR_RETURN(const SafetensorsFile file, SafetensorsFile::Open(path));
+  Manifest manifest = file.ToManifest();
+  for (TensorSpec& spec : manifest) spec.dtype = DType::kBf16;
+  TRIBUTARY_ASSIGN_OR_RETURN(SafetensorsWriter writer,
+                             SafetensorsWriter::Create(path, manifest, {{"format", "pt"}}));
+  std::vector<std::uint16_t> narrow;
+  for (const TensorSpec& spec : writer.manifest()) {
+    narrow.clear();
+    for (const float value : file.Floats(*file.Find(spec.name))) narrow.push_back(ToBf16(value));
+    TRIBUTARY_RETURN_IF_ERROR(writer.Append(std::as_bytes(std::span(narrow))));
+  }
+  return writer.Finish().status();
 }
 
 double PeakMib(pid_t pid) {
@@ -88,6 +108,7 @@ Result<std::string> RunTrainBenchmark(const TrainOptions& options) {
   TRIBUTARY_ASSIGN_OR_RETURN(const auto scratch, TemporaryDirectory::Create("tributary-bench-"));
   const std::string model = scratch.path() + "/model";
   TRIBUTARY_RETURN_IF_ERROR(client::MakeModel(model, SizeOf(options.model)));
+  if (options.base_precision != "fp32") TRIBUTARY_RETURN_IF_ERROR(StoreAsBf16(model));
   const std::string data = scratch.path() + "/data.jsonl";
   TRIBUTARY_RETURN_IF_ERROR(WriteTexts(data, options.sequence_length));
   AdapterConfig adapter;
@@ -100,6 +121,7 @@ Result<std::string> RunTrainBenchmark(const TrainOptions& options) {
   task.training.batch_size = options.batch_size;
   task.training.sequence_length = options.sequence_length;
   task.training.gradient_checkpointing = options.gradient_checkpointing;
+  task.training.base_precision = options.base_precision;
   task.threads = options.threads;
 
   Run native;
@@ -119,6 +141,7 @@ Result<std::string> RunTrainBenchmark(const TrainOptions& options) {
                  {"batch_size", options.batch_size},
                  {"sequence_length", options.sequence_length},
                  {"gradient_checkpointing", options.gradient_checkpointing},
+                 {"base_precision", options.base_precision},
                  {"native", ToJson(native)}};
   if (!options.peft_command.empty()) {
     result["peft"] = ToJson(peft);

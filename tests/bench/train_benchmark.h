@@ -16,7 +16,8 @@ struct TrainOptions {
   std::int64_t sequence_length = 256;
   std::int64_t threads = 2;
   bool gradient_checkpointing = false;
-  int repetitions = 2;  // of both, in turns; the better run of each counts
+  std::string base_precision = "fp32";  // fp32 | stored | int8, of a model in BF16
+  int repetitions = 2;                  // of both, in turns; the better run of each counts
   std::string trainer_program;
   std::vector<std::string> peft_command;  // empty: the native trainer alone
 };

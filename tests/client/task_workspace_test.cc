@@ -49,6 +49,7 @@ class TaskWorkspaceTest : public testing::Test {
     training->set_epsilon(1e-6);
     training->set_max_grad_norm(2);
     training->set_gradient_checkpointing(true);
+    training->set_base_precision("stored");
     task_.set_evaluation_batch_size(4);
     task_.set_evaluation_max_examples(9);
     task_.set_evaluation_answer_tokens(12);
@@ -150,16 +151,17 @@ TEST_F(TaskWorkspaceTest, TheTaskFileSaysWhatTheServerAskedAndTheSiteMapped) {
   EXPECT_EQ(file.training.epsilon, 1e-6);
   EXPECT_EQ(file.training.max_grad_norm, 2);
   EXPECT_TRUE(file.training.gradient_checkpointing);
+  EXPECT_EQ(file.training.base_precision, "stored");
   EXPECT_EQ(file.data[0].chat_template, "chatml");
 }
 
 TEST_F(TaskWorkspaceTest, AnEvaluationGetsTheHeldOutData) {
   task_.set_task("chem.r2.a.e1");
   task_.set_kind(v1::TASK_KIND_EVALUATE);
-  task_.clear_training();
   Stage();
   const TaskFile file = ReadTaskFile();
   EXPECT_EQ(file.kind, TaskKind::kEvaluate);
+  EXPECT_EQ(file.training.base_precision, "stored");
   ASSERT_EQ(file.data.size(), 2u);
   EXPECT_EQ(file.data[0].name, "heldout");
   EXPECT_EQ(file.data[1].path, "/data/notes.jsonl");

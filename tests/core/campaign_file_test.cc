@@ -76,12 +76,13 @@ TEST(CampaignFileTest, ReportsEveryProblemWithItsLine) {
 }
 
 TEST(CampaignFileTest, RefusesValuesOutOfRange) {
-  for (const char* line : {"pacing: {rounds: 0}", "pacing: {quorum: -1}", "pacing: {quorum: 3}",
-                           "pacing: {sites_per_round: 1, quorum: 2}", "pacing: {attempts: 0}",
-                           "pacing: {deadline: -1s}", "adapter: {rank: 0}", "adapter: {kind: ia3}",
-                           "aggregator: {weights: loudness}", "training: {steps: 0}",
-                           "training: {learning_rate: .nan}", "training: {schedule: linear}",
-                           "walltime: 0s", "seed: -1", "colour: red"}) {
+  for (const char* line :
+       {"pacing: {rounds: 0}", "pacing: {quorum: -1}", "pacing: {quorum: 3}",
+        "pacing: {sites_per_round: 1, quorum: 2}", "pacing: {attempts: 0}",
+        "pacing: {deadline: -1s}", "adapter: {rank: 0}", "adapter: {kind: ia3}",
+        "aggregator: {weights: loudness}", "training: {steps: 0}",
+        "training: {learning_rate: .nan}", "training: {schedule: linear}",
+        "training: {base_precision: int4}", "walltime: 0s", "seed: -1", "colour: red"}) {
     CampaignFile file;
     const Status status = Load(line, &file);
     EXPECT_EQ(status.code(), StatusCode::kInvalidArgument) << line;
@@ -132,6 +133,8 @@ TEST(CampaignFileTest, RefusesPatternsThatHaveNoMeaning) {
   CampaignFile file;
   EXPECT_THAT(Load("adapter: {kind: full, use_rslora: true}\n", &file).message(),
               HasSubstr("belong to kind lora"));
+  EXPECT_THAT(Load("adapter: {kind: full}\ntraining: {base_precision: int8}\n", &file).message(),
+              HasSubstr("must be fp32"));
   const Status mixed =
       Load("adapter: {rank_pattern: {q_proj: 2}, site_ranks: {alpha: 4}}\n", &file);
   EXPECT_THAT(mixed.message(), HasSubstr("cannot be combined with rank_pattern"));

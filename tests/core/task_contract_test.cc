@@ -23,6 +23,8 @@ TaskFile SampleTask() {
   task.training.steps = 7;
   task.training.schedule = "cosine";
   task.training.learning_rate = 0.0625;
+  task.training.gradient_checkpointing = true;
+  task.training.base_precision = "int8";
   task.threads = 2;
   task.walltime_seconds = 600;
   return task;
@@ -42,6 +44,16 @@ TEST(TaskFileTest, TrainTasksRoundTrip) {
   EXPECT_EQ(read->seed, task.seed);
   EXPECT_EQ(read->data[1].path, "/data/b.jsonl");
   EXPECT_EQ(read->training.learning_rate, 0.0625);
+  EXPECT_TRUE(read->training.gradient_checkpointing);
+  EXPECT_EQ(read->training.base_precision, "int8");
+}
+
+TEST(TaskFileTest, WhatIsOffIsLeftOutForTrainersThatDoNotKnowIt) {
+  TaskFile task = SampleTask();
+  task.training = {};
+  const std::string text = task.ToJson();
+  EXPECT_EQ(text.find("gradient_checkpointing"), std::string::npos);
+  EXPECT_EQ(text.find("base_precision"), std::string::npos);
 }
 
 TEST(TaskFileTest, EvaluateTasksRoundTrip) {
@@ -58,6 +70,7 @@ TEST(TaskFileTest, EvaluateTasksRoundTrip) {
   EXPECT_EQ(read->evaluation_batch_size, 5);
   EXPECT_EQ(read->evaluation_max_examples, 99);
   EXPECT_EQ(read->evaluation_answer_tokens, 12);
+  EXPECT_EQ(read->training.base_precision, "int8");
   EXPECT_EQ(read->data[0].chat_template, "chatml");
   EXPECT_EQ(read->data[0].max_bad_lines, 3);
 }
@@ -69,10 +82,11 @@ TEST(TaskFileTest, NamesAllProblemsAtOnce) {
   text = Replaced(text, "\"threads\"", "\"thread\"");
   text = Replaced(text, "\"physics\"", "\"chemistry\"");
   text = Replaced(text, "\"learning_rate\": 0.0625", "\"learning_rate\": -1");
+  text = Replaced(text, "\"int8\"", "\"int4\"");
   const Status status = TaskFile::FromJson(text).status();
   EXPECT_EQ(status.code(), StatusCode::kInvalidArgument);
-  for (const char* part :
-       {"training.steps", "known: constant, cosine", "thread", "used twice", "learning_rate"}) {
+  for (const char* part : {"training.steps", "known: constant, cosine", "thread", "used twice",
+                           "learning_rate", "known: fp32, stored, int8"}) {
     EXPECT_THAT(status.message(), HasSubstr(part));
   }
 }

@@ -30,12 +30,12 @@ PROGRESS_SECONDS = 0.5
 TRAINING_KEYS = {
     "steps", "batch_size", "gradient_accumulation", "sequence_length", "learning_rate", "learning_rate_scale",
     "schedule", "warmup_steps", "weight_decay", "beta1", "beta2", "epsilon", "max_grad_norm", "optimizer", "momentum",
-    "gradient_checkpointing"}
+    "gradient_checkpointing", "base_precision"}
 DEFAULTS = {
     "batch_size": 8, "gradient_accumulation": 1, "sequence_length": 256, "learning_rate": 1e-3,
     "learning_rate_scale": 1.0, "schedule": "constant", "warmup_steps": 0, "weight_decay": 0.0, "beta1": 0.9,
     "beta2": 0.999, "epsilon": 1e-8, "max_grad_norm": 1.0, "optimizer": "adamw", "momentum": 0.0,
-    "gradient_checkpointing": False}
+    "gradient_checkpointing": False, "base_precision": "fp32"}
 STRATEGY_KEYS = {"frozen", "proximal", "gradient_offset", "keep_optimizer"}
 TASK_KEYS = {
     "schema", "kind", "task", "campaign", "site", "round", "global_version", "seed", "model_path", "data", "threads",
@@ -90,7 +90,7 @@ def read_task(directory, kind):
         unknown(task.get("strategy", {}), STRATEGY_KEYS, "task.json: strategy")
         task["training"] = {**DEFAULTS, **task["training"]}
     else:
-        unknown(task.get("evaluation", {}), {"batch_size", "max_examples"}, "task.json: evaluation")
+        unknown(task.get("evaluation", {}), {"batch_size", "max_examples", "base_precision"}, "task.json: evaluation")
     return task
 
 
@@ -302,7 +302,14 @@ def load_model(task, directory, device, train):
     with open(os.path.join(directory, "global", "adapter_config.json"), encoding="utf-8") as file:
         full = json.load(file).get("tributary_adapter") == "full"
     default = "float32" if full or device.type == "cpu" else "bfloat16"
-    dtype = getattr(torch, os.environ.get("TRIBUTARY_DTYPE", default))
+    settings = task["training"] if train else task.get("evaluation", {})
+    precision = settings.get("base_precision", "fp32")
+    if precision not in ("fp32", "stored"):
+        raise TaskError(f"task.json: base_precision {precision}: this trainer knows fp32 and stored")
+    if precision == "stored":
+        default = "auto"
+    name = os.environ.get("TRIBUTARY_DTYPE", default)
+    dtype = name if name == "auto" else getattr(torch, name)
     base = AutoModelForCausalLM.from_pretrained(os.path.join(directory, task["model_path"]), torch_dtype=dtype)
     config = base.config
     add_products(base, directory, task.get("merged", []))
