@@ -8,6 +8,7 @@
 #include <numeric>
 
 #include "core/random.h"
+#include "trainer/frozen_matrix.h"
 
 namespace tributary::trainer {
 namespace {
@@ -22,8 +23,9 @@ std::vector<double> NextLogits(const LanguageModel& model, const std::vector<std
   batch.loss_rows = at::empty({0}, at::kLong);
   batch.targets = at::empty({0}, at::kLong);
   batch.examples = 1;
-  const at::Tensor hidden = model.Hidden(batch, {}).select(0, rows - 1);
-  const at::Tensor logits = at::mv(model.Head(), hidden).to(at::kDouble).contiguous();
+  const at::Tensor hidden = model.Hidden(batch, {}).slice(0, rows - 1, rows);
+  const at::Tensor logits =
+      TimesTransposed(hidden, {model.Head(), {}}).to(at::kDouble).contiguous();
   return {logits.data_ptr<double>(), logits.data_ptr<double>() + logits.numel()};
 }
 

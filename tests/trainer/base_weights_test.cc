@@ -7,6 +7,7 @@
 #include "core/files.h"
 #include "tests/trainer/tiny_model.h"
 #include "trainer/frozen_matrix.h"
+#include "trainer/generation.h"
 #include "trainer/model_directory.h"
 
 namespace tributary::trainer {
@@ -77,6 +78,18 @@ TEST_F(BaseWeightsTest, StoredGivesWhatFp32Gives) {
     }
     ExpectClose(Outcome(stored), Outcome(Load(BasePrecision::kFp32)));
   }
+}
+
+TEST_F(BaseWeightsTest, WritesTheSameTextFromStoredWeights) {
+  Write("llama");
+  const auto text = [&](BasePrecision precision) {
+    const auto model = std::move(CreateModel(config_, Load(precision))).value();
+    const at::NoGradGuard no_grad;
+    return std::move(Generate(*model, {0, 5}, {}, 64, {.max_tokens = 12}, [] { return false; }))
+        .value();
+  };
+  EXPECT_EQ(text(BasePrecision::kStored), text(BasePrecision::kFp32));
+  EXPECT_EQ(text(BasePrecision::kStored).size(), 12U);
 }
 
 TEST_F(BaseWeightsTest, Int8GivesWhatItsWidenedWeightsGiveAndNearlyWhatFp32Gives) {
