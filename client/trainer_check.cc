@@ -6,14 +6,11 @@
 #include <filesystem>
 #include <nlohmann/json.hpp>
 #include <optional>
-#include <thread>
 
-#include "client/egress_guard.h"
 #include "client/sample_task.h"
-#include "core/child_process.h"
+#include "client/trainer_trial.h"
 #include "core/files.h"
 #include "core/json.h"
-#include "core/progress_file.h"
 #include "core/safetensors.h"
 
 namespace tributary::client {
@@ -21,47 +18,9 @@ namespace {
 
 using nlohmann::json;
 
-constexpr std::chrono::milliseconds kPoll{5};
-constexpr std::int64_t kSeenSteps = 2;        // reported before a trainer is interrupted
 constexpr std::int64_t kEndless = 1'000'000;  // steps that no trial waits for
 constexpr std::int64_t kResumedSteps = 300;
 constexpr std::size_t kTail = 400;  // of a log, in a message
-
-// What a run left behind.
-struct Trial {
-  std::string directory;
-  int exit_code = 0;
-  bool in_time = true;
-  std::optional<TaskResult> result;
-  Status result_status;
-
-  std::string Update(std::string_view file) const {
-    return directory + "/update/" + std::string(file);
-  }
-};
-
-// What a trial finds wrong; the first stands for all.
-class Findings {
- public:
-  void Expect(bool right, const std::string& otherwise) {
-    if (!right && wrong_.empty()) wrong_ = otherwise;
-  }
-  // `output`: where the trainer's output is.
-  Check ToCheck(const std::string& name, const std::string& found,
-                const std::string& output) const {
-    if (wrong_.empty()) return Passed(name, found);
-    return Failed(name, wrong_, "see \"" + name + "\" in docs/trainer_contract.md; " + output);
-  }
-  bool ok() const { return wrong_.empty(); }
-
- private:
-  std::string wrong_;
-};
-
-std::int64_t LastStep(const std::string& directory) {
-  const auto line = LastProgress(directory);
-  return line ? line->step : 0;
-}
 
 class Conformance {
  public:
@@ -83,7 +42,7 @@ class Conformance {
          {&Conformance::Repeat, &Conformance::EqualTasks, &Conformance::StopsOnTerm,
           &Conformance::StopsOnWarning, &Conformance::Resume, &Conformance::BadData,
           &Conformance::NoModel, &Conformance::UnknownKey, &Conformance::FrozenFactor,
-          &Conformance::Evaluate, &Conformance::Merged}) {
+          &Conformance::Middle, &Conformance::Evaluate, &Conformance::Merged}) {
       if (!options_.keep_going()) {
         return report_(Failed("check-trainer", "interrupted", "run it again"));
       }
@@ -102,108 +61,22 @@ class Conformance {
                                                         : "its output is in " + LogOf(name)));
   }
 
-  // Runs the trainer on a staged directory; with a signal once it has reported a few steps.
+  // On a staged directory; with a signal once it has reported a few steps.
   Trial RunStaged(const std::string& name, const std::string& kind, int signal = 0) {
-    Trial trial{DirectoryOf(name), -1, true, std::nullopt, OkStatus()};
-    std::vector<std::string> command = options_.command;
-    for (const std::string& argument : {kind, std::string("--task"), trial.directory}) {
-      command.push_back(argument);
-    }
-    auto process = ChildProcess::Start(command, LogOf(name));
-    if (!process.ok()) {
-      trial.result_status = process.status();
-      return trial;
-    }
-    const auto until = std::chrono::steady_clock::now() + options_.limit;
-    while (!process->Poll()) {
-      if (std::chrono::steady_clock::now() > until || !options_.keep_going()) {
-        trial.in_time = false;
-        process->Stop(std::chrono::seconds(5));
-        break;
-      }
-      if (signal != 0 && LastStep(trial.directory) >= kSeenSteps) {
-        process->Signal(std::exchange(signal, 0));
-      }
-      std::this_thread::sleep_for(kPoll);
-    }
-    trial.exit_code = process->Poll().value_or(-1);
-    const auto text = ReadFile(trial.Update(kResultFile));
-    const auto result = text.ok() ? TaskResult::FromJson(*text) : Result<TaskResult>(text.status());
-    trial.result_status = result.status();
-    if (result.ok()) trial.result = *result;
-    return trial;
+    return RunTrial({options_.command, kind, DirectoryOf(name), LogOf(name), signal, options_.limit,
+                     options_.keep_going});
   }
 
   Trial RunTask(const std::string& name, const std::string& task_json, const std::string& kind,
-                int signal = 0) {
-    if (const Status staged = StageTask(DirectoryOf(name), material_, task_json); !staged.ok()) {
-      Trial trial{DirectoryOf(name), -1, true, std::nullopt, staged};
-      return trial;
-    }
+                int signal = 0, const SampleMaterial* material = nullptr) {
+    const Status staged =
+        StageTask(DirectoryOf(name), material != nullptr ? *material : material_, task_json);
+    if (!staged.ok()) return {DirectoryOf(name), -1, true, std::nullopt, staged};
     return RunStaged(name, kind, signal);
   }
 
-  // It ended well, with a result of this kind.
   void ExpectEnd(const Trial& trial, Completion completion, Findings* findings) const {
-    findings->Expect(trial.in_time, "did not end within " + std::to_string(options_.limit.count()) +
-                                        " s (--limit)");
-    findings->Expect(trial.result.has_value(), "left no update/result.json that can be read: " +
-                                                   trial.result_status.message());
-    if (!trial.result) return;
-    findings->Expect(trial.result->completion == completion,
-                     "completion is " + std::string(CompletionName(trial.result->completion)) +
-                         "; must be " + std::string(CompletionName(completion)) + ". " +
-                         trial.result->message);
-    const int wanted = completion == Completion::kFailed ? 1 : 0;
-    findings->Expect(trial.exit_code == wanted, "exit status " + std::to_string(trial.exit_code) +
-                                                    "; must be " + std::to_string(wanted));
-  }
-
-  // Trained weights of the right names and shapes, and nothing else of the directory touched.
-  void ExpectAdapter(const Trial& trial, std::int64_t steps, Findings* findings) const {
-    if (!findings->ok()) return;
-    const TaskResult& result = *trial.result;
-    findings->Expect(result.samples == steps * 4, "samples is " + std::to_string(result.samples) +
-                                                      " after " + std::to_string(steps) +
-                                                      " steps of 4 sequences");
-    findings->Expect(result.tokens > 0, "tokens is 0; must count those that carried loss");
-    findings->Expect(result.learning_rate_sum > 0,
-                     "learning_rate_sum is missing; control variates need it");
-    findings->Expect(std::isfinite(result.loss_first) && result.loss_first > 0 &&
-                         std::isfinite(result.loss_last) && result.loss_last > 0,
-                     "loss_first or loss_last is missing");
-    const auto start = SafetensorsFile::Open(material_.weights);
-    const auto trained = SafetensorsFile::Open(trial.Update(kAdapterWeightsFile));
-    if (!trained.ok() || !start.ok()) {
-      return findings->Expect(false,
-                              trained.ok() ? start.status().message() : trained.status().message());
-    }
-    const Status same = CheckManifest(start->ToManifest(), trained->ToManifest());
-    findings->Expect(same.ok(), "update/adapter_model.safetensors: " + same.message());
-    const auto global = Sha256OfFile(JoinPath(trial.directory, "global/adapter_model.safetensors"));
-    const auto staged = Sha256OfFile(material_.weights);
-    findings->Expect(global.ok() && staged.ok() && *global == *staged, "global/ was changed");
-    findings->Expect(PathExists(trial.Update(kAdapterConfigFile)),
-                     "update/adapter_config.json is missing");
-    if (!findings->ok()) return;
-    UpdateRules rules{start->ToManifest(), {}, 0, ByteSize{std::uint64_t{1} << 40}};
-    const std::string delta = trial.directory + "/delta";
-    const auto written = WriteUpdateFile(
-        {trial.Update(kAdapterWeightsFile), material_.weights, "", delta, ""}, rules);
-    findings->Expect(written.ok(), written.status().message());
-    const auto update = SafetensorsFile::Open(delta);
-    findings->Expect(update.ok() && HasChange(*update),
-                     "the weights are those of global/: nothing was learnt, or a delta of zero was "
-                     "written (they must be trained weights, not a delta)");
-  }
-
-  static bool HasChange(const SafetensorsFile& file) {
-    for (const SafetensorsEntry& entry : file.header().tensors) {
-      for (const float value : file.Floats(entry)) {
-        if (value != 0) return true;
-      }
-    }
-    return false;
+    client::ExpectEnd(trial, completion, options_.limit, findings);
   }
 
   Trial Complete() {
@@ -215,7 +88,7 @@ class Conformance {
       findings.Expect(trial.result->steps == steps,
                       "steps is " + std::to_string(trial.result->steps) + "; the task asked for " +
                           std::to_string(steps));
-      ExpectAdapter(trial, steps, &findings);
+      ExpectAdapter(trial, material_.weights, steps, &findings);
       findings.Expect(LastStep(trial.directory) == steps,
                       "the last line of progress.jsonl is of step " +
                           std::to_string(LastStep(trial.directory)) + "; must be of step " +
@@ -268,7 +141,7 @@ class Conformance {
       findings.Expect(
           trial.result->steps >= 1 && trial.result->steps < kEndless,
           "steps is " + std::to_string(trial.result->steps) + "; must be those really done");
-      ExpectAdapter(trial, trial.result->steps, &findings);
+      ExpectAdapter(trial, material_.weights, trial.result->steps, &findings);
     }
     Tell(name, findings,
          trial.result ? "partial after " + std::to_string(trial.result->steps) + " steps" : "");
@@ -294,7 +167,7 @@ class Conformance {
       findings.Expect(trial.result->steps == kResumedSteps,
                       "steps is " + std::to_string(trial.result->steps) + "; the task asked for " +
                           std::to_string(kResumedSteps));
-      ExpectAdapter(trial, kResumedSteps, &findings);
+      ExpectAdapter(trial, material_.weights, kResumedSteps, &findings);
     }
     Tell("resume", findings, "complete after it was killed at step " + std::to_string(reached));
   }
@@ -341,31 +214,45 @@ class Conformance {
     Refusal("unknown-key", task->dump(), "train", "refused");
   }
 
+  // Tells a refusal, which a trainer may answer to what it cannot do.
+  bool Refuses(const std::string& name, const Trial& trial, const std::string& what,
+               const std::string& strategies) {
+    if (!trial.result || trial.result->completion != Completion::kFailed) return false;
+    report_(Warned(name, "refuses " + what + ": " + trial.result->message,
+                   "such a site cannot take part in " + strategies));
+    return true;
+  }
+
   void FrozenFactor(const Trial&) {
     TaskFile task = TrainTask();
     task.frozen = FrozenFactor::kA;
     const Trial trial = RunTask("frozen", task.ToJson(), "train");
-    if (trial.result && trial.result->completion == Completion::kFailed) {
-      return report_(Warned("frozen", "refuses strategy.frozen: " + trial.result->message,
-                            "such a site cannot take part in ffa-lora, rolora, fedsvd"));
-    }
+    if (Refuses("frozen", trial, "strategy.frozen", "ffa-lora, rolora, fedsvd")) return;
     Findings findings;
     ExpectEnd(trial, Completion::kComplete, &findings);
-    const auto start = SafetensorsFile::Open(material_.weights);
-    const auto trained = SafetensorsFile::Open(trial.Update(kAdapterWeightsFile));
-    findings.Expect(start.ok() && trained.ok(), "left no adapter");
-    if (findings.ok()) {
-      for (const SafetensorsEntry& entry : start->header().tensors) {
-        const SafetensorsEntry* other = trained->Find(entry.spec.name);
-        if (!IsLoraA(entry.spec.name)) continue;
-        findings.Expect(other != nullptr &&
-                            trained->Bytes(*other).size() == start->Bytes(entry).size() &&
-                            std::equal(start->Bytes(entry).begin(), start->Bytes(entry).end(),
-                                       trained->Bytes(*other).begin()),
-                        "tensor " + entry.spec.name + " changed under strategy.frozen: lora_A");
-      }
-    }
+    ExpectUnchanged(trial, material_.weights, IsLoraA, &findings);
     Tell("frozen", findings, "leaves the factor alone");
+  }
+
+  // Only the matrices between the factors are trained.
+  void Middle(const Trial&) {
+    AdapterConfig adapter = material_.adapter;
+    adapter.middle = true;
+    const auto material =
+        MakeMaterial(DirectoryOf("middle-material"), material_.model, material_.data, adapter);
+    if (!material.ok()) {
+      return report_(Failed("middle", material.status().message(), "free some space"));
+    }
+    TaskFile task = TrainTask();
+    task.frozen = FrozenFactor::kBoth;
+    const Trial trial = RunTask("middle", task.ToJson(), "train", 0, &*material);
+    if (Refuses("middle", trial, "middle matrices", "fed-sb")) return;
+    Findings findings;
+    ExpectEnd(trial, Completion::kComplete, &findings);
+    ExpectAdapter(trial, material->weights, TrainTask().training.steps, &findings);
+    ExpectUnchanged(
+        trial, material->weights, [](std::string_view name) { return !IsLoraC(name); }, &findings);
+    Tell("middle", findings, "trains the matrices between the factors");
   }
 
   TaskFile EvaluateTask() const {
@@ -422,10 +309,7 @@ class Conformance {
       return report_(Failed("merged", "no product could be written", "free some space"));
     }
     const Trial trial = RunTask("merged", task.ToJson(), "evaluate");
-    if (trial.result && trial.result->completion == Completion::kFailed) {
-      return report_(Warned("merged", "refuses merged products: " + trial.result->message,
-                            "such a site cannot take part in flora, fedex-lora"));
-    }
+    if (Refuses("merged", trial, "merged products", "flora, fedex-lora")) return;
     Findings findings;
     ExpectEnd(trial, Completion::kComplete, &findings);
     if (trial.result) {

@@ -294,13 +294,29 @@ def add_products(model, directory, files):
                 target += (product if product.shape == target.shape else product.T).to(target.dtype)
 
 
+def add_middle(model):
+    """Puts a square matrix behind each lora_A, which PEFT does not know: B C A x."""
+    import torch
+
+    def multiply(module, _, low):
+        return torch.nn.functional.linear(low, module.lora_C.to(low.dtype))
+
+    for module in model.modules():
+        if hasattr(module, "lora_A") and "default" in module.lora_A:
+            factor = module.lora_A["default"]
+            rank = factor.weight.shape[0]
+            factor.lora_C = torch.nn.Parameter(torch.zeros(rank, rank))
+            factor.register_forward_hook(multiply)
+
+
 def load_model(task, directory, device, train):
     """The base model with the adapter in place, its config, and {tensor name in the adapter: parameter}."""
     import torch
     from safetensors.torch import load_file
     from transformers import AutoModelForCausalLM
     with open(os.path.join(directory, "global", "adapter_config.json"), encoding="utf-8") as file:
-        full = json.load(file).get("tributary_adapter") == "full"
+        adapter = json.load(file)
+    full = adapter.get("tributary_adapter") == "full"
     default = "float32" if full or device.type == "cpu" else "bfloat16"
     settings = task["training"] if train else task.get("evaluation", {})
     precision = settings.get("base_precision", "fp32")
@@ -318,10 +334,14 @@ def load_model(task, directory, device, train):
         model = base
         parameters = {name: p for name, p in model.named_parameters() if name in weights}
     else:
-        from peft import PeftModel
-        model = PeftModel.from_pretrained(base, os.path.join(directory, "global"), is_trainable=train)
-        by_name = {name.replace(".default.", ".").replace(".modules_to_save.", "."): p
-                   for name, p in model.named_parameters()}
+        from peft import LoraConfig, PeftModel
+        middle = adapter.pop("tributary_middle", False)
+        model = PeftModel.from_pretrained(base, os.path.join(directory, "global"), is_trainable=train,
+                                          config=LoraConfig(**adapter) if middle else None)
+        if middle:
+            add_middle(model)
+        by_name = {name.replace(".lora_A.default.lora_C", ".lora_C.weight").replace(".default.", ".")
+                   .replace(".modules_to_save.", "."): p for name, p in model.named_parameters()}
         parameters = {name: by_name[name] for name in weights if name in by_name}
     missing = sorted(set(weights) - set(parameters))
     if missing:

@@ -1,0 +1,76 @@
+// One run of a trainer on a made-up task, and what is right and wrong about what it left behind.
+#pragma once
+
+#include <chrono>
+#include <functional>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "client/doctor_check.h"
+#include "core/task_contract.h"
+
+namespace tributary::client {
+
+inline constexpr std::int64_t kSeenSteps = 2;  // reported before a trainer gets a signal
+
+// What a run left behind.
+struct Trial {
+  std::string directory;
+  int exit_code = 0;
+  bool in_time = true;
+  std::optional<TaskResult> result;
+  Status result_status;
+
+  std::string Update(std::string_view file) const {
+    return directory + "/update/" + std::string(file);
+  }
+};
+
+// What a trial finds wrong; the first stands for all.
+class Findings {
+ public:
+  void Expect(bool right, const std::string& otherwise) {
+    if (!right && wrong_.empty()) wrong_ = otherwise;
+  }
+  // `output`: where the trainer's output is.
+  Check ToCheck(const std::string& name, const std::string& found,
+                const std::string& output) const {
+    if (wrong_.empty()) return Passed(name, found);
+    return Failed(name, wrong_, "see \"" + name + "\" in docs/trainer_contract.md; " + output);
+  }
+  bool ok() const { return wrong_.empty(); }
+
+ private:
+  std::string wrong_;
+};
+
+// Of the last line of progress.jsonl; 0 when there is none.
+std::int64_t LastStep(const std::string& directory);
+
+struct TrialRun {
+  std::vector<std::string> command;
+  std::string kind;       // train | evaluate
+  std::string directory;  // a staged task
+  std::string log;        // of the trainer's output
+  int signal = 0;         // sent when a few steps were reported; 0: none
+  std::chrono::seconds limit{300};
+  std::function<bool()> keep_going;
+};
+Trial RunTrial(const TrialRun& run);
+
+// It ended in time and well, with a result of this kind.
+void ExpectEnd(const Trial& trial, Completion completion, std::chrono::seconds limit,
+               Findings* findings);
+
+// Trained weights of the names and shapes of `start`, the file that the task began with, and
+// nothing else of the directory touched. After ExpectEnd.
+void ExpectAdapter(const Trial& trial, const std::string& start, std::int64_t steps,
+                   Findings* findings);
+
+// The tensors that `which` picks are bit for bit those of `start`. After ExpectEnd.
+void ExpectUnchanged(const Trial& trial, const std::string& start,
+                     const std::function<bool(std::string_view)>& which, Findings* findings);
+
+}  // namespace tributary::client
