@@ -21,11 +21,12 @@ struct ChatTemplate {
   std::optional<Turn> system;  // none: `folded` goes around it, in front of the user's first text
   Turn folded;
   Turn user;
-  std::string_view answer;  // what comes before an answer, without loss
-  std::string_view lead;    // in front of the answer's text, part of it
-  std::string_view end;     // behind it, with loss
-  std::string_view tail;    // behind that, without
-  bool trim = false;        // white space around contents is left out
+  std::string_view answer;   // what comes before an answer, without loss
+  std::string_view lead;     // in front of the answer's text, part of it
+  std::string_view end;      // behind it, with loss
+  std::string_view tail;     // behind that, without
+  bool trim = false;         // white space around contents is left out
+  bool trim_folded = false;  // around a folded message and the user's together, not between them
 };
 
 namespace {
@@ -85,7 +86,8 @@ const std::vector<ChatTemplate>& Table() {
        .lead = " ",
        .end = " {eos}",
        .tail = "",
-       .trim = true},
+       .trim = true,
+       .trim_folded = true},
       {.name = "llama3",
        .tokens = {"<|start_header_id|>", "<|end_header_id|>", "<|eot_id|>"},
        .bos = Bos::kAlways,
@@ -274,10 +276,10 @@ Result<std::vector<Segment>> RenderChat(const ChatTemplate& chat,
   const bool has_system = messages[0].role == "system";
   std::string folded;
   if (has_system) {
-    const std::string content = Trimmed(messages[0].content, chat.trim);
+    const std::string& content = messages[0].content;
     if (chat.system) {
       sequence.Wording(chat.system->before, false);
-      sequence.Text(content, false);
+      sequence.Text(Trimmed(content, chat.trim), false);
       sequence.Wording(chat.system->after, false);
     } else {
       folded = std::string(chat.folded.before) + content + std::string(chat.folded.after);
@@ -286,11 +288,12 @@ Result<std::vector<Segment>> RenderChat(const ChatTemplate& chat,
     sequence.Wording(chat.opening, false);
   }
   for (std::size_t i = has_system ? 1 : 0; i < messages.size(); ++i) {
-    const std::string content = Trimmed(messages[i].content, chat.trim);
+    const bool apart = folded.empty() || !chat.trim_folded;
+    const std::string content = Trimmed(messages[i].content, chat.trim && apart);
     if (messages[i].role == "user") {
       const bool bos_here = special.bos.has_value() || !chat.user.before.starts_with("{bos}");
       sequence.Wording(bos_here ? chat.user.before : chat.user.before.substr(5), false);
-      sequence.Text(folded + content, false);
+      sequence.Text(apart ? folded + content : Trimmed(folded + content, true), false);
       folded.clear();
       sequence.Wording(chat.user.after, false);
       sequence.Wording(chat.answer, false);

@@ -174,6 +174,8 @@ CLI::App* AddDataCheck(CLI::App& app, DataCheckOptions* options) {
       ->check(CLI::Range(2, 1 << 20));
   command->add_option("--samples", options->samples, "sequences to print")
       ->check(CLI::NonNegativeNumber);
+  command->add_flag("--sequences", options->sequences,
+                    "print all sequences instead, as JSON lines: ids and the spans with loss");
   return command;
 }
 

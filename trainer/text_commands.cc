@@ -18,7 +18,9 @@ using nlohmann::json;
 namespace {
 
 // Length of the sequences before they are cut.
-void PrintLengths(std::vector<std::int64_t> lengths, std::ostream& out) {
+void PrintLengths(const TokenTable& table, std::ostream& out) {
+  std::vector<std::int64_t> lengths(table.size());
+  for (std::size_t i = 0; i < lengths.size(); ++i) lengths[i] = table.Length(i);
   if (lengths.empty()) return;
   std::sort(lengths.begin(), lengths.end());
   const auto at = [&lengths](double part) {
@@ -46,6 +48,39 @@ Status PrintSample(const TokenExample& example, const Tokenizer& tokenizer, std:
   return OkStatus();
 }
 
+void PrintSequences(const Dataset& dataset, std::ostream& out) {
+  for (std::size_t i = 0; i < dataset.size(); ++i) {
+    const TokenExample example = dataset.At(i);
+    json loss = json::array();
+    for (const TokenExample::Span& span : example.loss) loss.push_back({span.begin, span.end});
+    out << json{{"ids", example.ids}, {"loss", loss}}.dump() << "\n";
+  }
+}
+
+Status PrintReport(const DataCheckOptions& options, const ExampleFile& file,
+                   const TokenTable& table, const Dataset& dataset, const Tokenizer& tokenizer,
+                   std::ostream& out) {
+  std::map<std::string, std::int64_t> kinds;
+  for (const TextExample& example : file.examples) {
+    ++kinds[std::string(ExampleKindName(example.kind))];
+  }
+  out << file.examples.size() << " examples";
+  for (const auto& [kind, count] : kinds) out << ", " << count << " " << kind;
+  out << "\n";
+  PrintLengths(table, out);
+  out << dataset.LossTokens() << " tokens carry loss\n"
+      << dataset.truncated << " cut to " << options.sequence_length << " tokens, "
+      << dataset.cut_off << " left out because no answer fits\n"
+      << file.bad.count << " bad lines\n";
+  for (const std::string& line : file.bad.first) out << "  " << options.data << ":" << line << "\n";
+  const auto samples = std::min(static_cast<std::size_t>(options.samples), dataset.size());
+  for (std::size_t i = 0; i < samples; ++i) {
+    out << "--- sample " << i + 1 << "\n";
+    TRIBUTARY_RETURN_IF_ERROR(PrintSample(dataset.At(i), tokenizer, out));
+  }
+  return OkStatus();
+}
+
 }  // namespace
 
 Status RunDataCheck(const DataCheckOptions& options, std::ostream& out) {
@@ -62,29 +97,14 @@ Status RunDataCheck(const DataCheckOptions& options, std::ostream& out) {
   TRIBUTARY_ASSIGN_OR_RETURN(const ExampleFile file,
                              ReadExamples(options.data, std::numeric_limits<std::int64_t>::max()));
 
-  std::map<std::string, std::int64_t> kinds;
-  for (const TextExample& example : file.examples) {
-    ++kinds[std::string(ExampleKindName(example.kind))];
-  }
   TRIBUTARY_ASSIGN_OR_RETURN(TokenTable made, Tokenize(file.examples, how, tokenizer.get()));
   const auto table = std::make_shared<TokenTable>(std::move(made));
-  std::vector<std::int64_t> lengths(table->size());
-  for (std::size_t i = 0; i < lengths.size(); ++i) lengths[i] = table->Length(i);
   Dataset dataset;
   dataset.Add(table, options.sequence_length);
-  out << file.examples.size() << " examples";
-  for (const auto& [kind, count] : kinds) out << ", " << count << " " << kind;
-  out << "\n";
-  PrintLengths(std::move(lengths), out);
-  out << dataset.LossTokens() << " tokens carry loss\n"
-      << dataset.truncated << " cut to " << options.sequence_length << " tokens, "
-      << dataset.cut_off << " left out because no answer fits\n"
-      << file.bad.count << " bad lines\n";
-  for (const std::string& line : file.bad.first) out << "  " << options.data << ":" << line << "\n";
-  const auto samples = std::min(static_cast<std::size_t>(options.samples), dataset.size());
-  for (std::size_t i = 0; i < samples; ++i) {
-    out << "--- sample " << i + 1 << "\n";
-    TRIBUTARY_RETURN_IF_ERROR(PrintSample(dataset.At(i), *tokenizer, out));
+  if (options.sequences) {
+    PrintSequences(dataset, out);
+  } else {
+    TRIBUTARY_RETURN_IF_ERROR(PrintReport(options, file, *table, dataset, *tokenizer, out));
   }
   if (file.bad.count > 0) {
     return InvalidArgumentError(options.data +

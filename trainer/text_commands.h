@@ -22,6 +22,7 @@ struct DataCheckOptions {
   std::string chat_template;  // empty: as in training
   std::int64_t sequence_length = 256;
   std::int64_t samples = 0;  // sequences that are printed, the first of the file
+  bool sequences = false;  // print all of them instead: {"ids": [...], "loss": [[begin, end], ...]}
 };
 
 // `tributary-trainer data-check`: what training would make of a file. Kinds of lines, lengths, what

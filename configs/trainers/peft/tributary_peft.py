@@ -4,7 +4,7 @@
     tributary_peft.py train --task DIR
     tributary_peft.py evaluate --task DIR
     tributary_peft.py version
-    torchrun --standalone --nproc-per-node 4 tributary_peft.py train --task DIR
+    torchrun --standalone --nproc_per_node 4 tributary_peft.py train --task DIR
     srun tributary_peft.py train --task DIR          (or mpiexec: one process per GPU, any number of nodes)
 
 DIR is the task directory of docs/task_directory.md. With several processes every micro-batch is shared out among them
@@ -18,6 +18,7 @@ import json
 import math
 import os
 import random
+import re
 import signal
 import sys
 import tempfile
@@ -90,7 +91,8 @@ def read_task(directory, kind):
         unknown(task.get("strategy", {}), STRATEGY_KEYS, "task.json: strategy")
         task["training"] = {**DEFAULTS, **task["training"]}
     else:
-        unknown(task.get("evaluation", {}), {"batch_size", "max_examples", "base_precision"}, "task.json: evaluation")
+        unknown(task.get("evaluation", {}), {"batch_size", "max_examples", "answer_tokens", "base_precision"},
+                "task.json: evaluation")
     return task
 
 
@@ -129,66 +131,277 @@ class Progress:
 
 # --- data -------------------------------------------------------------------------------------------------------------
 
+ROLES = ("user", "assistant")
+ALPACA = ("Below is an instruction that describes a task{}. Write a response that appropriately completes the request."
+          "\n\n")
+ALPACA_INPUT = ", paired with an input that provides further context"
+
+
+class Template:
+    """How conversations are written. Wordings spell tokens that are placed by id; {bos} and {eos} are the model's."""
+
+    def __init__(self, user, answer, end, tail="", tokens=(), optional=(), bos=False, opening="", system=None,
+                 folded=("", "\n\n"), lead="", trim=False, trim_folded=False):
+        self.user, self.answer, self.end, self.tail = user, answer, end, tail  # after `answer` and up to `end`: loss
+        self.tokens, self.optional = tokens, optional  # that a tokenizer must have; that else are text
+        self.bos = bos  # in front: True, False, or "text" where texts have one
+        self.opening, self.system, self.folded = opening, system, folded  # folded: into the user's first text
+        self.lead, self.trim = lead, trim  # in front of an answer's text; no white space around contents
+        self.trim_folded = trim_folded  # none around a folded message and the user's together
+
+
+TEMPLATES = {
+    "alpaca": Template(("### Instruction:\n", "\n\n"), "### Response:\n", "{eos}", bos="text",
+                       opening=ALPACA.format(""), system=("", "\n\n")),
+    "chatml": Template(("<|im_start|>user\n", "<|im_end|>\n"), "<|im_start|>assistant\n", "<|im_end|>", "\n",
+                       tokens=("<|im_start|>", "<|im_end|>"), system=("<|im_start|>system\n", "<|im_end|>\n")),
+    "gemma": Template(("<start_of_turn>user\n", "<end_of_turn>\n"), "<start_of_turn>model\n", "<end_of_turn>", "\n",
+                      tokens=("<start_of_turn>", "<end_of_turn>"), bos=True, trim=True),
+    "llama2": Template(("{bos}[INST] ", " [/INST]"), "", " {eos}", folded=("<<SYS>>\n", "\n<</SYS>>\n\n"), lead=" ",
+                       trim=True, trim_folded=True),
+    "llama3": Template(("<|start_header_id|>user<|end_header_id|>\n\n", "<|eot_id|>"),
+                       "<|start_header_id|>assistant<|end_header_id|>\n\n", "<|eot_id|>", bos=True, trim=True,
+                       tokens=("<|start_header_id|>", "<|end_header_id|>", "<|eot_id|>"),
+                       system=("<|start_header_id|>system<|end_header_id|>\n\n", "<|eot_id|>")),
+    "mistral": Template(("[INST] ", " [/INST]"), "", "{eos}", bos=True, lead=" "),
+    "mistral-v3": Template(("[INST] ", "[/INST]"), "", "{eos}", tokens=("[INST]", "[/INST]"), bos=True, lead=" "),
+    "phi3": Template(("<|user|>\n", "<|end|>\n"), "<|assistant|>\n", "<|end|>", "\n",
+                     tokens=("<|user|>", "<|assistant|>", "<|end|>"), optional=("<|system|>",),
+                     system=("<|system|>\n", "<|end|>\n")),
+    "zephyr": Template(("<|user|>\n", "{eos}\n"), "<|assistant|>\n", "{eos}", "\n", system=("<|system|>\n", "{eos}\n")),
+}
+
+
+def parse_line(line):
+    """("text", text), ("pair", prompt, completion), ("instruction", instruction, input, output) or ("messages", list)."""
+    def text(row, key):
+        if key not in row:
+            raise ValueError(f"{key}: is missing")
+        if not isinstance(row[key], str):
+            raise ValueError(f"{key}: must be a string")
+        row[key].encode()  # half a surrogate pair is no text
+        return row[key]
+
+    def unique(pairs):
+        if len(dict(pairs)) < len(pairs):
+            raise ValueError("a key appears twice")
+        return dict(pairs)
+
+    def refuse(number):
+        raise ValueError(f"{number} is not valid JSON")
+
+    row = json.loads(line.decode("utf-8-sig"), object_pairs_hook=unique, parse_constant=refuse)
+    has = lambda key: isinstance(row, dict) and row.get(key) is not None
+    if has("messages"):
+        if not isinstance(row["messages"], list):
+            raise ValueError("messages: must be a list")
+        if not all(isinstance(message, dict) for message in row["messages"]):
+            raise ValueError("messages: must be {role, content}")
+        messages = [(text(message, "role"), text(message, "content")) for message in row["messages"]]
+        turns = [role for role, _ in messages[1 if messages and messages[0][0] == "system" else 0:]]
+        if not turns or len(turns) % 2 or any(role != ROLES[i % 2] for i, role in enumerate(turns)):
+            raise ValueError("messages: system may stand first, then user and assistant take turns; an answer is last")
+        return "messages", messages
+    if has("instruction"):
+        given = text(row, "input") if has("input") else ""
+        return "instruction", text(row, "instruction"), given, text(row, "output")
+    if has("prompt"):
+        return "pair", text(row, "prompt"), text(row, "completion")
+    if has("text"):
+        return "text", text(row, "text")
+    raise ValueError("must be an object with messages, or instruction and output, or prompt and completion, or text")
+
+
 def read_examples(path, max_bad_lines):
-    """([(prompt, completion)], bad lines); the error names file and line."""
+    """(examples, bad lines); the error names file and lines."""
     examples, bad = [], []
-    with open(path, encoding="utf-8") as file:
+    with open(path, "rb") as file:
         for number, line in enumerate(file, 1):
-            if not line.strip():
+            if not line.strip(b" \t\r\n"):
                 continue
             try:
-                row = json.loads(line)
-                if isinstance(row.get("prompt"), str) and isinstance(row.get("completion"), str):
-                    examples.append((row["prompt"], row["completion"]))
-                elif isinstance(row.get("text"), str):
-                    examples.append(("", row["text"]))
-                else:
-                    bad.append(f'{path}:{number}: must have "text", or "prompt" and "completion"')
-            except (json.JSONDecodeError, AttributeError) as error:
+                examples.append(parse_line(line))
+            except (ValueError, RecursionError) as error:
                 bad.append(f"{path}:{number}: {error}")
     if len(bad) > max_bad_lines:
-        raise TaskError("; ".join(bad[:10]) + f" ({len(bad)} bad lines; {max_bad_lines} are allowed)")
+        raise TaskError(f"{path}: {len(bad)} bad line{'s' * (len(bad) > 1)}; {max_bad_lines} allowed by max_bad_lines: "
+                        + "; ".join(bad[:10] + ["..."] * (len(bad) > 10)))
     return examples, len(bad)
 
 
-def tokenize(examples, tokenizer, config, length):
-    """Sequences BOS prompt completion EOS as (ids, loss_from); what has no room for a completion is counted."""
-    # Text never makes special tokens, whatever it spells; a BOS is there where the tokenizer puts one.
-    encode = lambda text: tokenizer(text, add_special_tokens=False, split_special_tokens=True)["input_ids"]
-    marked = tokenizer("x")["input_ids"]
-    bos = [tokenizer.bos_token_id] if tokenizer.bos_token_id is not None and marked[:1] == [tokenizer.bos_token_id] else []
-    eos = tokenizer.eos_token_id
-    if eos is None:
-        eos = config.eos_token_id[0] if isinstance(config.eos_token_id, list) else config.eos_token_id
-    sequences, cut_off = [], 0
-    for prompt, completion in examples:
-        ids = bos + (encode(prompt) if prompt else [])
-        loss_from = max(1, len(ids))
-        ids += encode(completion) + [eos]
-        ids = ids[:length]
-        if loss_from < len(ids):
-            sequences.append((ids, loss_from))
-        else:
-            cut_off += 1
-    return sequences, cut_off
+class TextToTokens:
+    """A model's tokenizer: ids of text by where it stands, and the tokens that are placed around it."""
+
+    def __init__(self, tokenizer, config):
+        if not tokenizer.is_fast:
+            raise TaskError("the tokenizer is none of the tokenizers library (there is no tokenizer.json)")
+        self.backend = tokenizer.backend_tokenizer
+        self.encoders = {place: self.encoder(place) for place in ("start", "after token", "inside")}
+        added = self.backend.get_added_tokens_decoder()
+        self.made_from_text = {id for id, token in added.items() if not token.special}
+        marked = tokenizer("x")["input_ids"]
+        self.bos, self.eos = tokenizer.bos_token_id, tokenizer.eos_token_id
+        self.add_bos = self.bos is not None and marked[:1] == [self.bos]
+        if self.eos is None:
+            self.eos = config.eos_token_id[0] if isinstance(config.eos_token_id, list) else config.eos_token_id
+
+    def encoder(self, place):
+        """The tokenizer for a text at this place: only where one begins, a space may be put in front of it."""
+        def change(step):
+            if isinstance(step, list):
+                return [change(part) for part in step]
+            if not isinstance(step, dict):
+                return step
+            if place == "inside" and step.get("type") == "Prepend":
+                return {"type": "Sequence", "normalizers": []}
+            step = {key: change(part) for key, part in step.items()}
+            if step.get("type") == "Metaspace":
+                scheme = step.get("prepend_scheme", "always" if step.get("add_prefix_space", True) else "never")
+                if place == "inside" or (place == "after token" and scheme == "first"):
+                    step.update({key: "never" if key == "prepend_scheme" else False
+                                 for key in ("prepend_scheme", "add_prefix_space") if key in step})
+            if place == "inside" and step.get("type") == "ByteLevel":
+                step["add_prefix_space"] = False
+            return step
+
+        parts = json.loads(self.backend.to_str())
+        for name in ("normalizer", "pre_tokenizer"):
+            parts[name] = change(parts[name])
+        encoder = type(self.backend).from_str(json.dumps(parts))
+        encoder.encode_special_tokens = True  # text never makes special tokens, whatever it spells
+        encoder.no_truncation()
+        encoder.no_padding()
+        return encoder
+
+    def template(self, name):
+        """The one named; without a name the one whose tokens the tokenizer has; None when there is not exactly one."""
+        if name and name not in TEMPLATES:
+            raise TaskError(f'template: "{name}" is unknown; known: {", ".join(TEMPLATES)}')
+        if name:
+            return TEMPLATES[name]
+        fits = [t for t in TEMPLATES.values()
+                if t.tokens and all(self.backend.token_to_id(token) is not None for token in t.tokens)]
+        return fits[0] if len(fits) == 1 else None
+
+    def text(self, text, place):
+        encoding = self.encoders[place].encode(text, add_special_tokens=False)
+        if place == "inside":  # up to the first token that text makes: what follows that begins anew
+            for i, token in enumerate(encoding.ids):
+                if token in self.made_from_text:
+                    return encoding.ids[:i + 1] + self.text(text[encoding.offsets[i][1]:], "after token")
+        return encoding.ids
+
+    def encode(self, segments, own_bos):
+        """(ids, loss), a 1 in `loss` for each token that carries loss; of [(token or text, carries loss)]."""
+        ids, loss = [], bytearray()
+        for i, (part, carries) in enumerate(segments):
+            if isinstance(part, int):
+                new = [part]
+            else:
+                first = i == 0 or (i == 1 and own_bos and isinstance(segments[0][0], int))
+                place = "start" if first else "after token" if isinstance(segments[i - 1][0], int) else "inside"
+                new = self.text(part, place)
+            ids += new
+            loss += bytes([carries]) * len(new)
+        loss[:1] = b"\0"  # nothing predicts the first
+        return ids, loss
+
+    def plain(self, prompt, completion):
+        texts = [(self.bos, False)] * self.add_bos + [(prompt, False)] * bool(prompt)
+        return self.encode(texts + [(completion, True)] * bool(completion) + [(self.eos, True)], True)
+
+    def conversation(self, chat, messages, own_bos=False):
+        placed = {"{bos}": self.bos, "{eos}": self.eos}
+        placed.update({token: self.backend.token_to_id(token) for token in chat.tokens + chat.optional})
+        missing = [token for token in chat.tokens if placed[token] is None]
+        if missing:
+            raise TaskError(f"template: the tokenizer has no {missing[0]}")
+        spelled = re.compile("(" + "|".join(map(re.escape, placed)) + ")")
+        segments = []
+
+        def add(part, carries):
+            if isinstance(part, str) and segments and isinstance(segments[-1][0], str) and segments[-1][1] == carries:
+                part = segments.pop()[0] + part
+            if part != "":
+                segments.append((part, carries))
+
+        def wording(text, carries=False):
+            for part in spelled.split(text):
+                if part in placed and placed[part] is not None:
+                    add(placed[part], carries)
+                elif part != "{bos}":
+                    add(part, carries)
+
+        if self.bos is not None and (chat.bos is True or (chat.bos == "text" and self.add_bos)):
+            segments.append((self.bos, False))
+        strip = lambda text: text.strip(" \t\n\v\f\r") if chat.trim else text
+        folded = ""
+        if messages[0][0] != "system":
+            wording(chat.opening)
+        for role, text in messages:
+            content = strip(text)
+            if role == "system" and chat.system:
+                wording(chat.system[0])
+                add(content, False)
+                wording(chat.system[1])
+            elif role == "system":
+                folded = chat.folded[0] + text + chat.folded[1]
+            elif role == "user":
+                wording(chat.user[0])
+                add(strip(folded + text) if folded and chat.trim_folded else folded + content, False)
+                folded = ""
+                wording(chat.user[1])
+                wording(chat.answer)
+            else:
+                add(chat.lead + content, True)
+                wording(chat.end, True)
+                wording(chat.tail)
+        return self.encode(segments, own_bos)
+
+    def sequence(self, example, name):
+        """An example of parse_line as (ids, loss), written as the template of that name says."""
+        kind, *parts = example
+        if kind == "messages":
+            chat = self.template(name)
+            if chat is None:
+                raise TaskError("the tokenizer does not tell which template messages are written in; name one: "
+                                + ", ".join(TEMPLATES))
+            return self.conversation(chat, parts[0])
+        chat = self.template(name) if name else None
+        if kind == "text":
+            return self.plain("", parts[0])
+        if kind == "instruction" and name in ("", "alpaca"):
+            prompt = ALPACA.format(ALPACA_INPUT if parts[1] else "") + f"### Instruction:\n{parts[0]}\n\n"
+            return self.plain(prompt + (f"### Input:\n{parts[1]}\n\n" if parts[1] else "") + "### Response:\n", parts[2])
+        if chat is None:
+            return self.plain(*parts)
+        given = f"\n\n{parts[1]}" if kind == "instruction" and parts[1] else ""
+        return self.conversation(chat, [("user", parts[0] + given), ("assistant", parts[-1])], name == "alpaca")
 
 
-def load_data(task, directory, tokenizer, config, length):
-    """Sequences by data name, and metrics of what was left out."""
-    sources, left_out = {}, {}
+def load_data(task, directory, tokens, length):
+    """Sequences by data name, and how many bad lines each had; {metric: count} of what was cut and left out."""
+    sources, bad_lines, cut = {}, {}, {"examples_cut_off": 0, "examples_truncated": 0}
     for source in task["data"]:
         path = os.path.join(directory, source["path"])
-        if source.get("template"):
-            raise TaskError(f"task.json: data: template {source['template']}: this trainer reads texts and pairs only")
-        examples, bad = read_examples(path, source.get("max_bad_lines", 0))
-        sequences, cut = tokenize(examples, tokenizer, config, length)
+        examples, bad_lines[source["name"]] = read_examples(path, source.get("max_bad_lines", 0))
+        sequences, cut_off = [], 0
+        for example in examples:
+            ids, loss = tokens.sequence(example, source.get("template", ""))
+            if any(loss[:length]):
+                cut["examples_truncated"] += len(ids) > length
+                sequences.append((ids[:length], loss[:length]))
+            else:
+                cut_off += 1
         if not sequences:
-            raise TaskError(f"{path}: no example carries loss ({cut} have prompts longer than {length} tokens)")
+            raise TaskError(f"{path}: no example carries loss ({cut_off} have prompts longer than {length} tokens)")
         sources[source["name"]] = sequences
-        for name, count in (("bad_lines", bad), ("examples_cut_off", cut)):
-            if count:
-                left_out[name] = left_out.get(name, 0.0) + count
-    return sources, left_out
+        cut["examples_cut_off"] += cut_off
+    return sources, bad_lines, cut
+
+
+def loss_tokens(sequences):
+    return sum(sum(loss) for _, loss in sequences)
 
 
 def collate(sequences, device):
@@ -197,11 +410,11 @@ def collate(sequences, device):
     ids = torch.zeros(len(sequences), width, dtype=torch.long)
     mask = torch.zeros(len(sequences), width, dtype=torch.long)
     labels = torch.full((len(sequences), width), -100, dtype=torch.long)
-    for row, (sequence, loss_from) in enumerate(sequences):
+    for row, (sequence, loss) in enumerate(sequences):
         end = len(sequence)
         ids[row, :end] = torch.tensor(sequence)
         mask[row, :end] = 1
-        labels[row, loss_from:end] = torch.tensor(sequence[loss_from:])
+        labels[row, :end] = torch.tensor([token if carries else -100 for token, carries in zip(sequence, loss)])
     return {"input_ids": ids.to(device), "attention_mask": mask.to(device)}, labels.to(device)
 
 
@@ -364,7 +577,7 @@ def open_task(task, directory, workers, train):
     if not os.path.exists(os.path.join(path, "config.json")):
         raise TaskError(f"model_path: there is no {path}/config.json")
     model, config, parameters = load_model(task, directory, workers.device, train)
-    return model, config, parameters, AutoTokenizer.from_pretrained(path)
+    return model, config, parameters, TextToTokens(AutoTokenizer.from_pretrained(path), config)
 
 
 # --- training ---------------------------------------------------------------------------------------------------------
@@ -484,11 +697,12 @@ def train(task, directory, workers, stopped):
     from safetensors.torch import load_file, save_file
     settings, strategy = task["training"], task.get("strategy", {})
     torch.manual_seed(task["seed"] % 2**63)
-    model, config, parameters, tokenizer = open_task(task, directory, workers, train=True)
+    model, _, parameters, tokens_of = open_task(task, directory, workers, train=True)
     trained = trained_parameters(parameters, strategy)
     if settings["gradient_checkpointing"]:
         checkpoint_layers(model)
-    sources, left_out = load_data(task, directory, tokenizer, config, settings["sequence_length"])
+    sources, bad_lines, cut = load_data(task, directory, tokens_of, settings["sequence_length"])
+    left_out = {name: count for name, count in {**cut, "bad_lines": sum(bad_lines.values())}.items() if count}
     data = [sequence for sequences in sources.values() for sequence in sequences]
     start = {name: p.detach().clone() for name, p in trained.items()} if strategy.get("proximal") else {}
     offset = load_file(os.path.join(directory, strategy["gradient_offset"])) if strategy.get("gradient_offset") else {}
@@ -514,7 +728,7 @@ def train(task, directory, workers, stopped):
         torch.manual_seed((task["seed"] + 0x9e3779b97f4a7c15 * (step + 1) + workers.rank) % 2**63)
         batches = [[data[next(order)] for _ in range(settings["batch_size"])]
                    for _ in range(settings["gradient_accumulation"])]
-        tokens = sum(len(ids) - loss_from for batch in batches for ids, loss_from in batch)
+        tokens = sum(map(loss_tokens, batches))
         total = torch.zeros(1, device=workers.device)
         for batch in batches:
             mine = batch[workers.rank::workers.size]
@@ -577,17 +791,45 @@ def train(task, directory, workers, stopped):
     return result
 
 
+def exact_match(model, tokens_of, data, answer_tokens, length, workers, stopped):
+    """The part of the last answers that the model gives word for word by its likeliest tokens; None without prompts."""
+    import torch
+    text = lambda ids: tokens_of.backend.decode(ids, skip_special_tokens=False).strip(" \t\n\v\f\r")
+    asked = []
+    for ids, loss in data:
+        end = loss.rindex(1)  # of the answer: a token that ends it
+        begin = loss.rfind(0, 0, end) + 1
+        if begin > 1:  # not a text: it asks nothing
+            asked.append((ids[:begin], ids[begin:end], ids[end]))
+    counts = torch.zeros(1, dtype=torch.double, device=workers.device)
+    for number in range(0, len(asked), workers.size):
+        if workers.any(stopped()):
+            raise TaskError("stopped by a signal before the evaluation was complete")
+        for prompt, expected, end in asked[number + workers.rank:number + workers.rank + 1]:
+            answer = []
+            state, ids = None, torch.tensor([prompt], device=workers.device)
+            while len(answer) < min(answer_tokens, length - len(prompt)):
+                out = model(input_ids=ids, past_key_values=state, use_cache=True)
+                state, ids = out.past_key_values, out.logits[:, -1].argmax(-1, keepdim=True)
+                if ids.item() == end:
+                    break
+                answer.append(ids.item())
+            counts += float(text(answer) == text(expected))
+    return workers.sum(counts).item() / len(asked) if asked else None
+
+
 def evaluate(task, directory, workers, stopped):
     import torch
     settings = task.get("evaluation", {})
     batch_size, limit = settings.get("batch_size", 16), settings.get("max_examples", 0)
-    model, config, _, tokenizer = open_task(task, directory, workers, train=False)
+    model, config, _, tokens_of = open_task(task, directory, workers, train=False)
     length = getattr(config, "max_position_embeddings", 2048)
-    sources, left_out = load_data(task, directory, tokenizer, config, length)
+    sources, bad_lines, _ = load_data(task, directory, tokens_of, length)
     sources = {name: data[:limit] if limit else data for name, data in sources.items()}
     progress = Progress(directory, sum(map(len, sources.values()))) if workers.rank == 0 else None
     result = {"schema": 1, "completion": "complete", "message": "", "samples": 0, "tokens": 0, "steps": 0,
-              "learning_rate_sum": 0.0, "loss_first": 0.0, "loss_last": 0.0, "metrics": left_out}
+              "learning_rate_sum": 0.0, "loss_first": 0.0, "loss_last": 0.0,
+              "metrics": {f"bad_lines/{name}": count for name, count in bad_lines.items() if count}}
     began = time.monotonic()
     model.eval()
     with torch.no_grad():
@@ -600,7 +842,7 @@ def evaluate(task, directory, workers, stopped):
                 mine = batch[workers.rank::workers.size]
                 if mine:
                     total += loss_sum(model, mine, workers.device).double()
-                tokens += sum(len(ids) - loss_from for ids, loss_from in batch)
+                tokens += loss_tokens(batch)
                 result["samples"] += len(batch)
                 if progress:
                     progress.report(result["samples"], 0.0, result["tokens"] + tokens)
@@ -610,6 +852,10 @@ def evaluate(task, directory, workers, stopped):
             result["tokens"] += tokens
             result["metrics"][f"loss/{name}"] = mean
             result["metrics"][f"perplexity/{name}"] = math.exp(min(mean, 700.0))
+            if settings.get("answer_tokens", 0):
+                match = exact_match(model, tokens_of, data, settings["answer_tokens"], length, workers, stopped)
+                if match is not None:
+                    result["metrics"][f"exact_match/{name}"] = match
     result["train_seconds"] = time.monotonic() - began
     if workers.rank == 0:
         write_update(directory, result)
