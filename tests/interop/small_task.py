@@ -1,4 +1,4 @@
-"""A small Qwen2 with a PEFT adapter, and tasks about them: what tasks.py trains."""
+"""A small Qwen2 with a PEFT adapter, and tasks about them: what tasks.py and torchrun.py train."""
 import json
 import os
 

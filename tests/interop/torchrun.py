@@ -1,0 +1,51 @@
+"""torchrun.py TRIBUTARY_PEFT.PY: the Python trainer under torchrun, two processes over Gloo that share each batch, against
+one process with the whole batch."""
+import json
+import os
+import subprocess
+import sys
+import tempfile
+
+from safetensors.torch import load_file
+
+from small_task import write_model_and_adapter, write_task
+
+ALONE = [sys.executable, sys.argv[1]]
+# The torchrun of PyTorch 1.13 does not understand its own defaults of these two under Python 3.11.
+OUTPUT = ["--redirects", "1", "--tee", "2"]
+TOGETHER = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2", *OUTPUT, sys.argv[1]]
+
+
+def run(command, kind, directory):
+    done = subprocess.run([*command, kind, "--task", directory], stderr=subprocess.PIPE, text=True,
+                          env={**os.environ, "OMP_NUM_THREADS": "1"})
+    assert done.returncode == 0, done.stderr
+    with open(f"{directory}/update/result.json") as file:
+        return json.load(file)
+
+
+def close(one, other, limit):
+    return abs(one - other) <= limit * max(1.0, abs(one))
+
+
+with tempfile.TemporaryDirectory() as root:
+    write_model_and_adapter(root, 0.0)
+    results, weights, losses = [], [], []
+    for name, command in (("alone", ALONE), ("together", TOGETHER)):
+        write_task(f"{root}/{name}", "train", f"{root}/adapter",
+                   training={"steps": 10, "batch_size": 3, "gradient_accumulation": 2, "sequence_length": 32,
+                             "learning_rate": 0.01})
+        results.append(run(command, "train", f"{root}/{name}"))
+        weights.append(load_file(f"{root}/{name}/update/adapter_model.safetensors"))
+        write_task(f"{root}/{name}-evaluate", "evaluate", f"{root}/{name}/update", evaluation={"batch_size": 2})
+        losses.append(run(command, "evaluate", f"{root}/{name}-evaluate")["metrics"]["loss/texts"])
+    one, two = results
+    start = load_file(f"{root}/adapter/adapter_model.safetensors")
+    moved = max((weights[0][name] - start[name]).abs().max().item() for name in start)
+    apart = max((weights[0][name] - weights[1][name]).abs().max().item() for name in weights[0])
+    print(f"weights moved by {moved:.4f}, apart by {apart:.2e}; loss {one['loss_first']:.6f} -> {one['loss_last']:.6f} and "
+          f"{two['loss_first']:.6f} -> {two['loss_last']:.6f}; evaluated {losses[0]:.6f} and {losses[1]:.6f}")
+    assert weights[0].keys() == weights[1].keys() and moved > 0.01 and apart < 1e-4
+    assert all(one[key] == two[key] for key in ("completion", "samples", "tokens", "steps", "learning_rate_sum"))
+    assert close(one["loss_first"], two["loss_first"], 1e-5) and close(one["loss_last"], two["loss_last"], 1e-5)
+    assert close(losses[0], losses[1], 1e-5)
