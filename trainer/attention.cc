@@ -7,6 +7,8 @@
 #include <algorithm>
 #include <cmath>
 
+#include "trainer/plain_kernels.h"
+
 namespace tributary::trainer {
 namespace {
 
@@ -323,8 +325,17 @@ RotaryTable MakeRotaryTable(std::int64_t positions, const std::vector<double>& f
   return {angles.cos().to(dtype), angles.sin().to(dtype)};
 }
 
+Tensor Positions(const std::vector<std::int64_t>& starts) {
+  Tensor positions = at::arange(starts.back(), at::kLong);
+  for (std::size_t s = 1; s < starts.size(); ++s) {
+    positions.slice(0, starts[s - 1], starts[s]).sub_(starts[s - 1]);
+  }
+  return positions;
+}
+
 Tensor CausalAttention(const Tensor& q, const Tensor& k, const Tensor& v, const RotaryTable& rotary,
                        const std::vector<std::int64_t>& starts, const AttentionShape& shape) {
+  if (!HasFusedKernels(q)) return PlainCausalAttention(q, k, v, rotary, starts, shape);
   if (rotary.cos.defined()) {
     return AttentionFunction::apply(q, k, v, rotary.cos, rotary.sin, starts, shape);
   }

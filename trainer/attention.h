@@ -23,7 +23,10 @@ struct RotaryTable {
 RotaryTable MakeRotaryTable(std::int64_t positions, const std::vector<double>& frequencies,
                             at::ScalarType dtype);
 
-// q: [rows, heads * head_dim]; k, v: [rows, kv_heads * head_dim]; float or double, contiguous.
+// Of each row its place in its sequence: int64 [rows].
+at::Tensor Positions(const std::vector<std::int64_t>& starts);
+
+// q: [rows, heads * head_dim]; k, v: [rows, kv_heads * head_dim]; contiguous.
 // Sequence s is rows starts[s] .. starts[s + 1] - 1, its first row at position 0; starts[0] = 0 and
 // starts.back() = rows. Rotates q and k in Hugging Face's half-split layout where there is a table,
 // scales by 1/sqrt(head_dim). Returns [rows, heads * head_dim]. The scores of one sequence and head

@@ -12,11 +12,11 @@
 
 namespace tributary::trainer {
 
-// Carries out the evaluate task in `directory` and writes update/result.json with metrics
-// "loss/<name>", the mean over loss tokens, "perplexity/<name>", and where answer_tokens are asked
-// for "exact_match/<name>". On an error nothing is written.
+// Carries out the evaluate task in `directory` on `device` and writes update/result.json with
+// metrics "loss/<name>", the mean over loss tokens, "perplexity/<name>", and where answer_tokens
+// are asked for "exact_match/<name>". On an error nothing is written.
 Result<TaskResult> RunEvaluateTask(const std::string& directory, const TaskFile& task,
-                                   const std::function<bool()>& stop);
+                                   at::Device device, const std::function<bool()>& stop);
 
 // Mean loss per loss token over the examples, in batches of `batch_size`; `after_batch` may end it
 // with an error.

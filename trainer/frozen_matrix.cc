@@ -56,6 +56,12 @@ void WidenRows(const FrozenMatrix& matrix, std::int64_t begin, Tensor* out) {
     return;
   }
   const std::int64_t columns = out->size(1);
+  if (!out->device().is_cpu()) {
+    const Tensor scales = matrix.scales.slice(0, begin, begin + rows);
+    out->copy_(matrix.values.slice(0, begin, begin + rows));
+    out->mul_(scales.repeat_interleave(kScaleColumns, 1).slice(1, 0, columns));
+    return;
+  }
   const std::int64_t blocks = matrix.scales.size(1);
   const std::int8_t* values = matrix.values.data_ptr<std::int8_t>() + begin * columns;
   const float* scales = matrix.scales.data_ptr<float>() + begin * blocks;
@@ -75,7 +81,7 @@ void ForEachBlock(const FrozenMatrix& matrix, at::ScalarType dtype, const Body& 
   const std::int64_t rows = matrix.values.size(0);
   const std::int64_t columns = matrix.values.size(1);
   const std::int64_t step = std::clamp<std::int64_t>(kBlockElements / columns, 1, rows);
-  const Tensor scratch = at::empty({step, columns}, at::TensorOptions().dtype(dtype));
+  const Tensor scratch = at::empty({step, columns}, matrix.values.options().dtype(dtype));
   for (std::int64_t begin = 0; begin < rows; begin += step) {
     const std::int64_t end = std::min(rows, begin + step);
     Tensor block = scratch.slice(0, 0, end - begin);
@@ -143,7 +149,7 @@ FrozenMatrix QuantizeInt8(const Tensor& weight) {
 }
 
 Tensor Widen(const FrozenMatrix& matrix, at::ScalarType dtype) {
-  Tensor wide = at::empty(matrix.values.sizes(), at::TensorOptions().dtype(dtype));
+  Tensor wide = at::empty(matrix.values.sizes(), matrix.values.options().dtype(dtype));
   WidenRows(matrix, 0, &wide);
   return wide;
 }
@@ -159,7 +165,7 @@ Tensor Times(const Tensor& x, const FrozenMatrix& matrix) {
 }
 
 Tensor TableRows(const Tensor& table, const Tensor& indices) {
-  const Tensor rows = at::embedding(table, indices);
+  const Tensor rows = at::embedding(table, indices.to(table.device()));
   const bool narrow = table.scalar_type() == at::kHalf || table.scalar_type() == at::kBFloat16;
   return narrow ? rows.to(at::kFloat) : rows;
 }

@@ -1,5 +1,6 @@
 #include "trainer/generate_command.h"
 
+#include "trainer/device.h"
 #include "trainer/model_directory.h"
 #include "trainer/tokenized_examples.h"
 
@@ -64,10 +65,12 @@ Status RunGenerate(const GenerateOptions& options, std::istream& in, std::ostrea
                    const std::function<bool()>& stop) {
   TRIBUTARY_ASSIGN_OR_RETURN(const BasePrecision precision,
                              ParseBasePrecision(options.base_precision));
-  TRIBUTARY_ASSIGN_OR_RETURN(AdaptedModel loaded,
-                             options.adapter.empty()
-                                 ? LoadBaseModel(options.model, precision)
-                                 : LoadAdaptedModel(options.model, options.adapter, {}, precision));
+  TRIBUTARY_ASSIGN_OR_RETURN(const at::Device device, ChooseDevice(options.device, 0));
+  TRIBUTARY_ASSIGN_OR_RETURN(
+      AdaptedModel loaded,
+      options.adapter.empty()
+          ? LoadBaseModel(options.model, precision, device)
+          : LoadAdaptedModel(options.model, options.adapter, {}, precision, device));
   Speaker speaker(std::move(loaded), options, stop);
   if (!options.chat) {
     TRIBUTARY_ASSIGN_OR_RETURN(const std::string text, speaker.Continue(options.prompt));

@@ -8,7 +8,6 @@
 #include <numeric>
 
 #include "core/random.h"
-#include "trainer/frozen_matrix.h"
 
 namespace tributary::trainer {
 namespace {
@@ -24,8 +23,7 @@ std::vector<double> NextLogits(const LanguageModel& model, const std::vector<std
   batch.targets = at::empty({0}, at::kLong);
   batch.examples = 1;
   const at::Tensor hidden = model.Hidden(batch, {}).slice(0, rows - 1, rows);
-  const at::Tensor logits =
-      TimesTransposed(hidden, {model.Head(), {}}).to(at::kDouble).contiguous();
+  const at::Tensor logits = LogitsOf(model, hidden).to(at::kCPU, at::kDouble).contiguous();
   return {logits.data_ptr<double>(), logits.data_ptr<double>() + logits.numel()};
 }
 

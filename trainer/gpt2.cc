@@ -7,25 +7,15 @@
 #include "trainer/attention.h"
 #include "trainer/frozen_matrix.h"
 #include "trainer/layer_checkpoint.h"
+#include "trainer/plain_kernels.h"
 
 namespace tributary::trainer {
-namespace {
 
 using at::Tensor;
 
-// Of each row its place in its sequence.
-Tensor Positions(const std::vector<std::int64_t>& starts) {
-  Tensor positions = at::arange(starts.back(), at::kLong);
-  for (std::size_t s = 1; s < starts.size(); ++s) {
-    positions.slice(0, starts[s - 1], starts[s]).sub_(starts[s - 1]);
-  }
-  return positions;
-}
-
-}  // namespace
-
 Result<std::unique_ptr<LanguageModel>> Gpt2::Create(const ModelConfig& config,
-                                                    const NamedTensors& weights) {
+                                                    const NamedTensors& weights,
+                                                    at::Device device) {
   TRIBUTARY_RETURN_IF_ERROR(CheckModelWeights(config.shape, weights));
   const auto get = [&weights](const std::string& name) {
     const auto it = weights.find(name);
@@ -36,6 +26,7 @@ Result<std::unique_ptr<LanguageModel>> Gpt2::Create(const ModelConfig& config,
   };
   std::unique_ptr<Gpt2> model(new Gpt2(LinearLayers(config.shape, weights)));
   model->config_ = config;
+  model->device_ = device;
   model->embedding_ = get("transformer.wte.weight");
   model->position_embedding_ = get("transformer.wpe.weight");
   model->norm_ = norm("transformer.ln_f");
@@ -53,7 +44,8 @@ Result<std::unique_ptr<LanguageModel>> Gpt2::Create(const ModelConfig& config,
 }
 
 Tensor Gpt2::Normed(const Tensor& x, const Norm& norm) const {
-  return at::layer_norm(x, {config_.shape.hidden_size}, norm.weight, norm.bias, config_.norm_eps);
+  return at::layer_norm(x, {config_.shape.hidden_size}, Beside(x, norm.weight),
+                        Beside(x, norm.bias), config_.norm_eps);
 }
 
 Tensor Gpt2::Attention(const Layer& layer, const Tensor& x, const PackedBatch& batch,

@@ -17,7 +17,8 @@ class Gpt2 final : public LanguageModel {
  public:
   // As Llama::Create.
   static Result<std::unique_ptr<LanguageModel>> Create(const ModelConfig& config,
-                                                       const NamedTensors& weights);
+                                                       const NamedTensors& weights,
+                                                       at::Device device = at::kCPU);
 
   // No sequence may be longer than config.shape.positions.
   at::Tensor Hidden(const PackedBatch& batch, const ForwardPass& pass) const override;
@@ -43,6 +44,7 @@ class Gpt2 final : public LanguageModel {
 
   LinearLayers linears_;
   ModelConfig config_;
+  at::Device device_ = at::kCPU;
   at::Tensor embedding_;
   at::Tensor position_embedding_;
   at::Tensor head_;

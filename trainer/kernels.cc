@@ -9,6 +9,7 @@
 #include "core/random.h"
 #include "trainer/frozen_matrix.h"
 #include "trainer/linear.h"
+#include "trainer/plain_kernels.h"
 
 namespace tributary::trainer {
 namespace {
@@ -203,34 +204,46 @@ class DropoutFunction : public Function<DropoutFunction> {
   }
 };
 
+// A weight that is trained stays on the CPU between passes.
+Tensor OnDevice(const Tensor& x, const Tensor& weight) {
+  return weight.device() == x.device() ? weight : Beside(x, weight);
+}
+
 // W x + b.
 Tensor BaseProduct(const Linear& linear, const Tensor& x) {
-  const Tensor& weight = linear.weight;
-  if (linear.bias.defined() && weight.scalar_type() == x.scalar_type()) {
-    return at::addmm(linear.bias, x, linear.transposed ? weight : weight.t());
+  const Tensor weight = OnDevice(x, linear.weight);
+  const Tensor bias = linear.bias.defined() ? Beside(x, linear.bias) : Tensor();
+  if (bias.defined() && weight.scalar_type() == x.scalar_type()) {
+    return at::addmm(bias, x, linear.transposed ? weight : weight.t());
   }
   const FrozenMatrix matrix{weight, linear.weight_scales};
   const Tensor y = linear.transposed ? Times(x, matrix) : TimesTransposed(x, matrix);
-  return linear.bias.defined() ? y + linear.bias : y;
+  return bias.defined() ? y + bias : y;
 }
 
 }  // namespace
 
 Tensor RmsNorm(const Tensor& x, const Tensor& weight, double eps) {
+  if (!HasFusedKernels(x)) return PlainRmsNorm(x, weight, eps);
   return RmsNormFunction::apply(x, weight, eps);
 }
 
-Tensor SwiGlu(const Tensor& gate, const Tensor& up) { return SwiGluFunction::apply(gate, up); }
+Tensor SwiGlu(const Tensor& gate, const Tensor& up) {
+  return HasFusedKernels(gate) ? SwiGluFunction::apply(gate, up) : PlainSwiGlu(gate, up);
+}
 
 Tensor LinearCrossEntropy(const Tensor& hidden, const Tensor& head, const Tensor& targets) {
   const bool grad = at::GradMode::is_enabled();
-  return LinearCrossEntropyFunction::apply(hidden, head, targets, grad && hidden.requires_grad(),
-                                           grad && head.requires_grad());
+  const Tensor near = OnDevice(hidden, head);
+  return LinearCrossEntropyFunction::apply(hidden, near, targets.to(hidden.device()),
+                                           grad && hidden.requires_grad(),
+                                           grad && near.requires_grad());
 }
 
 Tensor SeededDropout(const Tensor& x, double p, std::uint64_t key) {
-  Tensor mask = at::empty_like(x);
-  AT_DISPATCH_FLOATING_TYPES(x.scalar_type(), "dropout", [&] {
+  const at::ScalarType dtype = HasFusedKernels(x) ? x.scalar_type() : at::kFloat;
+  Tensor mask = at::empty(x.sizes(), dtype);  // drawn on the CPU: the same on every device
+  AT_DISPATCH_FLOATING_TYPES(dtype, "dropout", [&] {
     scalar_t* m = mask.data_ptr<scalar_t>();
     const auto keep = static_cast<scalar_t>(1 / (1 - p));
     // A counter-based generator: the mask does not depend on how threads divide the elements.
@@ -241,7 +254,7 @@ Tensor SeededDropout(const Tensor& x, double p, std::uint64_t key) {
       }
     });
   });
-  return DropoutFunction::apply(x, mask);
+  return DropoutFunction::apply(x, Beside(x, mask));
 }
 
 Tensor Linear::Forward(const Tensor& x, const DropoutPass& dropout) const {
@@ -249,10 +262,10 @@ Tensor Linear::Forward(const Tensor& x, const DropoutPass& dropout) const {
   if (!lora_a.defined()) return y;
   const bool drop = dropout.active && lora_dropout > 0;
   const Tensor in = drop ? SeededDropout(x, lora_dropout, DeriveSeed(dropout.key, lora_key)) : x;
-  Tensor low = at::linear(in, lora_a);
-  if (lora_c.defined()) low = at::linear(low, lora_c);
+  Tensor low = at::linear(in, Beside(x, lora_a));
+  if (lora_c.defined()) low = at::linear(low, Beside(x, lora_c));
   // In place: the product's gradient does not need its result.
-  return y.addmm_(low, lora_b.t(), 1, lora_scale);
+  return y.addmm_(low, Beside(x, lora_b).t(), 1, lora_scale);
 }
 
 }  // namespace tributary::trainer

@@ -1,7 +1,7 @@
 // The layers of a Llama-family model as fused operations with hand-written gradients: few
-// temporaries, because touching fresh memory costs more than the arithmetic. All take float or
-// double, row-major contiguous, and give the same bits for the same number of threads. They may be
-// called from one thread at a time.
+// temporaries, because touching fresh memory costs more than the arithmetic. That is for float or
+// double on the CPU, row-major contiguous, with the same bits for the same number of threads; all
+// else takes the plain way (plain_kernels.h). They may be called from one thread at a time.
 #pragma once
 
 #include <ATen/core/Tensor.h>

@@ -6,6 +6,7 @@
 
 #include "trainer/frozen_matrix.h"
 #include "trainer/kernels.h"
+#include "trainer/plain_kernels.h"
 
 namespace tributary::trainer {
 
@@ -21,11 +22,18 @@ std::int64_t LongestSequence(const std::vector<std::int64_t>& starts) {
 
 Tensor LossSum(const LanguageModel& model, const PackedBatch& batch, const ForwardPass& pass) {
   const Tensor hidden = model.Hidden(batch, pass);
-  return LinearCrossEntropy(hidden.index_select(0, batch.loss_rows), model.Head(), batch.targets);
+  const Tensor rows = batch.loss_rows.to(hidden.device());
+  return LinearCrossEntropy(hidden.index_select(0, rows), model.Head(), batch.targets);
+}
+
+Tensor LogitsOf(const LanguageModel& model, const Tensor& hidden) {
+  const Tensor& head = model.Head();
+  const bool near = head.device() == hidden.device();
+  return TimesTransposed(hidden, {near ? head : Beside(hidden, head), Tensor()});
 }
 
 Tensor Logits(const LanguageModel& model, const PackedBatch& batch) {
-  return TimesTransposed(model.Hidden(batch, {}), {model.Head(), Tensor()});
+  return LogitsOf(model, model.Hidden(batch, {}));
 }
 
 }  // namespace tributary::trainer

@@ -48,6 +48,9 @@ std::int64_t LongestSequence(const std::vector<std::int64_t>& starts);
 at::Tensor LossSum(const LanguageModel& model, const PackedBatch& batch,
                    const ForwardPass& pass = {});
 
+// Of rows of Hidden: [rows, vocab].
+at::Tensor LogitsOf(const LanguageModel& model, const at::Tensor& hidden);
+
 // [rows, vocab].
 at::Tensor Logits(const LanguageModel& model, const PackedBatch& batch);
 

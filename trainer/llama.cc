@@ -30,7 +30,8 @@ void FillNormal(Tensor* tensor, double deviation, std::uint64_t seed) {
 }  // namespace
 
 Result<std::unique_ptr<LanguageModel>> Llama::Create(const ModelConfig& config,
-                                                     const NamedTensors& weights) {
+                                                     const NamedTensors& weights,
+                                                     at::Device device) {
   const ModelShape& shape = config.shape;
   TRIBUTARY_RETURN_IF_ERROR(CheckModelWeights(shape, weights));
   const auto get = [&weights](const std::string& name) {
@@ -39,6 +40,7 @@ Result<std::unique_ptr<LanguageModel>> Llama::Create(const ModelConfig& config,
   };
   std::unique_ptr<Llama> model(new Llama(LinearLayers(shape, weights)));
   model->config_ = config;
+  model->device_ = device;
   model->frequencies_ = RotaryFrequencies(shape.head_dim, config.rope_theta, config.rope_scaling);
   model->embedding_ = get("model.embed_tokens");
   model->norm_ = get("model.norm");
@@ -96,7 +98,7 @@ Tensor Llama::Block(const Layer& layer, const Tensor& input, const PackedBatch& 
 }
 
 Tensor Llama::Hidden(const PackedBatch& batch, const ForwardPass& pass) const {
-  Tensor x = TableRows(embedding_, batch.ids);
+  Tensor x = TableRows(embedding_, batch.ids).to(device_);
   const RotaryTable rotary =
       MakeRotaryTable(LongestSequence(batch.starts), frequencies_, x.scalar_type());
   for (const Layer& layer : layers_) {

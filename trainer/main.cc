@@ -7,6 +7,7 @@
 
 #include "core/version.h"
 #include "trainer/available_memory.h"
+#include "trainer/device.h"
 #include "trainer/evaluation.h"
 #include "trainer/generate_command.h"
 #include "trainer/launcher.h"
@@ -50,25 +51,38 @@ Result<T> Guarded(const std::function<Result<T>()>& work) {
 }
 
 // Says what the task will need, and refuses what cannot fit.
-Status CheckTaskMemory(const std::string& directory, const TaskFile& task) {
+// It speaks of the CPU's memory; on a device LibTorch says when it is out of it.
+Status CheckTaskMemory(const std::string& directory, const TaskFile& task, at::Device device) {
   TRIBUTARY_ASSIGN_OR_RETURN(const MemoryEstimate estimate,
                              EstimateTaskMemory(directory, task, ResolveThreads(task.threads)));
+  if (!device.is_cpu()) {
+    Say("device: " + device.str());
+    return OkStatus();
+  }
   Say("memory: " + estimate.Text());
   return CheckMemory(estimate, AvailableMemory());
 }
 
-using TaskFunction = Result<TaskResult> (*)(const std::string&, const TaskFile&,
+using TaskFunction = Result<TaskResult> (*)(const std::string&, const TaskFile&, at::Device,
                                             const std::function<bool()>&);
 
-Result<TaskResult> RunTask(const std::string& directory, TaskKind kind, TaskFunction function) {
+struct TaskCommand {
+  std::string directory;
+  std::string device = "auto";
+};
+
+Result<TaskResult> RunTask(const TaskCommand& command, int rank, TaskKind kind,
+                           TaskFunction function) {
+  const std::string& directory = command.directory;
   TRIBUTARY_ASSIGN_OR_RETURN(const TaskFile task, ReadTask(directory));
   if (task.kind != kind) {
     return InvalidArgumentError("task.json: kind is " + std::string(TaskKindName(task.kind)) +
                                 "; run tributary-trainer " + std::string(TaskKindName(task.kind)));
   }
   StartRuntime(task.threads);
-  TRIBUTARY_RETURN_IF_ERROR(CheckTaskMemory(directory, task));
-  return Guarded<TaskResult>([&] { return function(directory, task, StopRequested); });
+  TRIBUTARY_ASSIGN_OR_RETURN(const at::Device device, ChooseDevice(command.device, rank));
+  TRIBUTARY_RETURN_IF_ERROR(CheckTaskMemory(directory, task, device));
+  return Guarded<TaskResult>([&] { return function(directory, task, device, StopRequested); });
 }
 
 int FailTask(const std::string& directory, const Status& status) {
@@ -83,7 +97,8 @@ int FailTask(const std::string& directory, const Status& status) {
 }
 
 // The first of several processes writes what there is to write, and evaluates alone.
-int TaskMain(const std::string& directory, TaskKind kind, TaskFunction function) {
+int TaskMain(const TaskCommand& command, TaskKind kind, TaskFunction function) {
+  const std::string& directory = command.directory;
   if (HasUpdate(directory)) {
     Say(directory + " already has its update; nothing to do");
     return 0;
@@ -91,7 +106,7 @@ int TaskMain(const std::string& directory, TaskKind kind, TaskFunction function)
   const Result<LauncherPlace> place = FindPlace(EnvironmentVariables());
   if (!place.ok()) return FailTask(directory, place.status());
   if (place->rank > 0 && kind == TaskKind::kEvaluate) return 0;
-  const Result<TaskResult> result = RunTask(directory, kind, function);
+  const Result<TaskResult> result = RunTask(command, place->rank, kind, function);
   if (!result.ok() && place->rank > 0) {
     Say(result.status().ToString());
     return 1;
@@ -156,6 +171,13 @@ int GenerateMain(const GenerateOptions& options) {
   return Finish(done.status());
 }
 
+void AddDevice(CLI::App* command, std::string* device) {
+  command->add_option("--device", *device, "where to compute; auto: CUDA where there is any")
+      ->envname("TRIBUTARY_DEVICE")
+      ->check(CLI::IsMember({"auto", "cpu", "cuda"}))
+      ->capture_default_str();
+}
+
 CLI::App* AddTokenize(CLI::App& app, PersonOptions* options) {
   CLI::App* command =
       app.add_subcommand("tokenize", "Tokens of the JSON strings on standard input, one a line");
@@ -189,6 +211,7 @@ CLI::App* AddGenerate(CLI::App& app, GenerateOptions* options) {
   prompt->excludes(chat);
   command->add_option("--template", options->chat_template, "with --chat: how it is written")
       ->needs(chat);
+  AddDevice(command, &options->device);
   command->add_option("--base-precision", options->base_precision, "what the weights are kept as")
       ->check(CLI::IsMember({"fp32", "stored", "int8"}));
   command->add_option("--temperature", options->settings.temperature, "0: the likeliest token")
@@ -204,7 +227,8 @@ CLI::App* AddGenerate(CLI::App& app, GenerateOptions* options) {
 int VersionMain() {
   const Runtime runtime = DescribeRuntime();
   std::cout << "tributary-trainer " << kVersion << "\n"
-            << RuntimeText(runtime) << " by default, " << ResolveThreads(0) << " available\n";
+            << RuntimeText(runtime) << " by default, " << ResolveThreads(0) << " available\n"
+            << "devices: " << DevicesText() << "\n";
   if (const std::string warning = RuntimeWarning(runtime); !warning.empty()) {
     std::cout << "warning: " << warning << "\n";
   }
@@ -214,14 +238,16 @@ int VersionMain() {
 int Main(int argc, char** argv) {
   CLI::App app{"Trains and evaluates adapters inside a site's job."};
   app.require_subcommand(1);
-  std::string directory;
+  TaskCommand task;
+  std::string& directory = task.directory;
   const auto add = [&](const char* name, const char* text) {
     CLI::App* command = app.add_subcommand(name, text);
     command->add_option("--task", directory, "the task directory")->required();
     return command;
   };
-  const CLI::App* train = add("train", "Run the train task of a directory");
-  const CLI::App* evaluate = add("evaluate", "Run the evaluate task of a directory");
+  CLI::App* train = add("train", "Run the train task of a directory");
+  CLI::App* evaluate = add("evaluate", "Run the evaluate task of a directory");
+  for (CLI::App* command : {train, evaluate}) AddDevice(command, &task.device);
   const CLI::App* pretrain = add("pretrain", "Make a tokenizer and a small model from text");
   CLI::App* merge = app.add_subcommand("merge", "Work an adapter into its base model");
   std::string model;
@@ -239,8 +265,8 @@ int Main(int argc, char** argv) {
 
   g_arguments = argv;
   InstallStopSignals();
-  if (train->parsed()) return TaskMain(directory, TaskKind::kTrain, &RunTrainTask);
-  if (evaluate->parsed()) return TaskMain(directory, TaskKind::kEvaluate, &RunEvaluateTask);
+  if (train->parsed()) return TaskMain(task, TaskKind::kTrain, &RunTrainTask);
+  if (evaluate->parsed()) return TaskMain(task, TaskKind::kEvaluate, &RunEvaluateTask);
   if (pretrain->parsed()) return PretrainMain(directory);
   if (merge->parsed()) return MergeMain(model, adapter, output);
   if (tokenize->parsed()) return TokenizeMain(options);

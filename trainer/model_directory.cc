@@ -43,10 +43,10 @@ Status AddProducts(const std::string& path, const ModelShape& shape, NamedTensor
 }  // namespace
 
 Result<std::unique_ptr<LanguageModel>> CreateModel(const ModelConfig& config,
-                                                   const NamedTensors& weights) {
+                                                   const NamedTensors& weights, at::Device device) {
   // ModelConfig::FromJson lets no other model_type through.
-  if (config.shape.model_type == "gpt2") return Gpt2::Create(config, weights);
-  return Llama::Create(config, weights);
+  if (config.shape.model_type == "gpt2") return Gpt2::Create(config, weights, device);
+  return Llama::Create(config, weights, device);
 }
 
 Result<ModelConfig> ReadModelConfig(const std::string& model_path) {
@@ -57,9 +57,9 @@ Result<ModelConfig> ReadModelConfig(const std::string& model_path) {
 Result<std::unique_ptr<LanguageModel>> LoadModel(const std::string& model_path,
                                                  const ModelConfig& config, const Adapter& adapter,
                                                  const std::vector<std::string>& merged,
-                                                 BasePrecision precision) {
+                                                 BasePrecision precision, at::Device device) {
   if (adapter.config.kind == AdapterKind::kFull) {
-    if (precision == BasePrecision::kFp32) return CreateModel(config, adapter.tensors);
+    if (precision == BasePrecision::kFp32) return CreateModel(config, adapter.tensors, device);
     return InvalidArgumentError(
         "base_precision: an adapter of kind full trains every weight; must be fp32");
   }
@@ -69,9 +69,10 @@ Result<std::unique_ptr<LanguageModel>> LoadModel(const std::string& model_path,
   for (const std::string& path : merged) {
     TRIBUTARY_RETURN_IF_ERROR(AddProducts(path, config.shape, &base).Annotate(path));
   }
+  for (auto& [name, tensor] : base) tensor = tensor.to(device);
   ReplaceSavedModules(adapter, config.shape, &base);
   TRIBUTARY_ASSIGN_OR_RETURN(std::unique_ptr<LanguageModel> model,
-                             CreateModel(config, base).Annotate(model_path));
+                             CreateModel(config, base, device).Annotate(model_path));
   AttachLora(adapter, model.get());
   return model;
 }
@@ -79,7 +80,7 @@ Result<std::unique_ptr<LanguageModel>> LoadModel(const std::string& model_path,
 Result<AdaptedModel> LoadAdaptedModel(const std::string& model_path,
                                       const std::string& adapter_directory,
                                       const std::vector<std::string>& merged,
-                                      BasePrecision precision) {
+                                      BasePrecision precision, at::Device device) {
   AdaptedModel loaded;
   TRIBUTARY_ASSIGN_OR_RETURN(loaded.config, ReadModelConfig(model_path));
   TRIBUTARY_ASSIGN_OR_RETURN(loaded.tokenizer, LoadTokenizer(model_path));
@@ -89,18 +90,21 @@ Result<AdaptedModel> LoadAdaptedModel(const std::string& model_path,
         " tokens, config.json allows " + std::to_string(loaded.config.shape.vocab_size));
   }
   TRIBUTARY_ASSIGN_OR_RETURN(loaded.adapter, LoadAdapter(adapter_directory, loaded.config.shape));
-  TRIBUTARY_ASSIGN_OR_RETURN(
-      loaded.model, LoadModel(model_path, loaded.config, loaded.adapter, merged, precision));
+  TRIBUTARY_ASSIGN_OR_RETURN(loaded.model, LoadModel(model_path, loaded.config, loaded.adapter,
+                                                     merged, precision, device));
   return loaded;
 }
 
-Result<AdaptedModel> LoadBaseModel(const std::string& model_path, BasePrecision precision) {
+Result<AdaptedModel> LoadBaseModel(const std::string& model_path, BasePrecision precision,
+                                   at::Device device) {
   AdaptedModel loaded;
   TRIBUTARY_ASSIGN_OR_RETURN(loaded.config, ReadModelConfig(model_path));
   TRIBUTARY_ASSIGN_OR_RETURN(loaded.tokenizer, LoadTokenizer(model_path));
-  TRIBUTARY_ASSIGN_OR_RETURN(const NamedTensors base,
+  TRIBUTARY_ASSIGN_OR_RETURN(NamedTensors base,
                              LoadBaseWeights(model_path, loaded.config.shape, precision));
-  TRIBUTARY_ASSIGN_OR_RETURN(loaded.model, CreateModel(loaded.config, base).Annotate(model_path));
+  for (auto& [name, tensor] : base) tensor = tensor.to(device);
+  TRIBUTARY_ASSIGN_OR_RETURN(loaded.model,
+                             CreateModel(loaded.config, base, device).Annotate(model_path));
   return loaded;
 }
 

@@ -16,9 +16,10 @@
 
 namespace tributary::trainer {
 
-// Builds the architecture that `config` names over `weights`.
+// Builds the architecture that `config` names over `weights`, to be computed on `device`.
 Result<std::unique_ptr<LanguageModel>> CreateModel(const ModelConfig& config,
-                                                   const NamedTensors& weights);
+                                                   const NamedTensors& weights,
+                                                   at::Device device = at::kCPU);
 
 // A base model with an adapter in place.
 struct AdaptedModel {
@@ -31,24 +32,27 @@ struct AdaptedModel {
 Result<ModelConfig> ReadModelConfig(const std::string& model_path);
 
 // The model with `adapter` in place. Base weights need no gradients and are mapped, not copied,
-// where they stay as stored. With an adapter of kind full they are not read at all; it has no use
-// for another precision than fp32.
-// `merged`: files of products "<module>.merged_B.weight" [out, q] times "<module>.merged_A.weight"
-// [q, in], added to the base weights in that order.
+// where they stay as stored and on the CPU. With an adapter of kind full they are not read at all;
+// it has no use for another precision than fp32. `merged`: files of products
+// "<module>.merged_B.weight" [out, q] times "<module>.merged_A.weight" [q, in], added to the base
+// weights in that order.
 Result<std::unique_ptr<LanguageModel>> LoadModel(const std::string& model_path,
                                                  const ModelConfig& config, const Adapter& adapter,
                                                  const std::vector<std::string>& merged = {},
-                                                 BasePrecision precision = BasePrecision::kFp32);
+                                                 BasePrecision precision = BasePrecision::kFp32,
+                                                 at::Device device = at::kCPU);
 
 // Reads and loads all that a directory and the adapter in `adapter_directory` hold.
 Result<AdaptedModel> LoadAdaptedModel(const std::string& model_path,
                                       const std::string& adapter_directory,
                                       const std::vector<std::string>& merged = {},
-                                      BasePrecision precision = BasePrecision::kFp32);
+                                      BasePrecision precision = BasePrecision::kFp32,
+                                      at::Device device = at::kCPU);
 
 // The same without an adapter.
 Result<AdaptedModel> LoadBaseModel(const std::string& model_path,
-                                   BasePrecision precision = BasePrecision::kFp32);
+                                   BasePrecision precision = BasePrecision::kFp32,
+                                   at::Device device = at::kCPU);
 
 // An error when there is something at `path`.
 Status CheckOutputPath(const std::string& path);

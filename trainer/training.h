@@ -1,6 +1,8 @@
 // `tributary-trainer train`: one train task of a campaign.
 #pragma once
 
+#include <c10/core/Device.h>
+
 #include <functional>
 #include <string>
 
@@ -9,9 +11,10 @@
 
 namespace tributary::trainer {
 
-// Carries out the train task in `directory` and writes update/: complete, or partial when `stop`
-// became true after at least one step. On an error nothing is written; the caller reports it.
+// Carries out the train task in `directory` on `device` and writes update/: complete, or partial
+// when `stop` became true after at least one step. On an error nothing is written; the caller
+// reports it.
 Result<TaskResult> RunTrainTask(const std::string& directory, const TaskFile& task,
-                                const std::function<bool()>& stop);
+                                at::Device device, const std::function<bool()>& stop);
 
 }  // namespace tributary::trainer

@@ -16,6 +16,7 @@
 #include "core/sha256.h"
 #include "tests/trainer/reference_llama.h"
 #include "tests/trainer/tiny_model.h"
+#include "trainer/device.h"
 #include "trainer/model_directory.h"
 
 namespace tributary::trainer {
@@ -276,6 +277,38 @@ TEST_F(ProgramTest, ADamagedModelGivesAFailedResult) {
   EXPECT_EQ(result.completion, Completion::kFailed);
   EXPECT_THAT(result.message, HasSubstr("model.safetensors"));
   EXPECT_FALSE(PathExists(Path("update/adapter_model.safetensors")));
+}
+
+TEST_F(ProgramTest, ADeviceThatIsNotThereFailsTheTask) {
+  if (DevicesText() != "cpu") GTEST_SKIP() << "this machine has CUDA devices";
+  WriteTinyTask(root_, task_);
+  ASSERT_EQ(setenv("TRIBUTARY_DEVICE", "cuda", 1), 0);
+  EXPECT_EQ(Run("train"), 1);
+  ASSERT_EQ(unsetenv("TRIBUTARY_DEVICE"), 0);
+  EXPECT_EQ(ReadResult().completion, Completion::kFailed);
+  EXPECT_THAT(ReadResult().message, HasSubstr("finds no CUDA device"));
+}
+
+TEST_F(ProgramTest, TrainsAndEvaluatesOverAnInt8Base) {
+  task_.training.base_precision = "int8";
+  task_.training.gradient_checkpointing = true;
+  WriteTinyTask(root_, task_);
+  ASSERT_EQ(Run("train"), 0) << Errors();
+  const TaskResult trained = ReadResult();
+  EXPECT_EQ(trained.completion, Completion::kComplete);
+  EXPECT_LT(trained.loss_last, trained.loss_first);
+  ASSERT_TRUE(RemoveTree(Path("update")).ok());
+  task_.kind = TaskKind::kEvaluate;
+  ASSERT_TRUE(WriteFileAtomic(Path("task.json"), task_.ToJson()).ok());
+  ASSERT_EQ(Run("evaluate"), 0) << Errors();
+  const double int8 = ReadResult().metrics.at("loss/tiny");
+  ASSERT_TRUE(RemoveTree(Path("update")).ok());
+  task_.training.base_precision = "fp32";
+  ASSERT_TRUE(WriteFileAtomic(Path("task.json"), task_.ToJson()).ok());
+  ASSERT_EQ(Run("evaluate"), 0) << Errors();
+  const double fp32 = ReadResult().metrics.at("loss/tiny");
+  EXPECT_NE(int8, fp32);  // it was taken
+  EXPECT_NEAR(int8, fp32, 0.01 * fp32);
 }
 
 TEST_F(ProgramTest, ATaskOfTheOtherKindIsRefused) {

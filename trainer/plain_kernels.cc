@@ -1,0 +1,97 @@
+#include "trainer/plain_kernels.h"
+
+#include <ATen/ATen.h>
+#include <torch/version.h>
+
+#include <cmath>
+#include <limits>
+
+namespace tributary::trainer {
+namespace {
+
+using at::Tensor;
+
+bool IsWide(const Tensor& x) {
+  return x.scalar_type() == at::kFloat || x.scalar_type() == at::kDouble;
+}
+
+Tensor Wide(const Tensor& x) { return IsWide(x) ? x : x.to(at::kFloat); }
+
+// x: [rows, heads, head_dim]. Pairs are (i, i + head_dim / 2).
+Tensor Rotated(const Tensor& x, const Tensor& cos, const Tensor& sin) {
+  const std::vector<Tensor> halves = x.chunk(2, 2);
+  return at::cat({halves[0] * cos - halves[1] * sin, halves[1] * cos + halves[0] * sin}, 2);
+}
+
+// [length, length], true where a row sees a column.
+Tensor Visible(std::int64_t length, std::int64_t window, const at::Device& device) {
+  Tensor visible = at::ones({length, length}, at::TensorOptions(device).dtype(at::kBool)).tril();
+  return window > 0 ? visible.triu(1 - window) : visible;
+}
+
+// One sequence; q, k, v: [heads, length, head_dim].
+Tensor Attend(const Tensor& q, const Tensor& k, const Tensor& v, std::int64_t window) {
+  const std::int64_t length = q.size(1);
+  const bool cut = window > 0 && window < length;
+#if TORCH_VERSION_MAJOR >= 2
+  const std::optional<Tensor> mask =
+      cut ? std::optional<Tensor>(Visible(length, window, q.device())) : std::nullopt;
+  return at::scaled_dot_product_attention(q.unsqueeze(0), k.unsqueeze(0), v.unsqueeze(0), mask, 0.0,
+                                          !cut)
+      .squeeze(0);
+#else
+  const double scale = 1 / std::sqrt(static_cast<double>(q.size(2)));
+  const Tensor scores = Wide(at::matmul(q, k.transpose(1, 2))) * scale;
+  const Tensor hidden = Visible(length, cut ? window : 0, q.device()).logical_not();
+  const Tensor seen = scores.masked_fill(hidden, -std::numeric_limits<double>::infinity());
+  return at::matmul(at::softmax(seen, 2).to(v.scalar_type()), v);
+#endif
+}
+
+}  // namespace
+
+bool HasFusedKernels(const Tensor& x) { return x.device().is_cpu() && IsWide(x); }
+
+Tensor Beside(const Tensor& x, const Tensor& tensor) {
+  return tensor.to(x.device(), x.scalar_type());
+}
+
+Tensor PlainRmsNorm(const Tensor& x, const Tensor& weight, double eps) {
+  const Tensor wide = Wide(x);
+  const Tensor inverse = (wide.square().mean(1, true) + eps).rsqrt();
+  return (wide * inverse).to(x.scalar_type()) * Beside(x, weight);
+}
+
+Tensor PlainSwiGlu(const Tensor& gate, const Tensor& up) { return at::silu(gate) * up; }
+
+Tensor PlainCausalAttention(const Tensor& q, const Tensor& k, const Tensor& v,
+                            const RotaryTable& rotary, const std::vector<std::int64_t>& starts,
+                            const AttentionShape& shape) {
+  const auto heads = [&](const Tensor& x) { return x.view({x.size(0), -1, shape.head_dim}); };
+  Tensor queries = heads(q);
+  Tensor keys = heads(k);
+  if (rotary.cos.defined()) {
+    const Tensor positions = Positions(starts);
+    const auto angles = [&](const Tensor& table) {
+      return Beside(Wide(q), table.index_select(0, positions)).unsqueeze(1);
+    };
+    const Tensor cos = angles(rotary.cos);
+    const Tensor sin = angles(rotary.sin);
+    queries = Rotated(Wide(queries), cos, sin).to(q.scalar_type());
+    keys = Rotated(Wide(keys), cos, sin).to(q.scalar_type());
+  }
+  const std::int64_t group = shape.heads / shape.kv_heads;
+  std::vector<Tensor> mixed;
+  for (std::size_t s = 1; s < starts.size(); ++s) {
+    const auto sequence = [&](const Tensor& x, std::int64_t times) {
+      const Tensor part = x.slice(0, starts[s - 1], starts[s]).transpose(0, 1);
+      return times == 1 ? part : part.repeat_interleave(times, 0);
+    };
+    const Tensor out = Attend(sequence(queries, 1), sequence(keys, group),
+                              sequence(heads(v), group), shape.window);
+    mixed.push_back(out.transpose(0, 1).reshape({-1, shape.heads * shape.head_dim}));
+  }
+  return at::cat(mixed, 0);
+}
+
+}  // namespace tributary::trainer

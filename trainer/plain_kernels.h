@@ -1,0 +1,30 @@
+// The operations of kernels.h and attention.h as plain LibTorch operations with its own gradients:
+// for any device and any floating dtype. Norms and softmax are computed in float at least.
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include <cstdint>
+#include <vector>
+
+#include "trainer/attention.h"
+
+namespace tributary::trainer {
+
+// Whether x is one for the fused kernels: float or double, on the CPU.
+bool HasFusedKernels(const at::Tensor& x);
+
+// `tensor` where x is and in its dtype; its gradient goes back to where `tensor` is.
+at::Tensor Beside(const at::Tensor& x, const at::Tensor& tensor);
+
+// Arguments and results as in kernels.h.
+at::Tensor PlainRmsNorm(const at::Tensor& x, const at::Tensor& weight, double eps);
+at::Tensor PlainSwiGlu(const at::Tensor& gate, const at::Tensor& up);
+
+// Arguments and results as in attention.h. Through LibTorch's scaled_dot_product_attention where it
+// has one (2.0), which picks the best kernel of the device.
+at::Tensor PlainCausalAttention(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v,
+                                const RotaryTable& rotary, const std::vector<std::int64_t>& starts,
+                                const AttentionShape& shape);
+
+}  // namespace tributary::trainer
