@@ -91,17 +91,15 @@ void ForEachBlock(const FrozenMatrix& matrix, at::ScalarType dtype, const Body& 
 }
 
 Tensor Multiply(const Tensor& x, const FrozenMatrix& matrix, bool transposed) {
-  const std::int64_t width = matrix.values.size(transposed ? 0 : 1);
-  Tensor y = transposed ? at::empty({x.size(0), width}, x.options())
-                        : at::zeros({x.size(0), width}, x.options());
+  if (transposed) {
+    Tensor y = at::empty({x.size(0), matrix.values.size(0)}, x.options());
+    TimesTransposedInto(x, matrix, &y);
+    return y;
+  }
+  Tensor y = at::zeros({x.size(0), matrix.values.size(1)}, x.options());
   ForEachBlock(matrix, x.scalar_type(),
                [&](std::int64_t begin, std::int64_t end, const Tensor& block) {
-                 if (transposed) {
-                   Tensor part = y.slice(1, begin, end);
-                   at::mm_out(part, x, block.t());
-                 } else {
-                   y.addmm_(x.slice(1, begin, end), block);
-                 }
+                 y.addmm_(x.slice(1, begin, end), block);
                });
   return y;
 }
@@ -157,6 +155,18 @@ Tensor Widen(const FrozenMatrix& matrix, at::ScalarType dtype) {
 Tensor TimesTransposed(const Tensor& x, const FrozenMatrix& matrix) {
   if (matrix.values.scalar_type() == x.scalar_type()) return at::mm(x, matrix.values.t());
   return FrozenProduct::apply(x, matrix, true);
+}
+
+void TimesTransposedInto(const Tensor& x, const FrozenMatrix& matrix, Tensor* y) {
+  if (matrix.values.scalar_type() == x.scalar_type()) {
+    at::mm_out(*y, x, matrix.values.t());
+    return;
+  }
+  ForEachBlock(matrix, x.scalar_type(),
+               [&](std::int64_t begin, std::int64_t end, const Tensor& block) {
+                 Tensor part = y->slice(1, begin, end);
+                 at::mm_out(part, x, block.t());
+               });
 }
 
 Tensor Times(const Tensor& x, const FrozenMatrix& matrix) {

@@ -27,6 +27,9 @@ at::Tensor Widen(const FrozenMatrix& matrix, at::ScalarType dtype);
 // dtype is used as it is and may get a gradient; others give x its gradient and get none.
 at::Tensor TimesTransposed(const at::Tensor& x, const FrozenMatrix& matrix);
 
+// The same into `y`, [n, rows] of x's dtype, without gradients.
+void TimesTransposedInto(const at::Tensor& x, const FrozenMatrix& matrix, at::Tensor* y);
+
 // x M; x: [n, rows].
 at::Tensor Times(const at::Tensor& x, const FrozenMatrix& matrix);
 

@@ -4,6 +4,7 @@
 #include <ATen/Parallel.h>
 #include <torch/csrc/autograd/custom_function.h>
 
+#include <algorithm>
 #include <cmath>
 
 #include "core/random.h"
@@ -172,10 +173,14 @@ class LinearCrossEntropyFunction : public Function<LinearCrossEntropyFunction> {
     if (head_grad) dhead = at::zeros_like(head);
     const std::int64_t rows = hidden.size(0);
     double loss = 0;
+    // All chunks share one buffer, from logits to gradients.
+    const Tensor buffer = at::empty({std::min(rows, kLogitRows), head.size(0)}, hidden.options());
     for (std::int64_t begin = 0; begin < rows; begin += kLogitRows) {
       const std::int64_t end = std::min(rows, begin + kLogitRows);
       const Tensor part = hidden.slice(0, begin, end);
-      Tensor scores = at::log_softmax(TimesTransposed(part, {head, Tensor()}), 1);
+      Tensor scores = buffer.slice(0, 0, end - begin);
+      TimesTransposedInto(part, {head, Tensor()}, &scores);
+      at::log_softmax_out(scores, scores, 1);
       loss += TakeTargets(&scores, targets.slice(0, begin, end));
       if (hidden_grad) dhidden.slice(0, begin, end).copy_(Times(scores, {head, Tensor()}));
       if (head_grad) dhead.addmm_(scores.t(), part);

@@ -115,7 +115,7 @@ MemoryEstimate EstimateMemory(const TaskFile& task, const ModelShape& shape,
       (train ? TrainingWidth(task.training, shape, LoraWidth(layout, adapter.dropout > 0))
              : LayerWidth(shape));
   const std::int64_t attention = threads * 2 * length * (length + shape.head_dim);
-  const std::int64_t logits = 3 * std::min(rows, kLogitRows) * shape.vocab_size;
+  const std::int64_t logits = 2 * std::min(rows, kLogitRows) * shape.vocab_size;
   MemoryEstimate estimate;
   constexpr std::uint64_t kBytes = sizeof(float);
   const auto bytes = [](std::int64_t floats) {
