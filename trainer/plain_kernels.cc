@@ -34,11 +34,12 @@ Tensor Attend(const Tensor& q, const Tensor& k, const Tensor& v, std::int64_t wi
   const std::int64_t length = q.size(1);
   const bool cut = window > 0 && window < length;
 #if TORCH_VERSION_MAJOR >= 2
-  const std::optional<Tensor> mask =
-      cut ? std::optional<Tensor>(Visible(length, window, q.device())) : std::nullopt;
-  return at::scaled_dot_product_attention(q.unsqueeze(0), k.unsqueeze(0), v.unsqueeze(0), mask, 0.0,
-                                          !cut)
-      .squeeze(0);
+  const Tensor queries = q.unsqueeze(0), keys = k.unsqueeze(0), values = v.unsqueeze(0);
+  const Tensor out =
+      cut ? at::scaled_dot_product_attention(queries, keys, values,
+                                             Visible(length, window, q.device()))
+          : at::scaled_dot_product_attention(queries, keys, values, {}, 0.0, /*is_causal=*/true);
+  return out.squeeze(0);
 #else
   const double scale = 1 / std::sqrt(static_cast<double>(q.size(2)));
   const Tensor scores = Wide(at::matmul(q, k.transpose(1, 2))) * scale;
