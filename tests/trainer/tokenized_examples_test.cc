@@ -5,12 +5,14 @@
 
 #include <algorithm>
 
+#include "core/chat_template_names.h"
 #include "tests/trainer/byte_tokenizer.h"
 
 namespace tributary::trainer {
 namespace {
 
 using testing::ElementsAre;
+using testing::ElementsAreArray;
 using testing::HasSubstr;
 using Span = TokenExample::Span;
 
@@ -163,6 +165,10 @@ TEST(ChatTemplateTest, ThePromptOfAGenerationEndsWhereTheAnswerBegins) {
   const auto ids = TokenizePrompt({{"user", "U"}}, {}, tokenizer.get());
   ASSERT_TRUE(ids.ok()) << ids.status();
   EXPECT_EQ(*tokenizer->Decode(*ids), "<|im_start|>user\nU<|im_end|>\n<|im_start|>assistant\n");
+}
+
+TEST(ChatTemplateTest, AreThoseThatACampaignFileKnows) {
+  EXPECT_THAT(ChatTemplateNames(), ElementsAreArray(kChatTemplateNames));
 }
 
 TEST(ChatTemplateTest, IsToldByTheTokensOfTheTokenizerOrNamed) {
