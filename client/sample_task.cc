@@ -119,6 +119,7 @@ Status MakeModel(const std::string& directory, const SampleModel& size) {
 Result<SampleMaterial> MakeMaterial(const std::string& directory, const std::string& model,
                                     const std::string& data, const AdapterConfig& adapter) {
   SampleMaterial material{model, data, adapter, JoinPath(directory, "adapter.safetensors")};
+  TRIBUTARY_RETURN_IF_ERROR(MakeDirectories(directory));
   if (model.empty()) {
     material.model = JoinPath(directory, "model");
     TRIBUTARY_RETURN_IF_ERROR(MakeModel(material.model));
