@@ -3,19 +3,7 @@
 #include <algorithm>
 #include <set>
 
-#include "core/chat_template_names.h"
-
 namespace tributary {
-namespace {
-
-// With the empty one first, which messages then do not show.
-std::vector<std::string> TemplateNames() {
-  std::vector<std::string> names = {""};
-  names.insert(names.end(), kChatTemplateNames.begin(), kChatTemplateNames.end());
-  return names;
-}
-
-}  // namespace
 
 void ModelSection::Describe(ConfigVisitor& v) {
   v.Field(
@@ -53,8 +41,7 @@ void DataSection::Describe(ConfigVisitor& v) {
       {.doc = "data name; each site maps it to its own path", .required = true, .non_empty = true});
   v.Field("evaluate", &evaluate, {.doc = "data names for held-out loss"});
   v.Field("template", &chat_template,
-          {.doc = "how conversations are written; empty: as the tokenizer's tokens tell",
-           .one_of = TemplateNames()});
+          {.doc = "how conversations are written; empty: as the tokenizer's tokens tell"});
   v.Field("max_bad_lines", &max_bad_lines,
           {.doc = "that are left out of a file before its task fails", .min = 0, .max = 1e12});
 }

@@ -20,7 +20,8 @@ using nlohmann::json;
 
 constexpr std::string_view kPeftPrefix = "base_model.model.";
 constexpr std::string_view kFullMarker = "tributary_adapter";
-constexpr std::string_view kMiddleMarker = "tributary_middle";
+constexpr std::string_view kPlainType = "LORA";
+constexpr std::string_view kMiddleType = "LORA_SB";
 constexpr std::int64_t kMaxRank = 65'536;
 
 // Keys of adapter_config.json that say nothing about the mathematics of a plain LoRA.
@@ -184,7 +185,7 @@ std::string AdapterConfig::ToPeftJson() const {
       {"lora_alpha", AlphaToJson<Json>(alpha)},
       {"lora_dropout", dropout},
       {"modules_to_save", modules_to_save.empty() ? Json(nullptr) : Json(modules_to_save)},
-      {"peft_type", "LORA"},
+      {"peft_type", middle ? kMiddleType : kPlainType},
       {"r", rank},
       {"rank_pattern", ranks},
       {"revision", nullptr},
@@ -192,7 +193,6 @@ std::string AdapterConfig::ToPeftJson() const {
       {"task_type", "CAUSAL_LM"}};
   // Nothing newer unless it is used: PEFT refuses keys that its version does not know.
   if (use_rslora) object["use_rslora"] = true;
-  if (middle) object[kMiddleMarker] = true;
   return object.dump(2, ' ', false, kReplace) + "\n";
 }
 
@@ -219,8 +219,10 @@ Result<AdapterConfig> AdapterConfig::FromPeftJson(std::string_view text) {
     return config;
   }
 
-  if (const std::string type = reader.String("peft_type"); type != "LORA") {
-    reader.Problem("peft_type", "\"" + type + "\" is not supported; supported: LORA");
+  const std::string type = reader.String("peft_type");
+  config.middle = type == kMiddleType;
+  if (type != kPlainType && !config.middle) {
+    reader.Problem("peft_type", "\"" + type + "\" is not supported; supported: LORA, LORA_SB");
   }
   config.rank = reader.Int("r", 1, kMaxRank);
   config.alpha = reader.Number("lora_alpha");
@@ -235,7 +237,6 @@ Result<AdapterConfig> AdapterConfig::FromPeftJson(std::string_view text) {
   ReadPatterns(text, object, reader, &config);
   config.use_rslora = reader.Bool("use_rslora", false);
   config.fan_in_fan_out = reader.Bool("fan_in_fan_out", false);
-  config.middle = reader.Bool(kMiddleMarker, false);
   if (HasValue(object, "modules_to_save"))
     config.modules_to_save = reader.Strings("modules_to_save");
   if (const auto it = object.find("init_lora_weights");
@@ -257,7 +258,7 @@ Result<AdapterConfig> AdapterConfig::FromPeftJson(std::string_view text) {
                                                                 "rank_pattern",
                                                                 "alpha_pattern",
                                                                 "use_rslora",
-                                                                std::string(kMiddleMarker),
+
                                                                 "fan_in_fan_out",
                                                                 "modules_to_save",
                                                                 "init_lora_weights"};

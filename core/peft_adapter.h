@@ -49,7 +49,7 @@ struct AdapterConfig {
   bool use_rslora = false;  // arXiv:2312.03732: the scale is alpha / sqrt(rank)
   std::vector<std::string>
       modules_to_save;  // what names of modules end with that are trained as a whole
-  bool middle = false;  // W_eff = W + scale * B C A, C square; PEFT refuses such a configuration
+  bool middle = false;  // W_eff = W + scale * B C A, C square
   bool fan_in_fan_out =
       false;  // PEFT's word that targets are Conv1D. Kept, not needed: the architecture says so
   std::string base_model;  // "base_model_name_or_path", informative
@@ -61,7 +61,8 @@ struct AdapterConfig {
   // The same configuration and Scale() at another rank. Without patterns.
   AdapterConfig AtRank(std::int64_t other) const;
 
-  // The text of adapter_config.json that stock PEFT loads (peft_type LORA, task_type CAUSAL_LM).
+  // The text of adapter_config.json that stock PEFT loads (peft_type LORA, task_type CAUSAL_LM);
+  // with middle matrices peft_type is LORA_SB, which PEFT does not know and refuses.
   // For kFull: a small object
   // {"tributary_adapter": "full"}.
   std::string ToPeftJson() const;

@@ -90,21 +90,6 @@ TEST(CampaignFileTest, RefusesValuesOutOfRange) {
   }
 }
 
-TEST(CampaignFileTest, KnowsTheTemplatesOfConversations) {
-  constexpr const char* kRest = "name: chem\nmodel: {name: base}\nsites: [a]\n";
-  CampaignFile file;
-  for (const std::string name : {"chatml", "mistral-v3", "\"\""}) {
-    const std::string data = "data: {train: notes, template: " + name + "}\n";
-    EXPECT_TRUE(LoadYaml(kRest + data, "c.yaml", &file).ok()) << name;
-  }
-  const std::string data = "data: {train: notes, template: lama3}\n";
-  EXPECT_THAT(
-      LoadYaml(kRest + data, "c.yaml", &file).message(),
-      HasSubstr("c.yaml:4: data.template: \"lama3\" is not known; did you mean \"llama3\"?; "
-                "must be one of alpaca, chatml, gemma, llama2, llama3, mistral, "
-                "mistral-v3, phi3, zephyr"));
-}
-
 TEST(CampaignFileTest, RequiresNameModelDataAndSites) {
   CampaignFile file;
   const std::string message = LoadYaml("seed: 1\n", "c.yaml", &file).message();

@@ -50,8 +50,9 @@ TEST(AdapterConfigTest, RoundTripsThroughPeftsFile) {
 
 TEST(AdapterConfigTest, MiddleMatricesAreNotPefts) {
   AdapterConfig config;
-  EXPECT_THAT(config.ToPeftJson(), testing::Not(HasSubstr("middle")));
+  EXPECT_THAT(config.ToPeftJson(), HasSubstr("\"peft_type\": \"LORA\""));
   config.middle = true;
+  EXPECT_THAT(config.ToPeftJson(), HasSubstr("\"peft_type\": \"LORA_SB\""));
   const auto read = AdapterConfig::FromPeftJson(config.ToPeftJson());
   ASSERT_TRUE(read.ok()) << read.status();
   EXPECT_TRUE(read->middle);

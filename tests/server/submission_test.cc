@@ -41,6 +41,25 @@ TEST(CheckCampaignTextTest, RefusesStrategiesThatDoNotExist) {
       InvalidArgumentError("c.yaml: pacing.kind: \"sometimes\" is not known; known: synchronous"));
 }
 
+TEST(CheckCampaignTextTest, KnowsTheTemplatesOfConversations) {
+  CampaignFile known;
+  ASSERT_TRUE(LoadYaml(CampaignYaml({"a"}), "c.yaml", &known).ok());
+  const auto check = [&](const std::string& name) {
+    CampaignFile file = known;
+    file.data.chat_template = name;
+    return CheckCampaignText(PrintYaml(file), "c.yaml").status();
+  };
+  EXPECT_TRUE(check("chatml").ok());
+  EXPECT_TRUE(check("").ok());
+  EXPECT_THAT(check("lama3").message(),
+              AllOf(HasSubstr("data.template: \"lama3\" is not known; did you mean llama3?"),
+                    HasSubstr("mistral-v3 phi3")));
+  // A journal may hold what an earlier release accepted: reading the file does not judge it.
+  CampaignFile old = known;
+  old.data.chat_template = "lama3";
+  EXPECT_TRUE(LoadYaml(PrintYaml(old), "c.yaml", &known).ok());
+}
+
 TEST(CheckCampaignTextTest, RefusesWhatAStrategyCannotDoAndSaysWhatCan) {
   const auto check = [](const std::string& more) {
     return CheckCampaignText(CampaignYaml({"a", "b", "c"}, more), "c.yaml").status();
@@ -114,6 +133,19 @@ TEST_F(CheckInitialAdapterTest, RefusesAnAdapterOfWhichTheStrategyTrainsNothing)
   std::vector<NamedFloats> middle = pair;
   middle.push_back({"m.lora_C.weight", {0}, {1, 1}});
   EXPECT_TRUE(Check(middle).ok());
+}
+
+TEST_F(CheckInitialAdapterTest, MiddleMatricesNeedFactorsThatAreNotZero) {
+  file_.aggregator.kind = "fed-sb";
+  file_.adapter.middle = true;
+  std::vector<NamedFloats> tensors = {{"head.weight", {1}},
+                                      {"m.lora_A.weight", {1, 2}, {1, 2}},
+                                      {"m.lora_B.weight", {0, 0}, {2, 1}}};
+  EXPECT_THAT(Check(tensors).message(), HasSubstr("there is no tensor m.lora_C.weight"));
+  tensors.push_back({"m.lora_C.weight", {0}, {1, 1}});
+  EXPECT_THAT(Check(tensors).message(), HasSubstr("m.lora_B.weight is all zeros"));
+  tensors[2].values = {0, 1};
+  EXPECT_TRUE(Check(tensors).ok());
 }
 
 TEST_F(CheckInitialAdapterTest, RefusesAFileThatIsNoSafetensors) {

@@ -548,7 +548,8 @@ def load_model(task, directory, device, train):
         parameters = {name: p for name, p in model.named_parameters() if name in weights}
     else:
         from peft import LoraConfig, PeftModel
-        middle = adapter.pop("tributary_middle", False)
+        middle = adapter.get("peft_type") == "LORA_SB"
+        adapter["peft_type"] = "LORA"
         model = PeftModel.from_pretrained(base, os.path.join(directory, "global"), is_trainable=train,
                                           config=LoraConfig(**adapter) if middle else None)
         if middle:
