@@ -35,6 +35,10 @@ class Forms {
   std::set<std::string, std::less<>> linears_;
 };
 
+std::uint64_t ScaleCount(const std::vector<std::int64_t>& shape) {
+  return static_cast<std::uint64_t>(shape[0] * ((shape[1] + kScaleColumns - 1) / kScaleColumns));
+}
+
 }  // namespace
 
 Result<BasePrecision> ParseBasePrecision(std::string_view name) {
@@ -61,7 +65,8 @@ Result<WidenedWeights> WeightsWithProducts(const std::vector<std::string>& merge
 }
 
 Result<NamedTensors> LoadBaseWeights(const std::string& directory, const ModelShape& shape,
-                                     BasePrecision precision, const WidenedWeights& widened) {
+                                     BasePrecision precision, const WidenedWeights& widened,
+                                     at::Device device) {
   TRIBUTARY_ASSIGN_OR_RETURN(const ModelFiles files, ModelFiles::Open(directory, shape));
   const Forms forms(shape, precision, widened);
   NamedTensors tensors;
@@ -69,16 +74,16 @@ Result<NamedTensors> LoadBaseWeights(const std::string& directory, const ModelSh
     const std::string& name = weight.spec.name;
     switch (forms.Of(weight.spec)) {
       case Form::kFloat:
-        tensors[name] = ToTensor(weight, at::kFloat);
+        tensors[name] = ToTensor(weight, at::kFloat).to(device);
         break;
       case Form::kStored:
-        tensors[name] = StoredTensor(weight);
+        tensors[name] = StoredTensor(weight).to(device);
         break;
       case Form::kInt8: {
         FrozenMatrix matrix = QuantizeInt8(StoredTensor(weight));
         weight.file->Release(weight.bytes);
-        tensors[name] = matrix.values;
-        tensors[name + std::string(kScalesSuffix)] = matrix.scales;
+        tensors[name] = matrix.values.to(device);
+        tensors[name + std::string(kScalesSuffix)] = matrix.scales.to(device);
         break;
       }
     }
@@ -94,6 +99,7 @@ std::uint64_t BaseWeightBytes(const std::vector<ModelWeight>& stored, const Mode
     const Form form = forms.Of(weight.spec);
     const std::uint64_t each = form == Form::kFloat ? 4 : form == Form::kStored ? 2 : 1;
     bytes += weight.spec.ElementCount() * each;
+    if (form == Form::kInt8) bytes += ScaleCount(weight.spec.shape) * sizeof(float);
   }
   return bytes;
 }

@@ -31,11 +31,13 @@ using WidenedWeights = std::set<std::string, std::less<>>;
 // float.
 Result<WidenedWeights> WeightsWithProducts(const std::vector<std::string>& merged);
 
-// All weights of the model directory under the names that `shape` gives them.
+// All weights of the model directory under the names that `shape` gives them, each on `device`
+// before the next is read.
 Result<NamedTensors> LoadBaseWeights(const std::string& directory, const ModelShape& shape,
-                                     BasePrecision precision, const WidenedWeights& widened = {});
+                                     BasePrecision precision, const WidenedWeights& widened = {},
+                                     at::Device device = at::kCPU);
 
-// Bytes that they will take, mapped or not; without scales.
+// Bytes that they will take, mapped or not, with the scales of int8.
 std::uint64_t BaseWeightBytes(const std::vector<ModelWeight>& stored, const ModelShape& shape,
                               BasePrecision precision, const WidenedWeights& widened = {});
 

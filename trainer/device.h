@@ -2,8 +2,9 @@
 // optimizer stay on the CPU, and are sent over in each pass.
 #pragma once
 
-#include <c10/core/Device.h>
+#include <ATen/core/Tensor.h>
 
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -11,10 +12,24 @@
 
 namespace tributary::trainer {
 
-// "auto": a CUDA device where there is one, else the CPU; "cpu"; "cuda". Process `rank` of a job
-// takes device rank modulo the node's devices. Failed precondition for cuda where LibTorch has
-// none.
-Result<at::Device> ChooseDevice(std::string_view name, int rank);
+// Where a model is computed, and the dtype of activations and of the products that make them.
+// With bf16 what is trained stays in float (and is rounded for each pass), norms and softmax are
+// float inside, and the loss is computed in float.
+struct Compute {
+  at::Device device = at::kCPU;
+  std::optional<at::ScalarType> dtype = std::nullopt;  // none: that of the embedding, float
+
+  // x there and in that dtype.
+  at::Tensor Place(const at::Tensor& x) const;
+};
+
+// `precision`: "fp32" or "bf16".
+Result<Compute> ChooseCompute(std::string_view device, std::string_view precision, int local_rank);
+
+// "auto": a CUDA device where there is one, else the CPU; "cpu"; "cuda". Process
+// `local_rank` of a node takes that device, modulo the node's devices. Failed precondition for cuda
+// where LibTorch has none.
+Result<at::Device> ChooseDevice(std::string_view name, int local_rank);
 
 // "cpu", or "cpu, 2 x cuda".
 std::string DevicesText();

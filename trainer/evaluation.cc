@@ -88,14 +88,14 @@ Result<double> MeanLoss(const LanguageModel& model, const Dataset& dataset, std:
 }
 
 Result<TaskResult> RunEvaluateTask(const std::string& directory, const TaskFile& task,
-                                   at::Device device, const std::function<bool()>& stop) {
+                                   const Compute& compute, const std::function<bool()>& stop) {
   TRIBUTARY_ASSIGN_OR_RETURN(ProgressWriter progress, ProgressWriter::Open(directory));
   TRIBUTARY_ASSIGN_OR_RETURN(const BasePrecision precision,
                              ParseBasePrecision(task.training.base_precision));
   TRIBUTARY_ASSIGN_OR_RETURN(
       const AdaptedModel loaded,
       LoadAdaptedModel(JoinPath(directory, task.model_path), JoinPath(directory, "global"),
-                       MergedPaths(directory, task), precision, device));
+                       MergedPaths(directory, task), precision, compute));
   TRIBUTARY_ASSIGN_OR_RETURN(const std::vector<Dataset> sources,
                              LoadSources(directory, task, loaded));
   std::int64_t total = 0;

@@ -8,15 +8,16 @@
 #include "core/status.h"
 #include "core/task_contract.h"
 #include "trainer/dataset.h"
+#include "trainer/device.h"
 #include "trainer/language_model.h"
 
 namespace tributary::trainer {
 
-// Carries out the evaluate task in `directory` on `device` and writes update/result.json with
+// Carries out the evaluate task in `directory` and writes update/result.json with
 // metrics "loss/<name>", the mean over loss tokens, "perplexity/<name>", and where answer_tokens
 // are asked for "exact_match/<name>". On an error nothing is written.
 Result<TaskResult> RunEvaluateTask(const std::string& directory, const TaskFile& task,
-                                   at::Device device, const std::function<bool()>& stop);
+                                   const Compute& compute, const std::function<bool()>& stop);
 
 // Mean loss per loss token over the examples, in batches of `batch_size`; `after_batch` may end it
 // with an error.

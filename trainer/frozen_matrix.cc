@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <type_traits>
 
 namespace tributary::trainer {
 namespace {
@@ -39,13 +40,16 @@ float QuantizeBlock(const float* in, std::int64_t n, std::int8_t* out) {
 template <typename Scalar>
 void WidenRow(const std::int8_t* in, const float* scales, std::int64_t columns, Scalar* out) {
   std::int64_t at = 0;
+  using Wide = std::conditional_t<std::is_same_v<Scalar, double>, double, float>;
   for (; at + kScaleColumns <= columns; at += kScaleColumns) {
-    const Scalar scale = *scales++;
+    const Wide scale = *scales++;
     for (std::int64_t i = 0; i < kScaleColumns; ++i) {
-      out[at + i] = static_cast<Scalar>(in[at + i]) * scale;
+      out[at + i] = static_cast<Scalar>(static_cast<Wide>(in[at + i]) * scale);
     }
   }
-  for (; at < columns; ++at) out[at] = static_cast<Scalar>(in[at]) * static_cast<Scalar>(*scales);
+  for (; at < columns; ++at) {
+    out[at] = static_cast<Scalar>(static_cast<Wide>(in[at]) * static_cast<Wide>(*scales));
+  }
 }
 
 // Rows begin .. begin + out->size(0) - 1 of the matrix.
@@ -65,7 +69,7 @@ void WidenRows(const FrozenMatrix& matrix, std::int64_t begin, Tensor* out) {
   const std::int64_t blocks = matrix.scales.size(1);
   const std::int8_t* values = matrix.values.data_ptr<std::int8_t>() + begin * columns;
   const float* scales = matrix.scales.data_ptr<float>() + begin * blocks;
-  AT_DISPATCH_FLOATING_TYPES(out->scalar_type(), "widen", [&] {
+  AT_DISPATCH_FLOATING_TYPES_AND(at::kBFloat16, out->scalar_type(), "widen", [&] {
     scalar_t* to = out->data_ptr<scalar_t>();
     at::parallel_for(0, rows, kRowGrain, [&](std::int64_t first, std::int64_t last) {
       for (std::int64_t row = first; row < last; ++row) {

@@ -20,11 +20,11 @@ struct FrozenMatrix {
 // with a NaN or an infinity comes back as NaN.
 FrozenMatrix QuantizeInt8(const at::Tensor& weight);
 
-// The whole matrix as `dtype`, float or double.
+// The whole matrix as `dtype`, a floating one.
 at::Tensor Widen(const FrozenMatrix& matrix, at::ScalarType dtype);
 
-// x M^T; x: [n, columns], float or double, which is also what is computed with. A matrix of x's own
-// dtype is used as it is and may get a gradient; others give x its gradient and get none.
+// x M^T; x: [n, columns], of a floating dtype, which is also what is computed with. A matrix of x's
+// own dtype is used as it is and may get a gradient; others give x its gradient and get none.
 at::Tensor TimesTransposed(const at::Tensor& x, const FrozenMatrix& matrix);
 
 // The same into `y`, [n, rows] of x's dtype, without gradients.

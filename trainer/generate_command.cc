@@ -65,12 +65,13 @@ Status RunGenerate(const GenerateOptions& options, std::istream& in, std::ostrea
                    const std::function<bool()>& stop) {
   TRIBUTARY_ASSIGN_OR_RETURN(const BasePrecision precision,
                              ParseBasePrecision(options.base_precision));
-  TRIBUTARY_ASSIGN_OR_RETURN(const at::Device device, ChooseDevice(options.device, 0));
+  TRIBUTARY_ASSIGN_OR_RETURN(const Compute compute,
+                             ChooseCompute(options.device, options.compute, 0));
   TRIBUTARY_ASSIGN_OR_RETURN(
       AdaptedModel loaded,
       options.adapter.empty()
-          ? LoadBaseModel(options.model, precision, device)
-          : LoadAdaptedModel(options.model, options.adapter, {}, precision, device));
+          ? LoadBaseModel(options.model, precision, compute)
+          : LoadAdaptedModel(options.model, options.adapter, {}, precision, compute));
   Speaker speaker(std::move(loaded), options, stop);
   if (!options.chat) {
     TRIBUTARY_ASSIGN_OR_RETURN(const std::string text, speaker.Continue(options.prompt));

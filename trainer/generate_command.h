@@ -18,7 +18,8 @@ struct GenerateOptions {
   bool chat = false;                    // each line of standard input is a user's message
   std::string chat_template;            // empty: the tokenizer's
   std::string base_precision = "fp32";  // base_weights.h
-  std::string device = "auto";          // device.h
+  std::string device = "auto";          // device.h, these two
+  std::string compute = "fp32";
   GenerationSettings settings;
 };
 

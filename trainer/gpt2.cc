@@ -15,7 +15,7 @@ using at::Tensor;
 
 Result<std::unique_ptr<LanguageModel>> Gpt2::Create(const ModelConfig& config,
                                                     const NamedTensors& weights,
-                                                    at::Device device) {
+                                                    const Compute& compute) {
   TRIBUTARY_RETURN_IF_ERROR(CheckModelWeights(config.shape, weights));
   const auto get = [&weights](const std::string& name) {
     const auto it = weights.find(name);
@@ -26,7 +26,7 @@ Result<std::unique_ptr<LanguageModel>> Gpt2::Create(const ModelConfig& config,
   };
   std::unique_ptr<Gpt2> model(new Gpt2(LinearLayers(config.shape, weights)));
   model->config_ = config;
-  model->device_ = device;
+  model->compute_ = compute;
   model->embedding_ = get("transformer.wte.weight");
   model->position_embedding_ = get("transformer.wpe.weight");
   model->norm_ = norm("transformer.ln_f");
@@ -67,8 +67,9 @@ Tensor Gpt2::Block(const Layer& layer, const Tensor& input, const PackedBatch& b
 }
 
 Tensor Gpt2::Hidden(const PackedBatch& batch, const ForwardPass& pass) const {
-  Tensor x =
-      TableRows(embedding_, batch.ids) + TableRows(position_embedding_, Positions(batch.starts));
+  // Each by itself: one that is trained may be elsewhere.
+  Tensor x = compute_.Place(TableRows(embedding_, batch.ids)) +
+             compute_.Place(TableRows(position_embedding_, Positions(batch.starts)));
   for (const Layer& layer : layers_) {
     x = RunLayer(x, pass.recompute_layers, [&, dropout = pass.dropout](const Tensor& in) {
       return Block(layer, in, batch, dropout);

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "core/status.h"
+#include "trainer/device.h"
 #include "trainer/language_model.h"
 #include "trainer/linear_layers.h"
 #include "trainer/model_config.h"
@@ -18,7 +19,7 @@ class Gpt2 final : public LanguageModel {
   // As Llama::Create.
   static Result<std::unique_ptr<LanguageModel>> Create(const ModelConfig& config,
                                                        const NamedTensors& weights,
-                                                       at::Device device = at::kCPU);
+                                                       const Compute& compute = {});
 
   // No sequence may be longer than config.shape.positions.
   at::Tensor Hidden(const PackedBatch& batch, const ForwardPass& pass) const override;
@@ -44,7 +45,7 @@ class Gpt2 final : public LanguageModel {
 
   LinearLayers linears_;
   ModelConfig config_;
-  at::Device device_ = at::kCPU;
+  Compute compute_;
   at::Tensor embedding_;
   at::Tensor position_embedding_;
   at::Tensor head_;

@@ -209,14 +209,15 @@ class DropoutFunction : public Function<DropoutFunction> {
   }
 };
 
-// A weight that is trained stays on the CPU between passes.
-Tensor OnDevice(const Tensor& x, const Tensor& weight) {
-  return weight.device() == x.device() ? weight : Beside(x, weight);
+// A weight that is trained stays on the CPU in float between passes; others are where x is, in a
+// dtype of their own.
+Tensor ForPass(const Tensor& x, const Tensor& weight) {
+  return weight.requires_grad() || weight.device() != x.device() ? Beside(x, weight) : weight;
 }
 
 // W x + b.
 Tensor BaseProduct(const Linear& linear, const Tensor& x) {
-  const Tensor weight = OnDevice(x, linear.weight);
+  const Tensor weight = ForPass(x, linear.weight);
   const Tensor bias = linear.bias.defined() ? Beside(x, linear.bias) : Tensor();
   if (bias.defined() && weight.scalar_type() == x.scalar_type()) {
     return at::addmm(bias, x, linear.transposed ? weight : weight.t());
@@ -239,7 +240,7 @@ Tensor SwiGlu(const Tensor& gate, const Tensor& up) {
 
 Tensor LinearCrossEntropy(const Tensor& hidden, const Tensor& head, const Tensor& targets) {
   const bool grad = at::GradMode::is_enabled();
-  const Tensor near = OnDevice(hidden, head);
+  const Tensor near = ForPass(hidden, head);
   return LinearCrossEntropyFunction::apply(hidden, near, targets.to(hidden.device()),
                                            grad && hidden.requires_grad(),
                                            grad && near.requires_grad());

@@ -22,14 +22,15 @@ std::int64_t LongestSequence(const std::vector<std::int64_t>& starts) {
 
 Tensor LossSum(const LanguageModel& model, const PackedBatch& batch, const ForwardPass& pass) {
   const Tensor hidden = model.Hidden(batch, pass);
-  const Tensor rows = batch.loss_rows.to(hidden.device());
-  return LinearCrossEntropy(hidden.index_select(0, rows), model.Head(), batch.targets);
+  const Tensor rows = hidden.index_select(0, batch.loss_rows.to(hidden.device()));
+  return LinearCrossEntropy(rows.to(WideType(rows)), model.Head(), batch.targets);
 }
 
 Tensor LogitsOf(const LanguageModel& model, const Tensor& hidden) {
+  const Tensor wide = hidden.to(WideType(hidden));
   const Tensor& head = model.Head();
-  const bool near = head.device() == hidden.device();
-  return TimesTransposed(hidden, {near ? head : Beside(hidden, head), Tensor()});
+  const bool near = head.device() == wide.device();
+  return TimesTransposed(wide, {near ? head : Beside(wide, head), Tensor()});
 }
 
 Tensor Logits(const LanguageModel& model, const PackedBatch& batch) {

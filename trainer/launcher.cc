@@ -1,6 +1,7 @@
 #include "trainer/launcher.h"
 
 #include <algorithm>
+#include <array>
 #include <charconv>
 #include <cstdlib>
 
@@ -16,11 +17,15 @@ constexpr int kPorts = 12'000;  // below those that connections get
 struct Launcher {
   const char* rank;
   const char* size;
+  std::array<const char*, 2> local_ranks;  // the first that is there counts
 };
-constexpr Launcher kLaunchers[] = {{"RANK", "WORLD_SIZE"},
-                                   {"OMPI_COMM_WORLD_RANK", "OMPI_COMM_WORLD_SIZE"},
-                                   {"PMI_RANK", "PMI_SIZE"},
-                                   {"SLURM_PROCID", "SLURM_STEP_NUM_TASKS"}};
+constexpr Launcher kLaunchers[] = {
+    {"RANK", "WORLD_SIZE", {"LOCAL_RANK", "LOCAL_RANK"}},
+    {"OMPI_COMM_WORLD_RANK",
+     "OMPI_COMM_WORLD_SIZE",
+     {"OMPI_COMM_WORLD_LOCAL_RANK", "OMPI_COMM_WORLD_LOCAL_RANK"}},
+    {"PMI_RANK", "PMI_SIZE", {"PMI_LOCAL_RANK", "MPI_LOCALRANKID"}},
+    {"SLURM_PROCID", "SLURM_STEP_NUM_TASKS", {"SLURM_LOCALID", "SLURM_LOCALID"}}};
 
 Result<int> Number(const std::string& name, const std::string& text, int least, int most) {
   int value = 0;
@@ -57,6 +62,13 @@ Result<LauncherPlace> FindPlace(const Variables& variables) {
     if (!rank || !size) continue;
     TRIBUTARY_ASSIGN_OR_RETURN(place.size, Number(launcher.size, *size, 1, kMostProcesses));
     TRIBUTARY_ASSIGN_OR_RETURN(place.rank, Number(launcher.rank, *rank, 0, place.size - 1));
+    place.local_rank = place.rank;
+    for (const char* name : launcher.local_ranks) {
+      const auto local = variables(name);
+      if (!local) continue;
+      TRIBUTARY_ASSIGN_OR_RETURN(place.local_rank, Number(name, *local, 0, place.size - 1));
+      break;
+    }
     break;
   }
   if (place.size == 1) return place;

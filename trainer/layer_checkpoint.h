@@ -12,7 +12,7 @@ namespace tributary::trainer {
 using LayerFunction = std::function<at::Tensor(const at::Tensor&)>;
 
 // layer(x). With `recompute` only x and what `layer` holds stay until the gradient is made; what
-// `layer` refers to must live until then. Gradients are the same bits.
+// `layer` refers to must live until then. On a CPU gradients are the same bits.
 at::Tensor RunLayer(const at::Tensor& x, bool recompute, const LayerFunction& layer);
 
 }  // namespace tributary::trainer

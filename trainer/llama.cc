@@ -10,6 +10,7 @@
 #include "trainer/frozen_matrix.h"
 #include "trainer/kernels.h"
 #include "trainer/layer_checkpoint.h"
+#include "trainer/plain_kernels.h"
 
 namespace tributary::trainer {
 namespace {
@@ -31,7 +32,7 @@ void FillNormal(Tensor* tensor, double deviation, std::uint64_t seed) {
 
 Result<std::unique_ptr<LanguageModel>> Llama::Create(const ModelConfig& config,
                                                      const NamedTensors& weights,
-                                                     at::Device device) {
+                                                     const Compute& compute) {
   const ModelShape& shape = config.shape;
   TRIBUTARY_RETURN_IF_ERROR(CheckModelWeights(shape, weights));
   const auto get = [&weights](const std::string& name) {
@@ -40,7 +41,7 @@ Result<std::unique_ptr<LanguageModel>> Llama::Create(const ModelConfig& config,
   };
   std::unique_ptr<Llama> model(new Llama(LinearLayers(shape, weights)));
   model->config_ = config;
-  model->device_ = device;
+  model->compute_ = compute;
   model->frequencies_ = RotaryFrequencies(shape.head_dim, config.rope_theta, config.rope_scaling);
   model->embedding_ = get("model.embed_tokens");
   model->norm_ = get("model.norm");
@@ -98,9 +99,9 @@ Tensor Llama::Block(const Layer& layer, const Tensor& input, const PackedBatch& 
 }
 
 Tensor Llama::Hidden(const PackedBatch& batch, const ForwardPass& pass) const {
-  Tensor x = TableRows(embedding_, batch.ids).to(device_);
+  Tensor x = compute_.Place(TableRows(embedding_, batch.ids));
   const RotaryTable rotary =
-      MakeRotaryTable(LongestSequence(batch.starts), frequencies_, x.scalar_type());
+      MakeRotaryTable(LongestSequence(batch.starts), frequencies_, WideType(x));
   for (const Layer& layer : layers_) {
     x = RunLayer(x, pass.recompute_layers, [&, rotary, dropout = pass.dropout](const Tensor& in) {
       return Block(layer, in, batch, rotary, dropout);

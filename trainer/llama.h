@@ -10,6 +10,7 @@
 
 #include "core/status.h"
 #include "trainer/attention.h"
+#include "trainer/device.h"
 #include "trainer/language_model.h"
 #include "trainer/linear_layers.h"
 #include "trainer/model_config.h"
@@ -23,10 +24,10 @@ class Llama final : public LanguageModel {
   // double); matrices that are not trained may be narrower (base_weights.h). A tied model with
   // "lm_head.weight" among its weights has that for a head. Extra tensors that some exporters add
   // (rotary inv_freq) are ignored.
-  // It is computed on `device`; weights that are elsewhere are sent there in each pass.
+  // It is computed as `compute` says; weights that are elsewhere are sent there in each pass.
   static Result<std::unique_ptr<LanguageModel>> Create(const ModelConfig& config,
                                                        const NamedTensors& weights,
-                                                       at::Device device = at::kCPU);
+                                                       const Compute& compute = {});
 
   at::Tensor Hidden(const PackedBatch& batch, const ForwardPass& pass) const override;
   const at::Tensor& Head() const override { return head_; }
@@ -52,7 +53,7 @@ class Llama final : public LanguageModel {
 
   LinearLayers linears_;
   ModelConfig config_;
-  at::Device device_ = at::kCPU;
+  Compute compute_;
   std::vector<double> frequencies_;
   at::Tensor embedding_;
   at::Tensor norm_;

@@ -50,28 +50,31 @@ Result<T> Guarded(const std::function<Result<T>()>& work) {
   }
 }
 
-// Says what the task will need, and refuses what cannot fit.
-// It speaks of the CPU's memory; on a device LibTorch says when it is out of it.
+// Says what the task will need, and refuses what cannot fit. It speaks of the CPU's memory: with
+// another device that is what is trained and one weight at a time; of its own LibTorch says when it
+// is out.
 Status CheckTaskMemory(const std::string& directory, const TaskFile& task, at::Device device) {
-  TRIBUTARY_ASSIGN_OR_RETURN(const MemoryEstimate estimate,
+  TRIBUTARY_ASSIGN_OR_RETURN(MemoryEstimate estimate,
                              EstimateTaskMemory(directory, task, ResolveThreads(task.threads)));
   if (!device.is_cpu()) {
     Say("device: " + device.str());
-    return OkStatus();
+    estimate.weights = 0;
+    estimate.activations = 0;
   }
   Say("memory: " + estimate.Text());
   return CheckMemory(estimate, AvailableMemory());
 }
 
-using TaskFunction = Result<TaskResult> (*)(const std::string&, const TaskFile&, at::Device,
+using TaskFunction = Result<TaskResult> (*)(const std::string&, const TaskFile&, const Compute&,
                                             const std::function<bool()>&);
 
 struct TaskCommand {
   std::string directory;
   std::string device = "auto";
+  std::string compute = "fp32";
 };
 
-Result<TaskResult> RunTask(const TaskCommand& command, int rank, TaskKind kind,
+Result<TaskResult> RunTask(const TaskCommand& command, int local_rank, TaskKind kind,
                            TaskFunction function) {
   const std::string& directory = command.directory;
   TRIBUTARY_ASSIGN_OR_RETURN(const TaskFile task, ReadTask(directory));
@@ -80,9 +83,10 @@ Result<TaskResult> RunTask(const TaskCommand& command, int rank, TaskKind kind,
                                 "; run tributary-trainer " + std::string(TaskKindName(task.kind)));
   }
   StartRuntime(task.threads);
-  TRIBUTARY_ASSIGN_OR_RETURN(const at::Device device, ChooseDevice(command.device, rank));
-  TRIBUTARY_RETURN_IF_ERROR(CheckTaskMemory(directory, task, device));
-  return Guarded<TaskResult>([&] { return function(directory, task, device, StopRequested); });
+  TRIBUTARY_ASSIGN_OR_RETURN(const Compute compute,
+                             ChooseCompute(command.device, command.compute, local_rank));
+  TRIBUTARY_RETURN_IF_ERROR(CheckTaskMemory(directory, task, compute.device));
+  return Guarded<TaskResult>([&] { return function(directory, task, compute, StopRequested); });
 }
 
 int FailTask(const std::string& directory, const Status& status) {
@@ -106,7 +110,7 @@ int TaskMain(const TaskCommand& command, TaskKind kind, TaskFunction function) {
   const Result<LauncherPlace> place = FindPlace(EnvironmentVariables());
   if (!place.ok()) return FailTask(directory, place.status());
   if (place->rank > 0 && kind == TaskKind::kEvaluate) return 0;
-  const Result<TaskResult> result = RunTask(command, place->rank, kind, function);
+  const Result<TaskResult> result = RunTask(command, place->local_rank, kind, function);
   if (!result.ok() && place->rank > 0) {
     Say(result.status().ToString());
     return 1;
@@ -171,10 +175,14 @@ int GenerateMain(const GenerateOptions& options) {
   return Finish(done.status());
 }
 
-void AddDevice(CLI::App* command, std::string* device) {
+void AddCompute(CLI::App* command, std::string* device, std::string* compute) {
   command->add_option("--device", *device, "where to compute; auto: CUDA where there is any")
       ->envname("TRIBUTARY_DEVICE")
       ->check(CLI::IsMember({"auto", "cpu", "cuda"}))
+      ->capture_default_str();
+  command->add_option("--compute", *compute, "dtype of activations; what is trained stays fp32")
+      ->envname("TRIBUTARY_COMPUTE")
+      ->check(CLI::IsMember({"fp32", "bf16"}))
       ->capture_default_str();
 }
 
@@ -211,7 +219,7 @@ CLI::App* AddGenerate(CLI::App& app, GenerateOptions* options) {
   prompt->excludes(chat);
   command->add_option("--template", options->chat_template, "with --chat: how it is written")
       ->needs(chat);
-  AddDevice(command, &options->device);
+  AddCompute(command, &options->device, &options->compute);
   command->add_option("--base-precision", options->base_precision, "what the weights are kept as")
       ->check(CLI::IsMember({"fp32", "stored", "int8"}));
   command->add_option("--temperature", options->settings.temperature, "0: the likeliest token")
@@ -247,7 +255,7 @@ int Main(int argc, char** argv) {
   };
   CLI::App* train = add("train", "Run the train task of a directory");
   CLI::App* evaluate = add("evaluate", "Run the evaluate task of a directory");
-  for (CLI::App* command : {train, evaluate}) AddDevice(command, &task.device);
+  for (CLI::App* command : {train, evaluate}) AddCompute(command, &task.device, &task.compute);
   const CLI::App* pretrain = add("pretrain", "Make a tokenizer and a small model from text");
   CLI::App* merge = app.add_subcommand("merge", "Work an adapter into its base model");
   std::string model;

@@ -43,10 +43,11 @@ Status AddProducts(const std::string& path, const ModelShape& shape, NamedTensor
 }  // namespace
 
 Result<std::unique_ptr<LanguageModel>> CreateModel(const ModelConfig& config,
-                                                   const NamedTensors& weights, at::Device device) {
+                                                   const NamedTensors& weights,
+                                                   const Compute& compute) {
   // ModelConfig::FromJson lets no other model_type through.
-  if (config.shape.model_type == "gpt2") return Gpt2::Create(config, weights, device);
-  return Llama::Create(config, weights, device);
+  if (config.shape.model_type == "gpt2") return Gpt2::Create(config, weights, compute);
+  return Llama::Create(config, weights, compute);
 }
 
 Result<ModelConfig> ReadModelConfig(const std::string& model_path) {
@@ -57,22 +58,21 @@ Result<ModelConfig> ReadModelConfig(const std::string& model_path) {
 Result<std::unique_ptr<LanguageModel>> LoadModel(const std::string& model_path,
                                                  const ModelConfig& config, const Adapter& adapter,
                                                  const std::vector<std::string>& merged,
-                                                 BasePrecision precision, at::Device device) {
+                                                 BasePrecision precision, const Compute& compute) {
   if (adapter.config.kind == AdapterKind::kFull) {
-    if (precision == BasePrecision::kFp32) return CreateModel(config, adapter.tensors, device);
+    if (precision == BasePrecision::kFp32) return CreateModel(config, adapter.tensors, compute);
     return InvalidArgumentError(
         "base_precision: an adapter of kind full trains every weight; must be fp32");
   }
   TRIBUTARY_ASSIGN_OR_RETURN(const WidenedWeights widened, WeightsWithProducts(merged));
-  TRIBUTARY_ASSIGN_OR_RETURN(NamedTensors base,
-                             LoadBaseWeights(model_path, config.shape, precision, widened));
+  TRIBUTARY_ASSIGN_OR_RETURN(NamedTensors base, LoadBaseWeights(model_path, config.shape, precision,
+                                                                widened, compute.device));
   for (const std::string& path : merged) {
     TRIBUTARY_RETURN_IF_ERROR(AddProducts(path, config.shape, &base).Annotate(path));
   }
-  for (auto& [name, tensor] : base) tensor = tensor.to(device);
   ReplaceSavedModules(adapter, config.shape, &base);
   TRIBUTARY_ASSIGN_OR_RETURN(std::unique_ptr<LanguageModel> model,
-                             CreateModel(config, base, device).Annotate(model_path));
+                             CreateModel(config, base, compute).Annotate(model_path));
   AttachLora(adapter, model.get());
   return model;
 }
@@ -80,7 +80,7 @@ Result<std::unique_ptr<LanguageModel>> LoadModel(const std::string& model_path,
 Result<AdaptedModel> LoadAdaptedModel(const std::string& model_path,
                                       const std::string& adapter_directory,
                                       const std::vector<std::string>& merged,
-                                      BasePrecision precision, at::Device device) {
+                                      BasePrecision precision, const Compute& compute) {
   AdaptedModel loaded;
   TRIBUTARY_ASSIGN_OR_RETURN(loaded.config, ReadModelConfig(model_path));
   TRIBUTARY_ASSIGN_OR_RETURN(loaded.tokenizer, LoadTokenizer(model_path));
@@ -91,20 +91,19 @@ Result<AdaptedModel> LoadAdaptedModel(const std::string& model_path,
   }
   TRIBUTARY_ASSIGN_OR_RETURN(loaded.adapter, LoadAdapter(adapter_directory, loaded.config.shape));
   TRIBUTARY_ASSIGN_OR_RETURN(loaded.model, LoadModel(model_path, loaded.config, loaded.adapter,
-                                                     merged, precision, device));
+                                                     merged, precision, compute));
   return loaded;
 }
 
 Result<AdaptedModel> LoadBaseModel(const std::string& model_path, BasePrecision precision,
-                                   at::Device device) {
+                                   const Compute& compute) {
   AdaptedModel loaded;
   TRIBUTARY_ASSIGN_OR_RETURN(loaded.config, ReadModelConfig(model_path));
   TRIBUTARY_ASSIGN_OR_RETURN(loaded.tokenizer, LoadTokenizer(model_path));
-  TRIBUTARY_ASSIGN_OR_RETURN(NamedTensors base,
-                             LoadBaseWeights(model_path, loaded.config.shape, precision));
-  for (auto& [name, tensor] : base) tensor = tensor.to(device);
+  TRIBUTARY_ASSIGN_OR_RETURN(NamedTensors base, LoadBaseWeights(model_path, loaded.config.shape,
+                                                                precision, {}, compute.device));
   TRIBUTARY_ASSIGN_OR_RETURN(loaded.model,
-                             CreateModel(loaded.config, base, device).Annotate(model_path));
+                             CreateModel(loaded.config, base, compute).Annotate(model_path));
   return loaded;
 }
 

@@ -9,6 +9,7 @@
 #include "core/status.h"
 #include "trainer/adapter.h"
 #include "trainer/base_weights.h"
+#include "trainer/device.h"
 #include "trainer/language_model.h"
 #include "trainer/model_config.h"
 #include "trainer/tokenizer.h"
@@ -16,10 +17,10 @@
 
 namespace tributary::trainer {
 
-// Builds the architecture that `config` names over `weights`, to be computed on `device`.
+// Builds the architecture that `config` names over `weights`, to be computed as `compute` says.
 Result<std::unique_ptr<LanguageModel>> CreateModel(const ModelConfig& config,
                                                    const NamedTensors& weights,
-                                                   at::Device device = at::kCPU);
+                                                   const Compute& compute = {});
 
 // A base model with an adapter in place.
 struct AdaptedModel {
@@ -40,19 +41,19 @@ Result<std::unique_ptr<LanguageModel>> LoadModel(const std::string& model_path,
                                                  const ModelConfig& config, const Adapter& adapter,
                                                  const std::vector<std::string>& merged = {},
                                                  BasePrecision precision = BasePrecision::kFp32,
-                                                 at::Device device = at::kCPU);
+                                                 const Compute& compute = {});
 
 // Reads and loads all that a directory and the adapter in `adapter_directory` hold.
 Result<AdaptedModel> LoadAdaptedModel(const std::string& model_path,
                                       const std::string& adapter_directory,
                                       const std::vector<std::string>& merged = {},
                                       BasePrecision precision = BasePrecision::kFp32,
-                                      at::Device device = at::kCPU);
+                                      const Compute& compute = {});
 
 // The same without an adapter.
 Result<AdaptedModel> LoadBaseModel(const std::string& model_path,
                                    BasePrecision precision = BasePrecision::kFp32,
-                                   at::Device device = at::kCPU);
+                                   const Compute& compute = {});
 
 // An error when there is something at `path`.
 Status CheckOutputPath(const std::string& path);

@@ -15,7 +15,7 @@ bool IsWide(const Tensor& x) {
   return x.scalar_type() == at::kFloat || x.scalar_type() == at::kDouble;
 }
 
-Tensor Wide(const Tensor& x) { return IsWide(x) ? x : x.to(at::kFloat); }
+Tensor Wide(const Tensor& x) { return x.to(WideType(x)); }
 
 // x: [rows, heads, head_dim]. Pairs are (i, i + head_dim / 2).
 Tensor Rotated(const Tensor& x, const Tensor& cos, const Tensor& sin) {
@@ -50,6 +50,8 @@ Tensor Attend(const Tensor& q, const Tensor& k, const Tensor& v, std::int64_t wi
 }
 
 }  // namespace
+
+at::ScalarType WideType(const Tensor& x) { return IsWide(x) ? x.scalar_type() : at::kFloat; }
 
 bool HasFusedKernels(const Tensor& x) { return x.device().is_cpu() && IsWide(x); }
 

@@ -14,6 +14,9 @@ namespace tributary::trainer {
 // Whether x is one for the fused kernels: float or double, on the CPU.
 bool HasFusedKernels(const at::Tensor& x);
 
+// Of x, but float at least.
+at::ScalarType WideType(const at::Tensor& x);
+
 // `tensor` where x is and in its dtype; its gradient goes back to where `tensor` is.
 at::Tensor Beside(const at::Tensor& x, const at::Tensor& tensor);
 

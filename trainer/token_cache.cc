@@ -21,7 +21,7 @@ using Seconds = std::chrono::duration<double>;
 
 // Raise it whenever another sequence is made of the same line: lines, templates, tokenizers.
 constexpr int kRules = 2;
-constexpr std::string_view kSuffix = ".tokens";  // also inside the names of unfinished ones
+constexpr std::string_view kSuffix = ".tokens";
 
 struct KeptFile {
   std::string path;
@@ -29,14 +29,27 @@ struct KeptFile {
   std::time_t used;
 };
 
+// Of a file that this cache made: a digest and ".tokens", or what is still being written for it.
+// Others in the directory are somebody else's.
+bool IsOurs(std::string_view name) {
+  constexpr std::size_t kDigits = 2 * sizeof(Digest);
+  const auto hex = [](char c) { return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f'); };
+  if (name.size() < kDigits || !std::all_of(name.begin(), name.begin() + kDigits, hex)) {
+    return false;
+  }
+  const std::string_view rest = name.substr(kDigits);
+  return rest == kSuffix || rest.starts_with(std::string(kSuffix) + ".tmp-");
+}
+
 Result<std::vector<KeptFile>> KeptFiles(const std::string& directory) {
   TRIBUTARY_ASSIGN_OR_RETURN(const std::vector<std::string> names, ListDirectory(directory));
   std::vector<KeptFile> files;
   for (const std::string& name : names) {
-    if (name.find(kSuffix) == std::string::npos) continue;
+    if (!IsOurs(name)) continue;
     const std::string path = JoinPath(directory, name);
     struct stat facts;
     if (lstat(path.c_str(), &facts) != 0) continue;  // another trainer removed it
+    if (!S_ISREG(facts.st_mode)) continue;
     files.push_back({path, static_cast<std::uint64_t>(facts.st_size), facts.st_mtime});
   }
   std::sort(files.begin(), files.end(),
@@ -65,7 +78,9 @@ Result<TokenFile> TokenCache::Load(const std::string& path, const TokenizeOption
     TRIBUTARY_ASSIGN_OR_RETURN(const Digest data, Sha256OfFile(path));
     const Digest key = KeyOf(data, options);
     const std::string kept = PathOf(key);
-    file = OpenTokenFile(kept, key, tokenizer->VocabSize());
+    // EOS may come from config.json, and be beyond the tokenizer's own.
+    file =
+        OpenTokenFile(kept, key, std::max<std::int64_t>(tokenizer->VocabSize(), options.eos + 1));
     if (file.ok()) utimensat(AT_FDCWD, kept.c_str(), nullptr, 0);  // the order of removal
     if (!file.ok() && PathExists(kept)) Note(file.status());
   }
@@ -84,14 +99,17 @@ Result<TokenFile> TokenCache::Load(const std::string& path, const TokenizeOption
 
 Result<TokenFile> TokenCache::Make(const std::string& path, const TokenizeOptions& options,
                                    std::int64_t max_bad_lines, Tokenizer* tokenizer) {
-  TRIBUTARY_ASSIGN_OR_RETURN(const std::string text, ReadDataFile(path));
+  TRIBUTARY_ASSIGN_OR_RETURN(std::string text, ReadDataFile(path));
+  // Of the text that was read: the file may have changed since it was hashed.
+  const bool keep = !settings_.directory.empty();
+  const Digest key = keep ? KeyOf(Sha256Of(text), options) : Digest();
   const ExampleFile examples = ParseExamples(text);
+  text = std::string();  // may be gigabytes
   TRIBUTARY_RETURN_IF_ERROR(CheckBadLines(path, examples.bad, max_bad_lines));
   TRIBUTARY_ASSIGN_OR_RETURN(TokenTable table,
                              Tokenize(examples.examples, options, tokenizer).Annotate(path));
   TokenFile file{std::make_shared<TokenTable>(std::move(table)), examples.bad};
-  // Of the text that was read: the file may have changed since it was hashed.
-  if (!settings_.directory.empty()) Note(Keep(KeyOf(Sha256Of(text), options), file));
+  if (keep) Note(Keep(key, file));
   return file;
 }
 
@@ -115,6 +133,12 @@ Status TokenCache::Keep(const Digest& key, const TokenFile& file) {
 Status TokenCache::MakeRoom(std::uint64_t bytes) {
   TRIBUTARY_ASSIGN_OR_RETURN(const std::vector<KeptFile> files, KeptFiles(settings_.directory));
   std::uint64_t total = bytes;
+  const auto too_much = [&] {
+    return ResourceExhaustedError(settings_.directory + ": would hold " + std::to_string(total) +
+                                  " bytes, at most " + std::to_string(settings_.max_bytes) +
+                                  " are allowed");
+  };
+  if (bytes > settings_.max_bytes) return too_much();
   for (const KeptFile& file : files) total += file.bytes;
   const std::time_t spared = std::time(nullptr) - settings_.keep_seconds;
   for (const KeptFile& file : files) {
@@ -122,10 +146,7 @@ Status TokenCache::MakeRoom(std::uint64_t bytes) {
     TRIBUTARY_RETURN_IF_ERROR(RemoveFile(file.path));
     total -= file.bytes;
   }
-  if (total <= settings_.max_bytes) return OkStatus();
-  return ResourceExhaustedError(settings_.directory + ": would hold " + std::to_string(total) +
-                                " bytes, at most " + std::to_string(settings_.max_bytes) +
-                                " are allowed");
+  return total <= settings_.max_bytes ? OkStatus() : too_much();
 }
 
 void TokenCache::Note(const Status& problem) {

@@ -55,7 +55,7 @@ Result<std::unique_ptr<Optimizer>> OpenOptimizer(const std::string& directory, c
 }  // namespace
 
 Result<TaskResult> RunTrainTask(const std::string& directory, const TaskFile& task,
-                                at::Device device, const std::function<bool()>& stop) {
+                                const Compute& compute, const std::function<bool()>& stop) {
   TRIBUTARY_ASSIGN_OR_RETURN(const LauncherPlace place, FindPlace(EnvironmentVariables()));
   TRIBUTARY_ASSIGN_OR_RETURN(const Workers workers, Workers::Join(place));
   TRIBUTARY_ASSIGN_OR_RETURN(ProgressWriter progress, ProgressWriter::Open(directory));
@@ -64,7 +64,7 @@ Result<TaskResult> RunTrainTask(const std::string& directory, const TaskFile& ta
   TRIBUTARY_ASSIGN_OR_RETURN(
       AdaptedModel loaded,
       LoadAdaptedModel(JoinPath(directory, task.model_path), JoinPath(directory, "global"),
-                       MergedPaths(directory, task), precision, device));
+                       MergedPaths(directory, task), precision, compute));
   const NamedTensors trained = RequireGradients(&loaded.adapter.tensors, task.frozen);
   TRIBUTARY_ASSIGN_OR_RETURN(TokenCache cache,
                              OpenTokenCache(directory, JoinPath(directory, task.model_path)));

@@ -8,13 +8,14 @@
 
 #include "core/status.h"
 #include "core/task_contract.h"
+#include "trainer/device.h"
 
 namespace tributary::trainer {
 
-// Carries out the train task in `directory` on `device` and writes update/: complete, or partial
+// Carries out the train task in `directory` and writes update/: complete, or partial
 // when `stop` became true after at least one step. On an error nothing is written; the caller
 // reports it.
 Result<TaskResult> RunTrainTask(const std::string& directory, const TaskFile& task,
-                                at::Device device, const std::function<bool()>& stop);
+                                const Compute& compute, const std::function<bool()>& stop);
 
 }  // namespace tributary::trainer

@@ -25,6 +25,18 @@ TEST(LauncherTest, AProcessWithoutALauncherIsAlone) {
   EXPECT_EQ(Find({{"SLURM_PROCID", "0"}, {"SLURM_NTASKS", "8"}})->size, 1);
 }
 
+TEST(LauncherTest, TheRankOnTheNodeIsTheLaunchersOwn) {
+  EXPECT_EQ(Find({{"RANK", "5"}, {"WORLD_SIZE", "8"}})->local_rank, 5);
+  EXPECT_EQ(Find({{"RANK", "5"}, {"WORLD_SIZE", "8"}, {"LOCAL_RANK", "1"}})->local_rank, 1);
+  // Dealt out to two nodes in turns.
+  EXPECT_EQ(Find({{"SLURM_PROCID", "6"}, {"SLURM_STEP_NUM_TASKS", "8"}, {"SLURM_LOCALID", "3"}})
+                ->local_rank,
+            3);
+  EXPECT_EQ(Find({{"PMI_RANK", "6"}, {"PMI_SIZE", "8"}, {"MPI_LOCALRANKID", "2"}})->local_rank, 2);
+  EXPECT_THAT(Find({{"RANK", "1"}, {"WORLD_SIZE", "2"}, {"LOCAL_RANK", "x"}}).status().message(),
+              HasSubstr("LOCAL_RANK is \"x\""));
+}
+
 TEST(LauncherTest, EachLauncherSaysItInItsOwnWords) {
   for (const auto& [rank, size] : {std::pair("RANK", "WORLD_SIZE"),
                                    {"OMPI_COMM_WORLD_RANK", "OMPI_COMM_WORLD_SIZE"},

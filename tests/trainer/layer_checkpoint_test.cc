@@ -2,6 +2,11 @@
 
 #include <ATen/ATen.h>
 #include <gtest/gtest.h>
+#include <torch/csrc/autograd/function.h>
+
+#include <set>
+#include <string>
+#include <vector>
 
 #include "tests/trainer/tiny_model.h"
 #include "trainer/model_directory.h"
@@ -40,6 +45,36 @@ TEST(LayerCheckpointTest, RecomputedLayersGiveTheSameBitsInEveryArchitecture) {
     Adapter adapter = TinyLora(config, at::kFloat, 0.3);
     AttachLora(adapter, model.get());
     ExpectSameBits(*model, RequireGradients(&adapter.tensors));
+  }
+}
+
+// Nodes of the graph behind `y` that compute a layer again.
+int RecomputedLayers(const at::Tensor& y) {
+  std::set<torch::autograd::Node*> seen;
+  std::vector<torch::autograd::Node*> waiting = {y.grad_fn().get()};
+  int count = 0;
+  while (!waiting.empty()) {
+    torch::autograd::Node* node = waiting.back();
+    waiting.pop_back();
+    if (node == nullptr || !seen.insert(node).second) continue;
+    if (node->name().find("RecomputedLayer") != std::string::npos) ++count;
+    for (const auto& edge : node->next_edges()) waiting.push_back(edge.function.get());
+  }
+  return count;
+}
+
+TEST(LayerCheckpointTest, EveryLayerOfAModelIsRecomputedWhenAskedFor) {
+  for (const char* type : {"llama", "gpt2"}) {
+    SCOPED_TRACE(type);
+    const ModelConfig config = TinyConfigOf(type);
+    auto model = std::move(CreateModel(config, TinyWeights(config, at::kFloat))).value();
+    Adapter adapter = TinyLora(config, at::kFloat);
+    AttachLora(adapter, model.get());
+    RequireGradients(&adapter.tensors);
+    const PackedBatch batch = TinyBatch(kSequences);
+    EXPECT_EQ(RecomputedLayers(model->Hidden(batch, {})), 0);
+    EXPECT_EQ(RecomputedLayers(model->Hidden(batch, {.dropout = {}, .recompute_layers = true})),
+              config.shape.layers);
   }
 }
 

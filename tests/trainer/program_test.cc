@@ -289,6 +289,20 @@ TEST_F(ProgramTest, ADeviceThatIsNotThereFailsTheTask) {
   EXPECT_THAT(ReadResult().message, HasSubstr("finds no CUDA device"));
 }
 
+TEST_F(ProgramTest, TrainsInBf16WhereTheSiteSaysSo) {
+  WriteTinyTask(root_, task_);
+  ASSERT_EQ(setenv("TRIBUTARY_COMPUTE", "bf16", 1), 0);
+  EXPECT_EQ(Run("train"), 0) << Errors();
+  const TaskResult rounded = ReadResult();
+  EXPECT_EQ(rounded.completion, Completion::kComplete);
+  EXPECT_LT(rounded.loss_last, rounded.loss_first);
+  ASSERT_EQ(unsetenv("TRIBUTARY_COMPUTE"), 0);
+  ASSERT_TRUE(RemoveTree(Path("update")).ok());
+  ASSERT_EQ(Run("train"), 0) << Errors();
+  EXPECT_NE(ReadResult().loss_last, rounded.loss_last);
+  EXPECT_NEAR(ReadResult().loss_last, rounded.loss_last, 0.03 * rounded.loss_last);
+}
+
 TEST_F(ProgramTest, TrainsAndEvaluatesOverAnInt8Base) {
   task_.training.base_precision = "int8";
   task_.training.gradient_checkpointing = true;

@@ -221,6 +221,32 @@ TEST_F(TokenCacheTest, RemovesWhatWasNotUsedForLongest) {
   EXPECT_THAT(Names(), SizeIs(3));
 }
 
+TEST_F(TokenCacheTest, LeavesTheFilesOfOthersAlone) {
+  Load();
+  const std::string ours = OnlyFile();
+  const std::string other = JoinPath(settings_.directory, "wiki.train.tokens");
+  ASSERT_TRUE(WriteFileAtomic(other, std::string(100'000, 'x')).ok());
+  Age(other, 30L * 24 * 3600);
+  Age(ours, 5L * 24 * 3600);
+  settings_.max_bytes = 2'000;
+  settings_.keep_seconds = 0;
+  TokenizeOptions options;
+  options.eos = 2;
+  std::string said;
+  Load(&said, options);
+  EXPECT_TRUE(PathExists(other));
+  EXPECT_THAT(said, Not(HasSubstr("; tokens: "))) << "theirs do not count";
+}
+
+TEST_F(TokenCacheTest, AnEndBeyondTheTokenizersVocabularyIsNoDamage) {
+  TokenizeOptions options;
+  options.eos = 100'000;  // of config.json
+  Load(nullptr, options);
+  std::string said;
+  Load(&said, options);
+  EXPECT_THAT(said, HasSubstr("1 kept from before"));
+}
+
 TEST_F(TokenCacheTest, AMappedFileOutlivesItsName) {
   const auto expected = Content(*Load().table);
   const TokenFile kept = Load();
