@@ -115,7 +115,7 @@ class StrategyTaskTest : public testing::Test {
 TEST_F(StrategyTaskTest, FrozenFactorsComeBackAsTheyWere) {
   task_.frozen = FrozenFactor::kA;
   WriteTinyTask(root_, task_);
-  const auto result = RunTrainTask(root_, task_, at::kCPU, Never);
+  const auto result = RunTrainTask(root_, task_, {}, Never);
   ASSERT_TRUE(result.ok()) << result.status();
   EXPECT_NEAR(result->learning_rate_sum,
               static_cast<double>(result->steps) * task_.training.learning_rate, 1e-12);
@@ -128,7 +128,7 @@ TEST_F(StrategyTaskTest, FrozenFactorsComeBackAsTheyWere) {
 TEST_F(StrategyTaskTest, AnOptimizerThatIsKeptLiesBesideTheUpdate) {
   task_.keep_optimizer = true;
   WriteTinyTask(root_, task_);
-  ASSERT_TRUE(RunTrainTask(root_, task_, at::kCPU, Never).ok());
+  ASSERT_TRUE(RunTrainTask(root_, task_, {}, Never).ok());
   const auto state = SafetensorsFile::Open(root_ + "/update/optimizer.safetensors");
   ASSERT_TRUE(state.ok()) << state.status();
   EXPECT_NE(state->Find("mean." + Factor(false)), nullptr);
@@ -139,7 +139,7 @@ TEST_F(StrategyTaskTest, AnOptimizerThatIsKeptLiesBesideTheUpdate) {
 // An adapter and the same as a product of the base weights are the same model.
 TEST_F(StrategyTaskTest, MergedProductsBelongToTheBaseWeights) {
   WriteTinyTask(root_, task_);
-  ASSERT_TRUE(RunTrainTask(root_, task_, at::kCPU, Never).ok());
+  ASSERT_TRUE(RunTrainTask(root_, task_, {}, Never).ok());
   const auto config = AdapterConfig::FromPeftJson(*ReadFile(root_ + "/global/adapter_config.json"));
   const auto trained = SafetensorsFile::Open(root_ + "/update/adapter_model.safetensors");
   std::vector<NamedFloats> product;
@@ -157,7 +157,7 @@ TEST_F(StrategyTaskTest, MergedProductsBelongToTheBaseWeights) {
   evaluate.kind = TaskKind::kEvaluate;
   const auto loss = [&] {
     EXPECT_TRUE(RemoveTree(root_ + "/update").ok());
-    const auto result = RunEvaluateTask(root_, evaluate, at::kCPU, Never);
+    const auto result = RunEvaluateTask(root_, evaluate, {}, Never);
     EXPECT_TRUE(result.ok()) << result.status();
     return result.ok() ? result->metrics.begin()->second : 0;
   };
