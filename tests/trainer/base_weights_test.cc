@@ -145,9 +145,7 @@ TEST_F(BaseWeightsTest, BytesAreCountedAsTheyAreKept) {
   for (const auto precision :
        {BasePrecision::kFp32, BasePrecision::kStored, BasePrecision::kInt8}) {
     std::uint64_t bytes = 0;
-    for (const auto& [name, tensor] : Load(precision, widened)) {
-      if (!name.ends_with(kScalesSuffix)) bytes += tensor.nbytes();
-    }
+    for (const auto& [name, tensor] : Load(precision, widened)) bytes += tensor.nbytes();
     EXPECT_EQ(BaseWeightBytes(files->weights(), config_.shape, precision, widened), bytes);
   }
 }

@@ -25,7 +25,8 @@ Outcome Learn(const ModelConfig& config, NamedTensors base, Adapter adapter, boo
   NamedTensors trained = RequireGradients(full ? &base : &adapter.tensors);
   const auto model = *CreateModel(config, base, compute);
   if (!full) AttachLora(adapter, model.get());
-  const at::Tensor loss = LossSum(*model, TinyBatch({{0, 5, 7, 2, 9, 1}, {3, 3, 8, 4}}), pass);
+  const PackedBatch batch = TinyBatch({{0, 5, 7, 2, 9, 1}, {3, 3, 8, 4}});
+  const at::Tensor loss = LossSum(*model, batch, pass);
   EXPECT_EQ(loss.scalar_type(), at::kFloat);
   loss.backward();
   Outcome outcome{loss.item<double>(), {}};
