@@ -37,6 +37,10 @@ class TreeBuilder final : public YAML::EventHandler {
   void OnScalar(const YAML::Mark& mark, const std::string& tag, YAML::anchor_t anchor,
                 const std::string& text) override {
     Refuse(mark, tag, anchor);
+    // The text was checked; what the parser makes of the escapes \_ and \N is still a lone byte.
+    if (!IsUtf8(text)) {
+      throw Refused{LineOf(mark), "an escape stands for no UTF-8 text; write the character itself"};
+    }
     const bool quoted = tag == "!";
     if (!quoted && (text == "~" || text == "null") && !ExpectsKey()) {
       Add(mark, YamlNull{});
