@@ -2,10 +2,12 @@
 
 #include <ATen/ATen.h>
 #include <ATen/Parallel.h>
+#include <ATen/core/LegacyTypeDispatch.h>
 #include <torch/csrc/autograd/custom_function.h>
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 
 #include "trainer/plain_kernels.h"
 
@@ -17,145 +19,47 @@ using torch::autograd::AutogradContext;
 using torch::autograd::Function;
 using torch::autograd::variable_list;
 
-constexpr std::int64_t kBlock = 32;  // accumulators that stay in registers
+constexpr std::int64_t kBlockRows = 64;  // rows of scores held at once
 
-// out[0..n) (+)= sum over t < count of a[t * a_stride] * b[t * b_stride + 0..n).
-template <typename Scalar>
-inline __attribute__((always_inline)) void RowTimesMatrixLoop(const Scalar* a,
-                                                              std::int64_t a_stride,
-                                                              std::int64_t count, const Scalar* b,
-                                                              std::int64_t b_stride, Scalar* out,
-                                                              std::int64_t n, bool accumulate) {
-  std::int64_t at = 0;
-  for (; at + kBlock <= n; at += kBlock) {
-    Scalar sums[kBlock];
-    for (std::int64_t i = 0; i < kBlock; ++i) sums[i] = accumulate ? out[at + i] : Scalar{0};
-    for (std::int64_t t = 0; t < count; ++t) {
-      const Scalar factor = a[t * a_stride];
-      const Scalar* row = b + t * b_stride + at;
-      for (std::int64_t i = 0; i < kBlock; ++i) sums[i] += factor * row[i];
-    }
-    for (std::int64_t i = 0; i < kBlock; ++i) out[at + i] = sums[i];
-  }
-  const std::int64_t rest = n - at;
-  if (rest == 0) return;
-  if (!accumulate) std::fill(out + at, out + n, Scalar{0});
-  for (std::int64_t t = 0; t < count; ++t) {
-    const Scalar factor = a[t * a_stride];
-    const Scalar* row = b + t * b_stride + at;
-    for (std::int64_t i = 0; i < rest; ++i) out[at + i] += factor * row[i];
-  }
-}
-
-#if defined(__x86_64__)
-#define TRIBUTARY_WIDE_VECTORS __attribute__((target_clones("default", "arch=haswell")))
-#else
-#define TRIBUTARY_WIDE_VECTORS
-#endif
-
-TRIBUTARY_WIDE_VECTORS
-void RowTimesMatrix(const float* a, std::int64_t a_stride, std::int64_t count, const float* b,
-                    std::int64_t b_stride, float* out, std::int64_t n, bool accumulate) {
-  RowTimesMatrixLoop(a, a_stride, count, b, b_stride, out, n, accumulate);
-}
-
-void RowTimesMatrix(const double* a, std::int64_t a_stride, std::int64_t count, const double* b,
-                    std::int64_t b_stride, double* out, std::int64_t n, bool accumulate) {
-  RowTimesMatrixLoop(a, a_stride, count, b, b_stride, out, n, accumulate);
-}
-
-// One sequence as the loops below see it. Pointers are to its first row.
-template <typename Scalar>
-struct Sequence {
-  const Scalar* q;
-  const Scalar* k;
-  const Scalar* v;
-  std::int64_t length;
-  std::int64_t dim;
-  std::int64_t q_stride;
-  std::int64_t kv_stride;
-  Scalar scale;
+// Rows [begin, end) of one sequence and the keys [first, end) that one of them sees.
+struct Block {
+  std::int64_t begin;
+  std::int64_t end;
+  std::int64_t first;
   std::int64_t window;  // at least 1
-
-  // The first column that `row` sees, and the end of the rows that see `column`.
-  std::int64_t FirstColumn(std::int64_t row) const {
-    return std::max<std::int64_t>(0, row + 1 - window);
-  }
-  std::int64_t EndRow(std::int64_t column) const { return std::min(length, column + window); }
 };
 
-// [length, dim] with a row stride -> [dim, length].
-template <typename Scalar>
-void Transpose(const Scalar* in, std::int64_t stride, std::int64_t length, std::int64_t dim,
-               std::vector<Scalar>* out) {
-  out->resize(static_cast<std::size_t>(length * dim));
-  for (std::int64_t row = 0; row < length; ++row) {
-    for (std::int64_t i = 0; i < dim; ++i) (*out)[i * length + row] = in[row * stride + i];
-  }
-}
+// Where one head of one sequence is in a packed tensor: its first row and its first column.
+struct HeadPlace {
+  std::int64_t start;
+  std::int64_t column;
 
-// Row `row` of softmax(q k^T * scale) under the causal mask, into p[first..row].
-template <typename Scalar>
-void Probabilities(const Sequence<Scalar>& s, const std::vector<Scalar>& k_transposed,
-                   std::int64_t row, Scalar* p) {
-  const std::int64_t first = s.FirstColumn(row);
-  const std::int64_t n = row + 1 - first;
-  p += first;
-  RowTimesMatrix(s.q + row * s.q_stride, 1, s.dim, k_transposed.data() + first, s.length, p, n,
-                 false);
-  const Scalar top = *std::max_element(p, p + n);
-  Scalar sum = 0;
-  for (std::int64_t j = 0; j < n; ++j) {
-    p[j] = std::exp((p[j] - top) * s.scale);
-    sum += p[j];
+  // Rows [begin, end) of the head, a view [end - begin, dim].
+  Tensor Rows(const Tensor& packed, std::int64_t dim, std::int64_t begin, std::int64_t end) const {
+    return packed.slice(0, start + begin, start + end).slice(1, column, column + dim);
   }
-  const Scalar inverse = 1 / sum;
-  for (std::int64_t j = 0; j < n; ++j) p[j] *= inverse;
-}
+};
 
-template <typename Scalar>
-void AttendForward(const Sequence<Scalar>& s, const std::vector<Scalar>& k_transposed, Scalar* out,
-                   std::vector<Scalar>* scratch) {
-  scratch->resize(static_cast<std::size_t>(s.length));
-  for (std::int64_t row = 0; row < s.length; ++row) {
-    Probabilities(s, k_transposed, row, scratch->data());
-    const std::int64_t first = s.FirstColumn(row);
-    RowTimesMatrix(scratch->data() + first, 1, row + 1 - first, s.v + first * s.kv_stride,
-                   s.kv_stride, out + row * s.q_stride, s.dim, false);
-  }
-}
-
-// Adds to dk and dv, which several query heads share; sets dq.
-template <typename Scalar>
-void AttendBackward(const Sequence<Scalar>& s, const std::vector<Scalar>& k_transposed,
-                    const std::vector<Scalar>& v_transposed, const Scalar* dout, Scalar* dq,
-                    Scalar* dk, Scalar* dv, std::vector<Scalar>* p, std::vector<Scalar>* ds) {
-  const std::int64_t length = s.length;
-  p->resize(static_cast<std::size_t>(length * length));
-  ds->resize(static_cast<std::size_t>(length * length));
-  for (std::int64_t row = 0; row < length; ++row) {
-    Scalar* weights = p->data() + row * length;
-    Scalar* scores = ds->data() + row * length;
-    Probabilities(s, k_transposed, row, weights);
-    const std::int64_t first = s.FirstColumn(row);
-    RowTimesMatrix(dout + row * s.q_stride, 1, s.dim, v_transposed.data() + first, length,
-                   scores + first, row + 1 - first, false);
-    Scalar mean = 0;
-    for (std::int64_t j = first; j <= row; ++j) mean += weights[j] * scores[j];
-    for (std::int64_t j = first; j <= row; ++j) {
-      scores[j] = weights[j] * (scores[j] - mean) * s.scale;
+// -infinity where a row does not see a key.
+void HideUnseen(const Block& block, Tensor* scores) {
+  const std::int64_t columns = block.end - block.first;
+  AT_DISPATCH_FLOATING_TYPES(scores->scalar_type(), "attention_mask", [&] {
+    constexpr auto kHidden = -std::numeric_limits<scalar_t>::infinity();
+    for (std::int64_t row = block.begin; row < block.end; ++row) {
+      scalar_t* s = scores->data_ptr<scalar_t>() + (row - block.begin) * columns;
+      const std::int64_t seen = std::max(block.first, row + 1 - block.window) - block.first;
+      std::fill(s, s + seen, kHidden);
+      std::fill(s + row + 1 - block.first, s + columns, kHidden);
     }
-    RowTimesMatrix(scores + first, 1, row + 1 - first, s.k + first * s.kv_stride, s.kv_stride,
-                   dq + row * s.q_stride, s.dim, false);
-  }
-  for (std::int64_t column = 0; column < length; ++column) {
-    const std::int64_t below = column * length + column;  // rows from `column` on see it
-    const std::int64_t rows = s.EndRow(column) - column;
-    RowTimesMatrix(ds->data() + below, length, rows, s.q + column * s.q_stride, s.q_stride,
-                   dk + column * s.kv_stride, s.dim, true);
-    RowTimesMatrix(p->data() + below, length, rows, dout + column * s.q_stride, s.q_stride,
-                   dv + column * s.kv_stride, s.dim, true);
-  }
+  });
+}
+
+// Rows of softmax(q k^T * scale) under the causal mask. q: [rows, dim], k: [columns, dim].
+Tensor Probabilities(const Tensor& q, const Tensor& k, double scale, const Block& block) {
+  Tensor scores = at::empty({q.size(0), k.size(0)}, q.options());
+  at::addmm_out(scores, scores, q, k.t(), 0, scale);
+  HideUnseen(block, &scores);
+  return at::_softmax(scores, 1, false);
 }
 
 // Rotates every head of every row; `direction` -1 undoes it, which is also its gradient.
@@ -198,49 +102,50 @@ Tensor Rotate(const Tensor& in, const RotaryTable& table, const std::vector<std:
   return out;
 }
 
-// Calls body(view of one sequence and query head, offset into q-like, offset into k-like tensors,
-// query head's place in its group), in parallel over sequences and key heads, so that a key head's
+// Calls body(place of the query head, place of its key head, block), from the first block of rows
+// to the last, for every query head; in parallel over sequences and key heads, so that a key head's
 // gradient has one writer.
-template <typename Scalar, typename Body>
-void ForEachKeyHead(const Tensor& q, const Tensor& k, const Tensor& v,
-                    const std::vector<std::int64_t>& starts, const AttentionShape& shape,
-                    const Body& body) {
+template <typename Body>
+void ForEachBlock(const std::vector<std::int64_t>& starts, const AttentionShape& shape,
+                  const Body& body) {
   const auto sequences = static_cast<std::int64_t>(starts.size()) - 1;
-  const std::int64_t q_stride = shape.heads * shape.head_dim;
-  const std::int64_t kv_stride = shape.kv_heads * shape.head_dim;
-  const auto scale = static_cast<Scalar>(1 / std::sqrt(static_cast<double>(shape.head_dim)));
+  const std::int64_t group = shape.heads / shape.kv_heads;
   at::parallel_for(0, sequences * shape.kv_heads, 1, [&](std::int64_t begin, std::int64_t end) {
+    const at::AutoDispatchBelowADInplaceOrView no_graph;
     for (std::int64_t task = begin; task < end; ++task) {
       const std::int64_t start = starts[task / shape.kv_heads];
       const std::int64_t length = starts[task / shape.kv_heads + 1] - start;
+      const std::int64_t window = shape.window > 0 ? shape.window : length;
       const std::int64_t kv_head = task % shape.kv_heads;
-      const std::int64_t group = shape.heads / shape.kv_heads;
-      const std::int64_t kv_at = start * kv_stride + kv_head * shape.head_dim;
-      const std::int64_t q_at = start * q_stride + kv_head * group * shape.head_dim;
-      body(Sequence<Scalar>{q.data_ptr<Scalar>() + q_at, k.data_ptr<Scalar>() + kv_at,
-                            v.data_ptr<Scalar>() + kv_at, length, shape.head_dim, q_stride,
-                            kv_stride, scale, shape.window > 0 ? shape.window : length},
-           q_at, kv_at, group);
+      const HeadPlace key{start, kv_head * shape.head_dim};
+      for (std::int64_t head = kv_head * group; head < (kv_head + 1) * group; ++head) {
+        const HeadPlace query{start, head * shape.head_dim};
+        for (std::int64_t row = 0; row < length; row += kBlockRows) {
+          body(query, key,
+               Block{row, std::min(length, row + kBlockRows),
+                     std::max<std::int64_t>(0, row + 1 - window), window});
+        }
+      }
     }
   });
+}
+
+double Scale(const AttentionShape& shape) {
+  return 1 / std::sqrt(static_cast<double>(shape.head_dim));
 }
 
 Tensor Forward(const Tensor& q, const Tensor& k, const Tensor& v,
                const std::vector<std::int64_t>& starts, const AttentionShape& shape) {
   Tensor out = at::empty_like(q);
-  AT_DISPATCH_FLOATING_TYPES(q.scalar_type(), "attention", [&] {
-    scalar_t* o = out.data_ptr<scalar_t>();
-    ForEachKeyHead<scalar_t>(
-        q, k, v, starts, shape,
-        [&](Sequence<scalar_t> s, std::int64_t q_at, std::int64_t, std::int64_t group) {
-          std::vector<scalar_t> k_transposed;
-          std::vector<scalar_t> scratch;
-          Transpose(s.k, s.kv_stride, s.length, s.dim, &k_transposed);
-          for (std::int64_t member = 0; member < group; ++member, q_at += s.dim, s.q += s.dim) {
-            AttendForward(s, k_transposed, o + q_at, &scratch);
-          }
-        });
-  });
+  const std::int64_t dim = shape.head_dim;
+  ForEachBlock(starts, shape,
+               [&](const HeadPlace& query, const HeadPlace& key, const Block& block) {
+                 const Tensor p =
+                     Probabilities(query.Rows(q, dim, block.begin, block.end),
+                                   key.Rows(k, dim, block.first, block.end), Scale(shape), block);
+                 Tensor o = query.Rows(out, dim, block.begin, block.end);
+                 at::mm_out(o, p, key.Rows(v, dim, block.first, block.end));
+               });
   return out;
 }
 
@@ -253,26 +158,25 @@ struct Gradients {
 Gradients Backward(const Tensor& q, const Tensor& k, const Tensor& v, const Tensor& dout,
                    const std::vector<std::int64_t>& starts, const AttentionShape& shape) {
   Gradients grads{at::empty_like(q), at::zeros_like(k), at::zeros_like(v)};
-  AT_DISPATCH_FLOATING_TYPES(q.scalar_type(), "attention_backward", [&] {
-    const scalar_t* d = dout.data_ptr<scalar_t>();
-    scalar_t* dq = grads.q.data_ptr<scalar_t>();
-    scalar_t* dk = grads.k.data_ptr<scalar_t>();
-    scalar_t* dv = grads.v.data_ptr<scalar_t>();
-    ForEachKeyHead<scalar_t>(
-        q, k, v, starts, shape,
-        [&](Sequence<scalar_t> s, std::int64_t q_at, std::int64_t kv_at, std::int64_t group) {
-          std::vector<scalar_t> k_transposed;
-          std::vector<scalar_t> v_transposed;
-          std::vector<scalar_t> p;
-          std::vector<scalar_t> ds;
-          Transpose(s.k, s.kv_stride, s.length, s.dim, &k_transposed);
-          Transpose(s.v, s.kv_stride, s.length, s.dim, &v_transposed);
-          for (std::int64_t member = 0; member < group; ++member, q_at += s.dim, s.q += s.dim) {
-            AttendBackward(s, k_transposed, v_transposed, d + q_at, dq + q_at, dk + kv_at,
-                           dv + kv_at, &p, &ds);
-          }
-        });
-  });
+  const std::int64_t dim = shape.head_dim;
+  const double scale = Scale(shape);
+  ForEachBlock(starts, shape,
+               [&](const HeadPlace& query, const HeadPlace& key, const Block& block) {
+                 const auto queries = [&](const Tensor& packed) {
+                   return query.Rows(packed, dim, block.begin, block.end);
+                 };
+                 const auto keys = [&](const Tensor& packed) {
+                   return key.Rows(packed, dim, block.first, block.end);
+                 };
+                 const Tensor p = Probabilities(queries(q), keys(k), scale, block);
+                 const Tensor dp = at::mm(queries(dout), keys(v).t());
+                 // Of the scaled scores: p (dp - sum of p dp).
+                 const Tensor ds = at::_softmax_backward_data(dp, p, 1, p.scalar_type());
+                 Tensor dq = queries(grads.q);
+                 at::addmm_out(dq, dq, ds, keys(k), 0, scale);
+                 keys(grads.k).addmm_(ds.t(), queries(q), 1, scale);
+                 keys(grads.v).addmm_(p.t(), queries(dout));
+               });
   return grads;
 }
 

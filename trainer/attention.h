@@ -29,8 +29,8 @@ at::Tensor Positions(const std::vector<std::int64_t>& starts);
 // q: [rows, heads * head_dim]; k, v: [rows, kv_heads * head_dim]; contiguous.
 // Sequence s is rows starts[s] .. starts[s + 1] - 1, its first row at position 0; starts[0] = 0 and
 // starts.back() = rows. Rotates q and k in Hugging Face's half-split layout where there is a table,
-// scales by 1/sqrt(head_dim). Returns [rows, heads * head_dim]. The scores of one sequence and head
-// exist only while a thread works on them.
+// scales by 1/sqrt(head_dim). Returns [rows, heads * head_dim]. The scores of a few
+// rows of one sequence and head exist only while a thread works on them.
 at::Tensor CausalAttention(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v,
                            const RotaryTable& rotary, const std::vector<std::int64_t>& starts,
                            const AttentionShape& shape);

@@ -12,8 +12,9 @@
 namespace tributary::trainer {
 namespace {
 
-// Of the token behind `ids`.
-std::vector<double> NextLogits(const LanguageModel& model, const std::vector<std::int32_t>& ids) {
+// Of the token behind `ids`, which follow what the cache has seen.
+std::vector<double> NextLogits(const LanguageModel& model, const std::vector<std::int32_t>& ids,
+                               KeyValueCache* cache) {
   PackedBatch batch;
   const std::vector<std::int64_t> wide(ids.begin(), ids.end());
   const auto rows = static_cast<std::int64_t>(wide.size());
@@ -22,7 +23,9 @@ std::vector<double> NextLogits(const LanguageModel& model, const std::vector<std
   batch.loss_rows = at::empty({0}, at::kLong);
   batch.targets = at::empty({0}, at::kLong);
   batch.examples = 1;
-  const at::Tensor hidden = model.Hidden(batch, {}).slice(0, rows - 1, rows);
+  ForwardPass pass;
+  pass.cache = cache;
+  const at::Tensor hidden = model.Hidden(batch, pass).slice(0, rows - 1, rows);
   const at::Tensor logits = LogitsOf(model, hidden).to(at::kCPU, at::kDouble).contiguous();
   return {logits.data_ptr<double>(), logits.data_ptr<double>() + logits.numel()};
 }
@@ -72,19 +75,20 @@ Result<std::vector<std::int32_t>> Generate(const LanguageModel& model,
   }
   const at::NoGradGuard no_grad;
   SplitMix64 random(settings.seed);
-  std::vector<std::int32_t> ids = prompt;
+  KeyValueCache cache;
+  std::vector<std::int32_t> ids = prompt;  // that the cache has not seen
   std::vector<std::int32_t> answer;
   while (static_cast<std::int64_t>(answer.size()) < settings.max_tokens &&
-         static_cast<std::int64_t>(ids.size()) < max_positions) {
+         static_cast<std::int64_t>(prompt.size() + answer.size()) < max_positions) {
     if (stop()) return CancelledError("stopped by a signal");
-    const std::vector<double> logits = NextLogits(model, ids);
+    const std::vector<double> logits = NextLogits(model, ids, &cache);
     if (!std::all_of(logits.begin(), logits.end(), [](double x) { return std::isfinite(x); })) {
       return InvalidArgumentError("the model's output is not finite");
     }
     const std::int32_t next =
         settings.temperature > 0 ? Draw(logits, settings, &random) : Likeliest(logits);
     if (ends.contains(next)) break;
-    ids.push_back(next);
+    ids = {next};
     answer.push_back(next);
   }
   return answer;

@@ -19,9 +19,9 @@ struct GenerationSettings {
 };
 
 // Continues `prompt`, which is not empty, until a token of `ends` (which is not returned), for
-// max_tokens, or until the sequence has `max_positions` tokens. The prefix is computed anew for
-// each token: time grows with the square of the length. `stop` is asked before each token. Equal
-// arguments and thread counts give equal tokens.
+// max_tokens, or until the sequence has `max_positions` tokens. Every token is computed once
+// (key_value_cache.h). `stop` is asked before each token. Equal arguments and thread counts give
+// equal tokens.
 Result<std::vector<std::int32_t>> Generate(const LanguageModel& model,
                                            const std::vector<std::int32_t>& prompt,
                                            const std::set<std::int32_t>& ends,

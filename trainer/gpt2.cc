@@ -38,7 +38,7 @@ Result<std::unique_ptr<LanguageModel>> Gpt2::Create(const ModelConfig& config,
     model->layers_.push_back({norm(prefix + "ln_1"), norm(prefix + "ln_2"),
                               linears.At(prefix + "attn.c_attn"),
                               linears.At(prefix + "attn.c_proj"), linears.At(prefix + "mlp.c_fc"),
-                              linears.At(prefix + "mlp.c_proj")});
+                              linears.At(prefix + "mlp.c_proj"), i});
   }
   return std::unique_ptr<LanguageModel>(std::move(model));
 }
@@ -49,31 +49,35 @@ Tensor Gpt2::Normed(const Tensor& x, const Norm& norm) const {
 }
 
 Tensor Gpt2::Attention(const Layer& layer, const Tensor& x, const PackedBatch& batch,
-                       const DropoutPass& dropout) const {
-  const ModelShape& shape = config_.shape;
-  const std::vector<Tensor> qkv = layer.qkv->Forward(x, dropout).split(shape.hidden_size, 1);
+                       const ForwardPass& pass) const {
+  const std::int64_t width = config_.shape.hidden_size;
+  const Tensor qkv = layer.qkv->Forward(x, pass.dropout);
+  const auto part = [&](std::int64_t i) {
+    return qkv.slice(1, i * width, (i + 1) * width).contiguous();
+  };
+  const AttentionShape shape{config_.shape.heads, config_.shape.heads, config_.shape.head_dim, 0};
   const Tensor mixed =
-      CausalAttention(qkv[0].contiguous(), qkv[1].contiguous(), qkv[2].contiguous(), {},
-                      batch.starts, AttentionShape{shape.heads, shape.heads, shape.head_dim, 0});
-  return layer.out->Forward(mixed, dropout);
+      pass.cache != nullptr
+          ? CachedAttention(part(0), part(1), part(2), {}, shape, pass.cache->At(layer.index))
+          : CausalAttention(part(0), part(1), part(2), {}, batch.starts, shape);
+  return layer.out->Forward(mixed, pass.dropout);
 }
 
 Tensor Gpt2::Block(const Layer& layer, const Tensor& input, const PackedBatch& batch,
-                   const DropoutPass& dropout) const {
+                   const ForwardPass& pass) const {
   const Tensor normed = Normed(input, layer.attention_norm);
-  const Tensor x = Attention(layer, normed, batch, dropout).add_(input);
-  const Tensor inner = at::gelu(layer.up->Forward(Normed(x, layer.mlp_norm), dropout), "tanh");
-  return layer.down->Forward(inner, dropout).add_(x);
+  const Tensor x = Attention(layer, normed, batch, pass).add_(input);
+  const Tensor up = layer.up->Forward(Normed(x, layer.mlp_norm), pass.dropout);
+  return layer.down->Forward(at::gelu(up, "tanh"), pass.dropout).add_(x);
 }
 
 Tensor Gpt2::Hidden(const PackedBatch& batch, const ForwardPass& pass) const {
   // Each by itself: one that is trained may be elsewhere.
   Tensor x = compute_.Place(TableRows(embedding_, batch.ids)) +
-             compute_.Place(TableRows(position_embedding_, Positions(batch.starts)));
+             compute_.Place(TableRows(position_embedding_, Positions(batch.starts) + pass.Past()));
   for (const Layer& layer : layers_) {
-    x = RunLayer(x, pass.recompute_layers, [&, dropout = pass.dropout](const Tensor& in) {
-      return Block(layer, in, batch, dropout);
-    });
+    x = RunLayer(x, pass.recompute_layers,
+                 [&, pass](const Tensor& in) { return Block(layer, in, batch, pass); });
   }
   return Normed(x, norm_);
 }

@@ -34,14 +34,15 @@ class Gpt2 final : public LanguageModel {
   struct Layer {
     Norm attention_norm, mlp_norm;
     const Linear *qkv, *out, *up, *down;
+    std::int64_t index;
   };
 
   explicit Gpt2(LinearLayers linears) : linears_(std::move(linears)) {}
   at::Tensor Normed(const at::Tensor& x, const Norm& norm) const;
   at::Tensor Attention(const Layer& layer, const at::Tensor& x, const PackedBatch& batch,
-                       const DropoutPass& dropout) const;
+                       const ForwardPass& pass) const;
   at::Tensor Block(const Layer& layer, const at::Tensor& input, const PackedBatch& batch,
-                   const DropoutPass& dropout) const;
+                   const ForwardPass& pass) const;
 
   LinearLayers linears_;
   ModelConfig config_;

@@ -8,6 +8,7 @@
 #include <string_view>
 #include <vector>
 
+#include "trainer/key_value_cache.h"
 #include "trainer/linear.h"
 
 namespace tributary::trainer {
@@ -26,6 +27,12 @@ struct ForwardPass {
   DropoutPass dropout;
   // Gradient checkpointing (layer_checkpoint.h). The batch must live until the gradient is made.
   bool recompute_layers = false;
+  // For generation: the batch is one sequence's tokens behind those that the cache has seen, which
+  // sees them too. Without gradients.
+  KeyValueCache* cache = nullptr;
+
+  // Tokens before the batch's first.
+  std::int64_t Past() const { return cache != nullptr ? cache->length() : 0; }
 };
 
 // Weights are given at construction and shared with the caller; gradients flow to those that

@@ -65,6 +65,7 @@ Result<std::unique_ptr<LanguageModel>> Llama::Create(const ModelConfig& config,
       layer.k_norm = get(prefix + "self_attn.k_norm");
     }
     layer.window = config.Window(i);
+    layer.index = i;
   }
   return std::unique_ptr<LanguageModel>(std::move(model));
 }
@@ -75,13 +76,16 @@ Tensor Llama::NormHeads(const Tensor& x, const Tensor& norm) const {
 }
 
 Tensor Llama::Attention(const Layer& layer, const Tensor& x, const PackedBatch& batch,
-                        const RotaryTable& rotary, const DropoutPass& dropout) const {
-  const ModelShape& shape = config_.shape;
-  const Tensor mixed = CausalAttention(
-      NormHeads(layer.q->Forward(x, dropout), layer.q_norm),
-      NormHeads(layer.k->Forward(x, dropout), layer.k_norm), layer.v->Forward(x, dropout), rotary,
-      batch.starts, AttentionShape{shape.heads, shape.kv_heads, shape.head_dim, layer.window});
-  return layer.o->Forward(mixed, dropout);
+                        const RotaryTable& rotary, const ForwardPass& pass) const {
+  const Tensor q = NormHeads(layer.q->Forward(x, pass.dropout), layer.q_norm);
+  const Tensor k = NormHeads(layer.k->Forward(x, pass.dropout), layer.k_norm);
+  const Tensor v = layer.v->Forward(x, pass.dropout);
+  const AttentionShape shape{config_.shape.heads, config_.shape.kv_heads, config_.shape.head_dim,
+                             layer.window};
+  const Tensor mixed = pass.cache != nullptr
+                           ? CachedAttention(q, k, v, rotary, shape, pass.cache->At(layer.index))
+                           : CausalAttention(q, k, v, rotary, batch.starts, shape);
+  return layer.o->Forward(mixed, pass.dropout);
 }
 
 Tensor Llama::Mlp(const Layer& layer, const Tensor& x, const DropoutPass& dropout) const {
@@ -90,21 +94,21 @@ Tensor Llama::Mlp(const Layer& layer, const Tensor& x, const DropoutPass& dropou
 }
 
 Tensor Llama::Block(const Layer& layer, const Tensor& input, const PackedBatch& batch,
-                    const RotaryTable& rotary, const DropoutPass& dropout) const {
+                    const RotaryTable& rotary, const ForwardPass& pass) const {
   const Tensor normed = RmsNorm(input, layer.input_norm, config_.norm_eps);
   // The sum lands in the new tensor: what the norm saved of its input stays untouched.
-  const Tensor x = Attention(layer, normed, batch, rotary, dropout).add_(input);
+  const Tensor x = Attention(layer, normed, batch, rotary, pass).add_(input);
   const Tensor middle = RmsNorm(x, layer.post_attention_norm, config_.norm_eps);
-  return Mlp(layer, middle, dropout).add_(x);
+  return Mlp(layer, middle, pass.dropout).add_(x);
 }
 
 Tensor Llama::Hidden(const PackedBatch& batch, const ForwardPass& pass) const {
   Tensor x = compute_.Place(TableRows(embedding_, batch.ids));
   const RotaryTable rotary =
-      MakeRotaryTable(LongestSequence(batch.starts), frequencies_, WideType(x));
+      MakeRotaryTable(pass.Past() + LongestSequence(batch.starts), frequencies_, WideType(x));
   for (const Layer& layer : layers_) {
-    x = RunLayer(x, pass.recompute_layers, [&, rotary, dropout = pass.dropout](const Tensor& in) {
-      return Block(layer, in, batch, rotary, dropout);
+    x = RunLayer(x, pass.recompute_layers, [&, rotary, pass](const Tensor& in) {
+      return Block(layer, in, batch, rotary, pass);
     });
   }
   return RmsNorm(x, norm_, config_.norm_eps);

@@ -40,15 +40,16 @@ class Llama final : public LanguageModel {
     at::Tensor q_norm, k_norm;  // undefined without
     const Linear *q, *k, *v, *o, *gate, *up, *down;
     std::int64_t window = 0;
+    std::int64_t index = 0;
   };
 
   explicit Llama(LinearLayers linears) : linears_(std::move(linears)) {}
   // An RMSNorm over each head; x itself without a norm.
   at::Tensor NormHeads(const at::Tensor& x, const at::Tensor& norm) const;
   at::Tensor Attention(const Layer& layer, const at::Tensor& x, const PackedBatch& batch,
-                       const RotaryTable& rotary, const DropoutPass& dropout) const;
+                       const RotaryTable& rotary, const ForwardPass& pass) const;
   at::Tensor Block(const Layer& layer, const at::Tensor& input, const PackedBatch& batch,
-                   const RotaryTable& rotary, const DropoutPass& dropout) const;
+                   const RotaryTable& rotary, const ForwardPass& pass) const;
   at::Tensor Mlp(const Layer& layer, const at::Tensor& x, const DropoutPass& dropout) const;
 
   LinearLayers linears_;

@@ -14,6 +14,7 @@ namespace {
 constexpr std::uint64_t kProgramBytes = std::uint64_t{250} << 20;
 constexpr std::int64_t kEvaluationTokens = 256;
 constexpr std::int64_t kLogitRows = 256;  // as kernels.cc takes them
+constexpr std::int64_t kScoreRows = 64;   // as attention.cc takes them
 
 // Everything below counts floats until the end.
 std::int64_t Elements(const Manifest& manifest) {
@@ -114,7 +115,8 @@ MemoryEstimate EstimateMemory(const TaskFile& task, const ModelShape& shape,
       4 * shape.hidden_size +
       (train ? TrainingWidth(task.training, shape, LoraWidth(layout, adapter.dropout > 0))
              : LayerWidth(shape));
-  const std::int64_t attention = threads * 2 * length * (length + shape.head_dim);
+  // Scores, probabilities and the gradient of each.
+  const std::int64_t attention = threads * 4 * std::min(length, kScoreRows) * length;
   const std::int64_t logits = 2 * std::min(rows, kLogitRows) * shape.vocab_size;
   MemoryEstimate estimate;
   constexpr std::uint64_t kBytes = sizeof(float);

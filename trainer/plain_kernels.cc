@@ -23,12 +23,6 @@ Tensor Rotated(const Tensor& x, const Tensor& cos, const Tensor& sin) {
   return at::cat({halves[0] * cos - halves[1] * sin, halves[1] * cos + halves[0] * sin}, 2);
 }
 
-// [length, length], true where a row sees a column.
-Tensor Visible(std::int64_t length, std::int64_t window, const at::Device& device) {
-  Tensor visible = at::ones({length, length}, at::TensorOptions(device).dtype(at::kBool)).tril();
-  return window > 0 ? visible.triu(1 - window) : visible;
-}
-
 // One sequence; q, k, v: [heads, length, head_dim].
 Tensor Attend(const Tensor& q, const Tensor& k, const Tensor& v, std::int64_t window) {
   const std::int64_t length = q.size(1);
@@ -37,13 +31,13 @@ Tensor Attend(const Tensor& q, const Tensor& k, const Tensor& v, std::int64_t wi
   const Tensor queries = q.unsqueeze(0), keys = k.unsqueeze(0), values = v.unsqueeze(0);
   const Tensor out =
       cut ? at::scaled_dot_product_attention(queries, keys, values,
-                                             Visible(length, window, q.device()))
+                                             VisibleKeys(length, 0, window, q.device()))
           : at::scaled_dot_product_attention(queries, keys, values, {}, 0.0, /*is_causal=*/true);
   return out.squeeze(0);
 #else
   const double scale = 1 / std::sqrt(static_cast<double>(q.size(2)));
   const Tensor scores = Wide(at::matmul(q, k.transpose(1, 2))) * scale;
-  const Tensor hidden = Visible(length, cut ? window : 0, q.device()).logical_not();
+  const Tensor hidden = VisibleKeys(length, 0, cut ? window : length, q.device()).logical_not();
   const Tensor seen = scores.masked_fill(hidden, -std::numeric_limits<double>::infinity());
   return at::matmul(at::softmax(seen, 2).to(v.scalar_type()), v);
 #endif
@@ -67,22 +61,29 @@ Tensor PlainRmsNorm(const Tensor& x, const Tensor& weight, double eps) {
 
 Tensor PlainSwiGlu(const Tensor& gate, const Tensor& up) { return at::silu(gate) * up; }
 
+Tensor PlainRotated(const Tensor& x, const RotaryTable& table, const Tensor& positions,
+                    std::int64_t head_dim) {
+  if (!table.cos.defined()) return x;
+  const auto angles = [&](const Tensor& rows) {
+    return Beside(Wide(x), rows.index_select(0, positions)).unsqueeze(1);
+  };
+  const Tensor heads = Wide(x).view({x.size(0), -1, head_dim});
+  return Rotated(heads, angles(table.cos), angles(table.sin)).to(x.scalar_type()).view(x.sizes());
+}
+
+Tensor VisibleKeys(std::int64_t rows, std::int64_t past, std::int64_t window,
+                   const at::Device& device) {
+  const Tensor all = at::ones({rows, past + rows}, at::TensorOptions(device).dtype(at::kBool));
+  return all.tril(past).triu(past + 1 - window);
+}
+
 Tensor PlainCausalAttention(const Tensor& q, const Tensor& k, const Tensor& v,
                             const RotaryTable& rotary, const std::vector<std::int64_t>& starts,
                             const AttentionShape& shape) {
   const auto heads = [&](const Tensor& x) { return x.view({x.size(0), -1, shape.head_dim}); };
-  Tensor queries = heads(q);
-  Tensor keys = heads(k);
-  if (rotary.cos.defined()) {
-    const Tensor positions = Positions(starts);
-    const auto angles = [&](const Tensor& table) {
-      return Beside(Wide(q), table.index_select(0, positions)).unsqueeze(1);
-    };
-    const Tensor cos = angles(rotary.cos);
-    const Tensor sin = angles(rotary.sin);
-    queries = Rotated(Wide(queries), cos, sin).to(q.scalar_type());
-    keys = Rotated(Wide(keys), cos, sin).to(q.scalar_type());
-  }
+  const Tensor positions = Positions(starts);
+  const Tensor queries = heads(PlainRotated(q, rotary, positions, shape.head_dim));
+  const Tensor keys = heads(PlainRotated(k, rotary, positions, shape.head_dim));
   const std::int64_t group = shape.heads / shape.kv_heads;
   std::vector<Tensor> mixed;
   for (std::size_t s = 1; s < starts.size(); ++s) {

@@ -24,6 +24,16 @@ at::Tensor Beside(const at::Tensor& x, const at::Tensor& tensor);
 at::Tensor PlainRmsNorm(const at::Tensor& x, const at::Tensor& weight, double eps);
 at::Tensor PlainSwiGlu(const at::Tensor& gate, const at::Tensor& up);
 
+// x: [rows, heads * head_dim]; rotates every head as its row's position says, int64 [rows]. x
+// itself without a table.
+at::Tensor PlainRotated(const at::Tensor& x, const RotaryTable& table, const at::Tensor& positions,
+                        std::int64_t head_dim);
+
+// Bool [rows, past + rows], true where a row sees a key: row i those up to past + i, `window` of
+// them (at least 1).
+at::Tensor VisibleKeys(std::int64_t rows, std::int64_t past, std::int64_t window,
+                       const at::Device& device);
+
 // Arguments and results as in attention.h. Through LibTorch's scaled_dot_product_attention where it
 // has one (2.0), which picks the best kernel of the device.
 at::Tensor PlainCausalAttention(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v,

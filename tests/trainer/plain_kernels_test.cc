@@ -49,15 +49,16 @@ TEST(PlainKernelsTest, SwiGluEqualsTheFusedOne) {
 
 TEST(PlainKernelsTest, AttentionEqualsTheFusedOne) {
   at::manual_seed(3);
-  const std::vector<std::int64_t> starts = {0, 11, 12, 30};
-  for (const std::int64_t window : {0, 5, 100}) {
+  // Within one block of rows, exactly one, several and a rest.
+  const std::vector<std::int64_t> starts = {0, 11, 12, 76, 276};
+  for (const std::int64_t window : {0, 1, 5, 70, 1000}) {
     for (const bool rotates : {true, false}) {
       SCOPED_TRACE(window);
       const AttentionShape shape{6, 2, 8, window};
-      const std::vector<Tensor> inputs = {at::randn({30, 48}), at::randn({30, 16}),
-                                          at::randn({30, 16})};
+      const std::vector<Tensor> inputs = {at::randn({276, 48}), at::randn({276, 16}),
+                                          at::randn({276, 16})};
       RotaryTable table;
-      if (rotates) table = MakeRotaryTable(18, RotaryFrequencies(8, 100, {}), at::kFloat);
+      if (rotates) table = MakeRotaryTable(200, RotaryFrequencies(8, 100, {}), at::kFloat);
       ExpectClose(Outcome(inputs,
                           [&](const auto& in) {
                             return PlainCausalAttention(in[0], in[1], in[2], table, starts, shape);
