@@ -5,6 +5,7 @@
 #include <set>
 #include <vector>
 
+#include "client/rank_pruning.h"
 #include "client/task_start.h"
 #include "core/files.h"
 #include "core/task_contract.h"
@@ -114,6 +115,9 @@ Status MakeNextState(const UpdateFiles& files, const TrainDirective& directive,
   if (directive.error_feedback) {
     TRIBUTARY_RETURN_IF_ERROR(
         WriteResidual(JoinPath(next, kResidualFile), files, directive, version));
+  }
+  if (directive.pruning.penalty > 0) {
+    TRIBUTARY_RETURN_IF_ERROR(WriteKeptRanks(files, directive.pruning, state, next));
   }
   if (directive.keep_optimizer && PathExists(optimizer)) {
     return RenameDurably(optimizer, JoinPath(next, kOptimizerFile));

@@ -1,5 +1,6 @@
 // What a site keeps for a campaign from one task to the next: its control variate, its dual
-// gradient, its own B factors, its optimizer, what rounding took from its last update. Made when a
+// gradient, its own B factors, its optimizer, the ranks it still trains, what rounding took from its last
+// update. Made when a
 // task has trained; takes the place of the old only when the server has counted the update, so that
 // both sides always mean the same rounds.
 #pragma once

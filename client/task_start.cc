@@ -6,6 +6,7 @@
 #include <cerrno>
 #include <cstdio>
 
+#include "client/rank_pruning.h"
 #include "core/files.h"
 #include "core/peft_adapter.h"
 #include "core/tensor_file.h"
@@ -147,6 +148,13 @@ Result<TrainDirective> DirectiveOf(const v1::TaskAssignment& task) {
   directive.keep_optimizer = wire.keep_optimizer();
   directive.dtype = static_cast<UpdateDtype>(wire.dtype());
   directive.error_feedback = wire.error_feedback();
+  if (wire.has_pruning()) {
+    directive.pruning = {wire.pruning().penalty(), wire.pruning().decay(), wire.pruning().least()};
+    const auto& [penalty, decay, least] = directive.pruning;
+    if (!(penalty > 0 && penalty < 1e6) || !(decay > 0 && decay < 1) || least < 1) {
+      return InvalidArgumentError("the task's rank pruning is out of bounds");
+    }
+  }
   for (const std::string& name : wire.server_state()) {
     if (name != kControlState) {
       return InvalidArgumentError("server state \"" + Excerpt(name) + "\" is not known");
@@ -203,6 +211,11 @@ Status PrepareStart(const StartPaths& paths, const v1::CampaignOffer& offer,
   if (directive.offset != GradientOffset::kNone) {
     TRIBUTARY_RETURN_IF_ERROR(WriteOffset(paths, directive.offset));
     file->gradient_offset = kOffsetFile;
+  }
+  if (lora && directive.pruning.penalty > 0) {
+    TRIBUTARY_ASSIGN_OR_RETURN(const std::int64_t kept, KeptRanks(paths.state, rank));
+    file->pruning =
+        PrunedRanks{directive.pruning.penalty, FirstPenalisedRank(directive.pruning, kept), kept};
   }
   file->frozen = directive.frozen;
   file->proximal = directive.proximal;

@@ -42,7 +42,8 @@ class Conformance {
          {&Conformance::Repeat, &Conformance::EqualTasks, &Conformance::StopsOnTerm,
           &Conformance::StopsOnWarning, &Conformance::Resume, &Conformance::BadData,
           &Conformance::NoModel, &Conformance::UnknownKey, &Conformance::FrozenFactor,
-          &Conformance::Middle, &Conformance::Evaluate, &Conformance::Merged}) {
+          &Conformance::Middle, &Conformance::Pruning, &Conformance::Evaluate,
+          &Conformance::Merged}) {
       if (!options_.keep_going()) {
         return report_(Failed("check-trainer", "interrupted", "run it again"));
       }
@@ -253,6 +254,20 @@ class Conformance {
     ExpectUnchanged(
         trial, material->weights, [](std::string_view name) { return !IsLoraC(name); }, &findings);
     Tell("middle", findings, "trains the matrices between the factors");
+  }
+
+  // Half of the ranks are given up, one more is on the way.
+  void Pruning(const Trial&) {
+    const std::int64_t kept = std::max<std::int64_t>(1, material_.adapter.rank / 2);
+    TaskFile task = TrainTask();
+    task.pruning = PrunedRanks{0.1, std::max<std::int64_t>(1, kept - 1), kept};
+    const Trial trial = RunTask("pruning", task.ToJson(), "train");
+    if (Refuses("pruning", trial, "strategy.pruning", "hetlora with a rank_penalty")) return;
+    Findings findings;
+    ExpectEnd(trial, Completion::kComplete, &findings);
+    ExpectAdapter(trial, material_.weights, TrainTask().training.steps, &findings);
+    ExpectEmptyRanks(trial, kept, &findings);
+    Tell("pruning", findings, "leaves ranks that the site gave up empty");
   }
 
   TaskFile EvaluateTask() const {

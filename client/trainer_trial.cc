@@ -134,4 +134,27 @@ void ExpectUnchanged(const Trial& trial, const std::string& start_path,
   }
 }
 
+void ExpectEmptyRanks(const Trial& trial, std::int64_t kept, Findings* findings) {
+  if (!findings->ok()) return;
+  const auto trained = SafetensorsFile::Open(trial.Update(kAdapterWeightsFile));
+  if (!trained.ok()) return findings->Expect(false, "left no adapter");
+  for (const SafetensorsEntry& entry : trained->header().tensors) {
+    const bool is_a = IsLoraA(entry.spec.name);
+    if (!is_a && !IsLoraB(entry.spec.name)) continue;
+    const std::int64_t columns = entry.spec.shape[1];
+    bool trains = false;
+    bool filled = false;
+    const auto values = trained->Floats(entry);
+    for (std::size_t i = 0; i < values.size(); ++i) {
+      const auto at = static_cast<std::int64_t>(i);
+      if (values[i] == 0) continue;
+      const bool given_up = (is_a ? at / columns : at % columns) >= kept;
+      (given_up ? filled : trains) = true;
+    }
+    findings->Expect(!filled, "tensor " + entry.spec.name + " is not zero in ranks from " +
+                                  std::to_string(kept) + " on, which strategy.pruning gave up");
+    findings->Expect(trains, "tensor " + entry.spec.name + " is zero in all ranks");
+  }
+}
+
 }  // namespace tributary::client

@@ -73,4 +73,7 @@ void ExpectAdapter(const Trial& trial, const std::string& start, std::int64_t st
 void ExpectUnchanged(const Trial& trial, const std::string& start,
                      const std::function<bool(std::string_view)>& which, Findings* findings);
 
+// Ranks of LoRA factors from `kept` on are zero, and not all of those before. After ExpectAdapter.
+void ExpectEmptyRanks(const Trial& trial, std::int64_t kept, Findings* findings);
+
 }  // namespace tributary::client

@@ -48,6 +48,11 @@ json StrategyToJson(const TaskFile& task) {
   if (task.proximal > 0) object["proximal"] = task.proximal;
   if (!task.gradient_offset.empty()) object["gradient_offset"] = task.gradient_offset;
   if (task.keep_optimizer) object["keep_optimizer"] = true;
+  if (task.pruning) {
+    object["pruning"] = {{"penalty", task.pruning->penalty},
+                         {"from", task.pruning->from},
+                         {"kept", task.pruning->kept}};
+  }
   return object;
 }
 
@@ -107,6 +112,19 @@ void CheckSchema(JsonObjectReader& reader) {
   }
 }
 
+PrunedRanks ReadPruning(JsonObjectReader reader) {
+  PrunedRanks pruning;
+  pruning.penalty = NumberIn(reader, "penalty", 0, 0, 1e6, false);
+  pruning.kept = reader.Int("kept", 1, kMaxCount);
+  pruning.from = reader.Int("from", 1, kMaxCount);
+  if (pruning.from > pruning.kept) {
+    reader.Problem("from", std::to_string(pruning.from) + " is more than kept, " +
+                               std::to_string(pruning.kept));
+  }
+  reader.RejectUnknown();
+  return pruning;
+}
+
 void ReadStrategy(JsonObjectReader& reader, TaskFile* task) {
   const std::string frozen = reader.String("frozen", "none");
   bool known = false;
@@ -122,6 +140,7 @@ void ReadStrategy(JsonObjectReader& reader, TaskFile* task) {
   task->proximal = NumberIn(reader, "proximal", 0, 0, 1e6, false);
   task->gradient_offset = reader.String("gradient_offset", "");
   task->keep_optimizer = reader.Bool("keep_optimizer", false);
+  if (reader.Has("pruning")) task->pruning = ReadPruning(reader.Object("pruning"));
   reader.RejectUnknown();
 }
 

@@ -11,6 +11,7 @@
 
 #include <cstdint>
 #include <map>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -64,6 +65,15 @@ struct DataSource {
   std::int64_t max_bad_lines = 0;  // that are left out; with more the task fails
 };
 
+// Ranks of a LoRA adapter that a task is to empty, and those that are empty for good.
+struct PrunedRanks {
+  double penalty = 0;     // lambda: on sum over modules of |B[:, from:kept]| |A[from:kept]|
+  std::int64_t from = 0;  // at most `kept`
+  std::int64_t kept = 0;  // ranks from here on are zero in both factors
+
+  friend bool operator==(const PrunedRanks&, const PrunedRanks&) = default;
+};
+
 struct TaskFile {
   TaskKind kind = TaskKind::kTrain;
   std::string task, campaign, site;
@@ -83,6 +93,7 @@ struct TaskFile {
   double proximal = 0;
   std::string gradient_offset;  // a tensor for each trained one; empty: none
   bool keep_optimizer = false;
+  std::optional<PrunedRanks> pruning;
   std::int64_t threads = 0;           // CPU threads of the job; 0 = the trainer decides
   std::int64_t walltime_seconds = 0;  // 0 = none
 

@@ -39,6 +39,11 @@ bool IsLoraA(std::string_view tensor) { return tensor.ends_with(".lora_A.weight"
 bool IsLoraB(std::string_view tensor) { return tensor.ends_with(".lora_B.weight"); }
 bool IsLoraC(std::string_view tensor) { return tensor.ends_with(".lora_C.weight"); }
 
+std::string LoraBOf(std::string_view lora_a) {
+  constexpr std::string_view kA = ".lora_A.weight";
+  return std::string(lora_a.substr(0, lora_a.size() - kA.size())) + ".lora_B.weight";
+}
+
 Manifest TrainedManifest(const Manifest& global, std::int64_t site_rank) {
   Manifest trained = global;
   for (TensorSpec& spec : trained) {

@@ -35,6 +35,17 @@ enum class GradientOffset : std::uint8_t {
   kDualGradient,    // FedDyn: -q_k, with `proximal` as alpha
 };
 
+// Ranks that a site gives up by itself (HetLoRA): training is paid to empty the last of those that
+// the site still trains, and when they shrank it never trains them again. Those it gave up are zero
+// in its updates.
+struct RankPruning {
+  double penalty = 0;      // lambda, on the extra loss; 0: no rank is given up
+  double decay = 0.99;     // gamma, in (0, 1): of r ranks those from floor(gamma r) on are the last
+  std::int64_t least = 1;  // ranks that a site keeps in any case
+
+  friend bool operator==(const RankPruning&, const RankPruning&) = default;
+};
+
 struct TrainDirective {
   double proximal = 0;  // mu: the gradient gets + mu (y - x), x the version the task started from
   GradientOffset offset = GradientOffset::kNone;
@@ -43,6 +54,7 @@ struct TrainDirective {
   bool fold_untrained_ranks = false;  // ranks that the site does not train act in its base weights
   bool keep_b_local = false;          // B stays at the site, for ever: only A travels
   bool keep_optimizer = false;        // moments go on with the site's next task
+  RankPruning pruning = {};
   // State vectors of the server (Round::FoldBlocks) that the site needs, by name.
   std::vector<std::string> server_state = {};
   // How the update travels; and whether what rounding takes away is kept at the site and added to
@@ -70,6 +82,8 @@ inline constexpr std::string_view kSecondPrefix = "second.";
 
 bool IsLoraA(std::string_view tensor);
 bool IsLoraB(std::string_view tensor);
+// The B of the pair whose A this is.
+std::string LoraBOf(std::string_view lora_a);
 bool IsLoraC(std::string_view tensor);  // a middle matrix, see core/peft_adapter.h
 
 }  // namespace tributary

@@ -47,6 +47,12 @@ void FillDirective(const TrainDirective& directive, v1::Directive* out) {
   for (const std::string& name : directive.server_state) out->add_server_state(name);
   out->set_dtype(static_cast<std::uint32_t>(directive.dtype));
   out->set_error_feedback(directive.error_feedback);
+  if (directive.pruning.penalty > 0) {
+    v1::RankPruning* pruning = out->mutable_pruning();
+    pruning->set_penalty(directive.pruning.penalty);
+    pruning->set_decay(directive.pruning.decay);
+    pruning->set_least(directive.pruning.least);
+  }
 }
 
 // What the task needs besides the version.

@@ -4,13 +4,39 @@
 #include <ATen/core/grad_mode.h>
 
 #include "core/files.h"
+#include "core/train_directive.h"
 
 namespace tributary::trainer {
+namespace {
+
+// d |A| |B| / dA = |B| / |A| * A on the ranks that are to be emptied; the same of B.
+void AddRankPenalty(const PrunedRanks& pruning, const NamedTensors& parameters) {
+  for (const auto& [name, a] : parameters) {
+    if (!IsLoraA(name)) continue;
+    const auto b = parameters.find(LoraBOf(name));
+    if (b == parameters.end() || !a.grad().defined() || !b->second.grad().defined()) continue;
+    const auto last_of_a = [&](const at::Tensor& x) {
+      return x.slice(0, pruning.from, pruning.kept);
+    };
+    const auto last_of_b = [&](const at::Tensor& x) {
+      return x.slice(1, pruning.from, pruning.kept);
+    };
+    const double norm_a = last_of_a(a).norm().item<double>();
+    const double norm_b = last_of_b(b->second).norm().item<double>();
+    if (norm_a == 0 || norm_b == 0) continue;
+    last_of_a(a.mutable_grad()).add_(last_of_a(a), pruning.penalty * norm_b / norm_a);
+    last_of_b(b->second.mutable_grad())
+        .add_(last_of_b(b->second), pruning.penalty * norm_a / norm_b);
+  }
+}
+
+}  // namespace
 
 Result<LocalObjective> LocalObjective::Make(const TaskFile& task, const std::string& directory,
                                             const NamedTensors& parameters) {
   LocalObjective objective;
   objective.proximal_ = task.proximal;
+  objective.pruning_ = task.pruning;
   if (task.proximal > 0) {
     for (const auto& [name, tensor] : parameters) {
       objective.start_[name] = tensor.detach().clone();
@@ -28,9 +54,19 @@ Result<LocalObjective> LocalObjective::Make(const TaskFile& task, const std::str
   return objective;
 }
 
-void LocalObjective::AddToGradients(const NamedTensors& parameters) const {
-  if (proximal_ == 0) return;
+void LocalObjective::DropRanks(const NamedTensors& parameters) const {
+  if (!pruning_) return;
   const at::NoGradGuard no_grad;
+  for (const auto& [name, parameter] : parameters) {
+    if (IsLoraA(name)) parameter.slice(0, pruning_->kept).zero_();
+    if (IsLoraB(name)) parameter.slice(1, pruning_->kept).zero_();
+  }
+}
+
+void LocalObjective::AddToGradients(const NamedTensors& parameters) const {
+  const at::NoGradGuard no_grad;
+  if (pruning_) AddRankPenalty(*pruning_, parameters);
+  if (proximal_ == 0) return;
   for (const auto& [name, parameter] : parameters) {
     if (!parameter.grad().defined()) continue;
     parameter.mutable_grad().add_(parameter - start_.find(name)->second, proximal_);
@@ -38,6 +74,7 @@ void LocalObjective::AddToGradients(const NamedTensors& parameters) const {
 }
 
 void LocalObjective::AfterStep(const NamedTensors& parameters, double learning_rate) const {
+  DropRanks(parameters);
   if (offset_.empty()) return;
   const at::NoGradGuard no_grad;
   for (const auto& [name, parameter] : parameters) {

@@ -1,8 +1,10 @@
 // What a federated strategy adds to the loss of a site: a pull towards the version that the task
-// started from (FedProx, arXiv:1812.06127), and a fixed offset of the gradient (control variates,
-// arXiv:1910.06378; dual gradients, arXiv:2111.04263).
+// started from (FedProx, arXiv:1812.06127), a fixed offset of the gradient (control variates,
+// arXiv:1910.06378; dual gradients, arXiv:2111.04263), and a price on the last ranks of an adapter
+// (HetLoRA, arXiv:2401.06432).
 #pragma once
 
+#include <optional>
 #include <string>
 
 #include "core/status.h"
@@ -20,7 +22,12 @@ class LocalObjective {
   static Result<LocalObjective> Make(const TaskFile& task, const std::string& directory,
                                      const NamedTensors& parameters);
 
-  // gradient += proximal * (y - x). Part of the loss's gradient: before it is clipped.
+  // Ranks that the site gave up become zero in both factors. Before the first step; AfterStep keeps
+  // them so.
+  void DropRanks(const NamedTensors& parameters) const;
+  // gradient += proximal * (y - x), and that of penalty * sum over modules of |B[:, from:kept]|
+  // |A[from:kept]| (Frobenius norms; 0 where one of them is 0). Parts of the loss's gradient:
+  // before it is clipped.
   void AddToGradients(const NamedTensors& parameters) const;
   // y -= learning_rate * offset. Beside the optimizer, not through it: an adaptive one would scale
   // the offset away. With plain SGD both are the same.
@@ -30,6 +37,7 @@ class LocalObjective {
   double proximal_ = 0;
   NamedTensors start_;   // with proximal_ > 0
   NamedTensors offset_;  // may be empty
+  std::optional<PrunedRanks> pruning_;
 };
 
 }  // namespace tributary::trainer

@@ -74,6 +74,7 @@ Result<TaskResult> RunTrainTask(const std::string& directory, const TaskFile& ta
   if (workers.first()) Say("data: " + cache.Summary());
   TRIBUTARY_ASSIGN_OR_RETURN(const LocalObjective objective,
                              LocalObjective::Make(task, directory, trained));
+  objective.DropRanks(trained);
   TRIBUTARY_ASSIGN_OR_RETURN(const auto optimizer, OpenOptimizer(directory, task, trained));
   TRIBUTARY_ASSIGN_OR_RETURN(Checkpoint checkpoint, Checkpoint::Open(directory, task.task));
   TRIBUTARY_ASSIGN_OR_RETURN(

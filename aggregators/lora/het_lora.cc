@@ -11,11 +11,27 @@
 namespace tributary::aggregators {
 namespace {
 
-constexpr std::array<OptionSpec, 1> kOptions = {{{.name = "max_share",
-                                                  .meaning = "largest weight of one site; 1: any",
-                                                  .fallback = 0.5,
-                                                  .least = 0.01,
-                                                  .most = 1}}};
+constexpr std::array<OptionSpec, 4> kOptions = {
+    {{.name = "max_share",
+      .meaning = "largest weight of one site; 1: any",
+      .fallback = 0.5,
+      .least = 0.01,
+      .most = 1},
+     {.name = "rank_penalty",
+      .meaning = "lambda, on the last ranks of a site; 0: sites give no rank up",
+      .fallback = 1e-3,
+      .most = 1e3},
+     {.name = "rank_decay",
+      .meaning = "gamma: of r ranks, those from floor(gamma r) on are the last",
+      .fallback = 0.99,
+      .least = 0.01,
+      .most = 0.9999},
+     {.name = "least_rank",
+      .meaning = "ranks that a site keeps in any case",
+      .fallback = 5,
+      .least = 1,
+      .most = 1e6,
+      .whole = true}}};
 
 // Cuts shares above `most` and gives what was cut to the others, in proportion, until none is
 // above. Shares sum to 1 and most >= 1/count, so an end exists; each turn caps one more.
@@ -39,7 +55,16 @@ void CapShares(double most, std::vector<double>& shares) {
 class HetLora final : public LoraAggregator {
  public:
   HetLora(const AggregatorSection& section, const Options& options)
-      : LoraAggregator(section), max_share_(options.Number("max_share")) {}
+      : LoraAggregator(section),
+        max_share_(options.Number("max_share")),
+        pruning_{options.Number("rank_penalty"), options.Number("rank_decay"),
+                 options.Integer("least_rank")} {}
+
+  TrainDirective Directive(std::int64_t) const override {
+    TrainDirective directive;
+    directive.pruning = pruning_;
+    return directive;
+  }
 
  protected:
   Result<std::vector<double>> Weights(Round& round) const override {
@@ -76,6 +101,7 @@ class HetLora final : public LoraAggregator {
   }
 
   const double max_share_;
+  const RankPruning pruning_;
 };
 
 }  // namespace
@@ -89,6 +115,7 @@ const Strategy& HetLoraStrategy() {
       .capabilities = {.needs = Needs::kFactors,
                        .mixed_ranks = true,
                        .lora_only = true,
+                       .site_state = true,
                        .uses_weights = false},
       .options = kOptions,
       .make = &MakeLora<HetLora>};

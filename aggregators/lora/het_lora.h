@@ -8,8 +8,9 @@
 // bounds the share of one (1: no bound, as published; never below 1/K); what is cut goes to the
 // others in proportion. High ranks collapse as with zero-pad: a baseline under mixed ranks.
 //
-// The server's half only: sites keep the ranks of the campaign file. The paper's rank pruning (a
-// penalty on the last ranks and a rank that shrinks) is not done.
+// Sites prune themselves: the loss gets rank_penalty |B[:, g r..r]| |A[g r..r, :]|, and where that
+// product of norms shrank in a task, the site trains g r ranks from then on (at least least_rank).
+// The ranks that it gave up are zero in its updates, as if it had padded fewer.
 #pragma once
 
 #include "aggregators/aggregator.h"

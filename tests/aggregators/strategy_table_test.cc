@@ -51,7 +51,8 @@ TEST(StrategyTableTest, CapabilitiesAgreeWithTheDefaults) {
     EXPECT_EQ(made->MinSites(), capabilities.min_sites) << strategy->kind;
     const TrainDirective directive = made->Directive(1);
     EXPECT_EQ(capabilities.site_state, directive.offset != GradientOffset::kNone ||
-                                           directive.keep_optimizer || directive.keep_b_local)
+                                           directive.keep_optimizer || directive.keep_b_local ||
+                                           directive.pruning.penalty > 0)
         << strategy->kind;
     if (strategy->family == "robust") {
       EXPECT_FALSE(capabilities.secure_sum) << strategy->kind;

@@ -102,6 +102,21 @@ TEST_F(TaskStartTest, TheSitesOwnBTakesThePlaceOfTheServers) {
   EXPECT_THAT(ReadFloats(paths_.Start(), "m.lora_A.weight"), ElementsAre(1, 2, 3, 4, 5, 6));
 }
 
+TEST_F(TaskStartTest, RanksThatTheSiteGaveUpAreNamed) {
+  v1::RankPruning* pruning = task_.mutable_directive()->mutable_pruning();
+  pruning->set_penalty(0.5);
+  pruning->set_decay(0.9);
+  pruning->set_least(1);
+  EXPECT_EQ(Prepare().pruning, (PrunedRanks{0.5, 2, 3}));
+  ASSERT_TRUE(WriteFileAtomic(JoinPath(paths_.state, "kept_ranks.json"), R"({"kept": 2})").ok());
+  EXPECT_EQ(Prepare().pruning, (PrunedRanks{0.5, 1, 2}));
+  task_.set_site_rank(1);
+  EXPECT_EQ(Prepare().pruning, (PrunedRanks{0.5, 1, 1}));
+  pruning->set_decay(1);
+  TaskFile file;
+  EXPECT_EQ(PrepareStart(paths_, offer_, task_, &file).code(), StatusCode::kInvalidArgument);
+}
+
 TEST_F(TaskStartTest, UnknownDirectivesAreRefused) {
   TaskFile file;
   task_.mutable_directive()->set_offset(9);

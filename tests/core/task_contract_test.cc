@@ -48,6 +48,17 @@ TEST(TaskFileTest, TrainTasksRoundTrip) {
   EXPECT_EQ(read->training.base_precision, "int8");
 }
 
+TEST(TaskFileTest, PrunedRanksRoundTripAndAreInOrder) {
+  TaskFile task = SampleTask();
+  task.pruning = PrunedRanks{0.125, 6, 7};
+  const auto read = TaskFile::FromJson(task.ToJson());
+  ASSERT_TRUE(read.ok()) << read.status();
+  EXPECT_EQ(read->pruning, task.pruning);
+  task.pruning->from = 8;
+  EXPECT_THAT(TaskFile::FromJson(task.ToJson()).status().message(),
+              HasSubstr("task.json.strategy.pruning.from: 8 is more than kept, 7"));
+}
+
 TEST(TaskFileTest, WhatIsOffIsLeftOutForTrainersThatDoNotKnowIt) {
   TaskFile task = SampleTask();
   task.training = {};

@@ -1,7 +1,8 @@
 """Whole tasks of the trainer against transformers and PEFT: tasks.py TRIBUTARY_TRAINER TRIBUTARY_PEFT.PY
 
 A Qwen2 model and an adapter made by PEFT become a task directory; what `train` writes is loaded by PEFT, and its loss there
-is the one that `evaluate` reports. The Python trainer's evaluation gives the same losses and exact matches."""
+is the one that `evaluate` reports. The Python trainer's evaluation gives the same losses and exact matches, and its training the
+same weights, whatever a strategy asks."""
 import json
 import os
 import subprocess
@@ -11,6 +12,7 @@ import tempfile
 import torch
 import transformers
 from peft import PeftModel
+from safetensors.torch import load_file, save_file
 
 from small_task import EOS, TEXTS, load, write_model_and_adapter, write_task
 
@@ -57,6 +59,32 @@ def both_count_the_same_answers(root):
     assert abs(metrics[0]["loss/pairs"] - metrics[1]["loss/pairs"]) < 1e-4
 
 
+def both_do_what_a_strategy_asks(root):
+    """Each step takes all the data, so that both orders of it are one."""
+    os.mkdir(root)
+    write_model_and_adapter(root, 0.0)
+    start = load_file(f"{root}/adapter/adapter_model.safetensors")
+    save_file({name: torch.full_like(x, 0.02) for name, x in start.items()}, f"{root}/offset.safetensors")
+    asked = {"plain": {}, "frozen": {"frozen": "lora_A"}, "proximal": {"proximal": 20.0},
+             "offset": {"gradient_offset": "../offset.safetensors"},
+             "pruning": {"pruning": {"penalty": 5.0, "from": 1, "kept": 3}}}
+    plain = None
+    for name, strategy in asked.items():
+        weights = []
+        for trainer, command in (("native", TRAINER), ("python", PYTHON_TRAINER)):
+            write_task(f"{root}/{name}-{trainer}", "train", f"{root}/adapter", strategy=strategy,
+                       training={"steps": 8, "batch_size": len(TEXTS), "sequence_length": 32, "optimizer": "sgd",
+                                 "momentum": 0.9, "learning_rate": 0.05, "max_grad_norm": 0})
+            run("train", f"{root}/{name}-{trainer}", command)
+            weights.append(load_file(f"{root}/{name}-{trainer}/update/adapter_model.safetensors"))
+        plain = plain or weights[0]
+        apart = max((weights[0][key] - weights[1][key]).abs().max().item() for key in start)
+        moved = max((weights[0][key] - plain[key]).abs().max().item() for key in start)
+        print(f"{name}: native and Python {apart:.1e} apart, {moved:.1e} from plain training")
+        assert weights[0].keys() == weights[1].keys() == start.keys()
+        assert apart < 1e-4 and (moved > 1e-3 or name == "plain")
+
+
 def main():
     transformers.logging.set_verbosity_error()
     with tempfile.TemporaryDirectory() as root:
@@ -75,6 +103,7 @@ def main():
         assert after < before - 1
         assert abs(after - reported) < 1e-4
         both_count_the_same_answers(root)
+        both_do_what_a_strategy_asks(f"{root}/strategies")
 
 
 main()

@@ -36,7 +36,7 @@ def a_vendors_command_does_plain_training():
     evaluate = f"{sys.executable} {vendor_command} evaluate {{data}} {{output}}"
     train = [sys.executable, vendor_command, "train", "{adapter}", "{steps}", "{batch_size}", "{output}"]
     outcomes = check([*vendor, "--evaluate", evaluate, "--", *train])
-    refused = {name: outcomes.pop(name) for name in ("frozen", "middle", "merged")}
+    refused = {name: outcomes.pop(name) for name in ("frozen", "middle", "pruning", "merged")}
     assert set(refused.values()) == {"warning"}, refused
     assert set(outcomes.values()) == {"ok"}, outcomes
 

@@ -1,5 +1,6 @@
 // What a campaign's strategy may ask of the trainer, see docs/task_directory.md.
 #include <ATen/ATen.h>
+#include <ATen/core/grad_mode.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -66,6 +67,38 @@ TEST(LocalObjectiveTest, TheOffsetIsPartOfEverySgdStep) {
   EXPECT_NEAR(at_optimum.value(), 2, 1e-6);
 }
 
+// |A[1, :]| = 5, |B[:, 1]| = 2: the gradients of 0.1 * 5 * 2 on rank 1 of the three.
+TEST(LocalObjectiveTest, TheLastRanksHaveAPriceAndThoseGivenUpAreZero) {
+  const std::string a = LoraName("m", true);
+  const std::string b = LoraName("m", false);
+  NamedTensors parameters = {{a, at::tensor({1.0F, 1.0F, 3.0F, 4.0F, 7.0F, 7.0F}).view({3, 2})},
+                             {b, at::tensor({1.0F, 0.0F, 7.0F, 1.0F, 2.0F, 7.0F}).view({2, 3})}};
+  for (auto& [name, tensor] : parameters) {
+    tensor.requires_grad_(true);
+    tensor.mutable_grad() = at::zeros_like(tensor);
+  }
+  TaskFile task;
+  task.pruning = PrunedRanks{0.1, 1, 2};
+  const LocalObjective objective = *LocalObjective::Make(task, "", parameters);
+  objective.DropRanks(parameters);
+  const at::Tensor empty_a = at::tensor({1.0F, 1.0F, 3.0F, 4.0F, 0.0F, 0.0F}).view({3, 2});
+  const at::Tensor empty_b = at::tensor({1.0F, 0.0F, 0.0F, 1.0F, 2.0F, 0.0F}).view({2, 3});
+  EXPECT_TRUE(at::equal(parameters[a], empty_a));
+  EXPECT_TRUE(at::equal(parameters[b], empty_b));
+  objective.AddToGradients(parameters);
+  EXPECT_TRUE(at::allclose(parameters[a].grad(),
+                           at::tensor({0.0F, 0.0F, 0.12F, 0.16F, 0.0F, 0.0F}).view({3, 2})));
+  EXPECT_TRUE(at::allclose(parameters[b].grad(),
+                           at::tensor({0.0F, 0.0F, 0.0F, 0.0F, 0.5F, 0.0F}).view({2, 3})));
+  {
+    const at::NoGradGuard no_grad;
+    parameters[a].add_(1);  // an optimizer that moves what has no gradient
+  }
+  objective.AfterStep(parameters, 0.1);
+  EXPECT_TRUE(
+      at::equal(parameters[a], at::tensor({2.0F, 2.0F, 4.0F, 5.0F, 0.0F, 0.0F}).view({3, 2})));
+}
+
 TEST(LocalObjectiveTest, OffsetsThatDoNotFitAreRefused) {
   const TestDirectory directory;
   WriteFloats(directory / "offset", {{"y", {1, 2}}});
@@ -123,6 +156,29 @@ TEST_F(StrategyTaskTest, FrozenFactorsComeBackAsTheyWere) {
   const std::string update = "update/adapter_model.safetensors";
   EXPECT_EQ(Floats(update, Factor(true)), Floats(global, Factor(true)));
   EXPECT_NE(Floats(update, Factor(false)), Floats(global, Factor(false)));
+}
+
+TEST_F(StrategyTaskTest, APriceEmptiesTheLastRanks) {
+  const auto last_norms = [&](double penalty) {
+    EXPECT_TRUE(RemoveTree(root_ + "/update").ok());
+    task_.pruning = PrunedRanks{penalty, 1, 2};
+    EXPECT_TRUE(RunTrainTask(root_, task_, {}, Never).ok());
+    double squares = 0;  // of column 1 of B
+    const auto values = Floats("update/adapter_model.safetensors", Factor(false));
+    const auto config =
+        AdapterConfig::FromPeftJson(*ReadFile(root_ + "/global/adapter_config.json"));
+    const auto rank = static_cast<std::size_t>(config->rank);
+    EXPECT_GT(rank, 2U);
+    for (std::size_t i = 0; i < values.size(); ++i) {
+      if (i % rank == 1) squares += static_cast<double>(values[i]) * values[i];
+      EXPECT_TRUE(i % rank < 2 || values[i] == 0) << i;
+    }
+    return std::sqrt(squares);
+  };
+  task_.training.steps = 20;
+  WriteTinyTask(root_, task_);
+  const double free = last_norms(0);
+  EXPECT_LT(last_norms(10), free / 4);
 }
 
 TEST_F(StrategyTaskTest, AnOptimizerThatIsKeptLiesBesideTheUpdate) {

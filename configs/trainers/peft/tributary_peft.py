@@ -37,7 +37,7 @@ DEFAULTS = {
     "learning_rate_scale": 1.0, "schedule": "constant", "warmup_steps": 0, "weight_decay": 0.0, "beta1": 0.9,
     "beta2": 0.999, "epsilon": 1e-8, "max_grad_norm": 1.0, "optimizer": "adamw", "momentum": 0.0,
     "gradient_checkpointing": False, "base_precision": "fp32"}
-STRATEGY_KEYS = {"frozen", "proximal", "gradient_offset", "keep_optimizer"}
+STRATEGY_KEYS = {"frozen", "proximal", "gradient_offset", "keep_optimizer", "pruning"}
 TASK_KEYS = {
     "schema", "kind", "task", "campaign", "site", "round", "global_version", "seed", "model_path", "data", "threads",
     "walltime_seconds", "training", "evaluation", "merged", "strategy"}
@@ -693,6 +693,29 @@ def checkpoint_layers(model):
     model.gradient_checkpointing_enable()
 
 
+def drop_ranks(trained, pruning):
+    """Ranks that the site gave up are zero in both factors (strategy.pruning)."""
+    for name, parameter in trained.items() if pruning else ():
+        if ".lora_A." in name:
+            parameter.data[pruning["kept"]:] = 0
+        elif ".lora_B." in name:
+            parameter.data[:, pruning["kept"]:] = 0
+
+
+def add_rank_penalty(trained, pruning):
+    """To the gradients that of penalty * sum over modules of |B[:, from:kept]| |A[from:kept]|."""
+    last = slice(pruning["from"], pruning["kept"])
+    for name, a in trained.items():
+        b = trained.get(name.replace(".lora_A.", ".lora_B."))
+        if ".lora_A." not in name or b is None:
+            continue
+        rows, columns = a.detach()[last], b.detach()[:, last]
+        norm_a, norm_b = rows.norm().item(), columns.norm().item()
+        if norm_a > 0 and norm_b > 0:
+            a.grad[last] += pruning["penalty"] * norm_b / norm_a * rows
+            b.grad[:, last] += pruning["penalty"] * norm_a / norm_b * columns
+
+
 def train(task, directory, workers, stopped):
     import torch
     from safetensors.torch import load_file, save_file
@@ -708,6 +731,8 @@ def train(task, directory, workers, stopped):
     start = {name: p.detach().clone() for name, p in trained.items()} if strategy.get("proximal") else {}
     offset = load_file(os.path.join(directory, strategy["gradient_offset"])) if strategy.get("gradient_offset") else {}
     optimizer = make_optimizer(trained, settings)
+    pruning = strategy.get("pruning")
+    drop_ranks(trained, pruning)
     kept = os.path.join(directory, "state", "optimizer.safetensors")
     if strategy.get("keep_optimizer") and os.path.exists(kept):
         restore_optimizer(optimizer, trained, load_file(kept))
@@ -742,6 +767,8 @@ def train(task, directory, workers, stopped):
                 parameter.grad = torch.zeros_like(parameter)
             workers.sum(parameter.grad)
         loss = workers.sum(total).item()
+        if pruning:
+            add_rank_penalty(trained, pruning)
         for name, x in start.items():
             trained[name].grad += strategy["proximal"] * (trained[name].detach() - x)
         limit = settings["max_grad_norm"]
@@ -753,6 +780,7 @@ def train(task, directory, workers, stopped):
             group["lr"] = rate
         optimizer.step()
         optimizer.zero_grad(set_to_none=True)
+        drop_ranks(trained, pruning)
         with torch.no_grad():
             for name, value in offset.items():
                 trained[name] -= rate * value.to(workers.device)
