@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "core/train_directive.h"
+
 namespace tributary::aggregators {
 namespace {
 
@@ -23,13 +25,6 @@ Status NoPartner(const std::string& name, std::string_view partner) {
                               std::string(partner));
 }
 
-Status CheckShapes(const TensorSpec& a, const TensorSpec& b) {
-  if (a.shape.size() == 2 && b.shape.size() == 2 && a.shape[0] == b.shape[1]) return OkStatus();
-  return InvalidArgumentError("tensor " + a.name + " " + a.ShapeText() + " and tensor " + b.name +
-                              " " + b.ShapeText() +
-                              " are no LoRA pair; must be [rank, in] and [out, rank]");
-}
-
 }  // namespace
 
 Result<std::vector<ModulePair>> FindModules(const Manifest& manifest) {
@@ -43,7 +38,7 @@ Result<std::vector<ModulePair>> FindModules(const Manifest& manifest) {
     if (!spec.name.ends_with(kFactorA)) continue;
     const std::size_t b = Position(manifest, Module(spec.name) + std::string(kFactorB));
     if (b == manifest.size()) return NoPartner(spec.name, kFactorB);
-    TRIBUTARY_RETURN_IF_ERROR(CheckShapes(spec, manifest[b]));
+    TRIBUTARY_RETURN_IF_ERROR(CheckLoraPair(spec, manifest[b]));
     modules.push_back(
         {Module(spec.name), i, b, spec.shape[0], spec.shape[1], manifest[b].shape[0]});
   }

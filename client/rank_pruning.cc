@@ -4,6 +4,7 @@
 #include <cmath>
 #include <limits>
 #include <nlohmann/json.hpp>
+#include <span>
 #include <vector>
 
 #include "core/files.h"
@@ -49,14 +50,6 @@ double ProductOfNorms(const TensorReader& adapter, RankRange ranks) {
   return sum;
 }
 
-std::int64_t RankOf(const TensorReader& adapter) {
-  std::int64_t rank = 0;
-  for (const TensorSpec& spec : adapter.ToManifest()) {
-    if (IsLoraA(spec.name)) rank = std::max(rank, spec.shape[0]);
-  }
-  return rank;
-}
-
 }  // namespace
 
 Result<std::int64_t> KeptRanks(const std::string& state, std::int64_t rank) {
@@ -75,14 +68,14 @@ std::int64_t FirstPenalisedRank(const RankPruning& pruning, std::int64_t kept) {
   return std::min(kept, std::max(first, pruning.least));
 }
 
-Status WriteKeptRanks(const UpdateFiles& files, const RankPruning& pruning,
+Status WriteKeptRanks(const UpdateFiles& files, const PrunedRanks& pruning,
                       const std::string& state, const std::string& next) {
   TRIBUTARY_ASSIGN_OR_RETURN(const auto start, TensorReader::Open(files.start));
   TRIBUTARY_ASSIGN_OR_RETURN(const auto trained, TensorReader::Open(files.trained));
-  TRIBUTARY_ASSIGN_OR_RETURN(std::int64_t kept, KeptRanks(state, RankOf(start)));
-  const std::int64_t first = FirstPenalisedRank(pruning, kept);
-  const RankRange last{first, kept};
-  if (ProductOfNorms(trained, last) < ProductOfNorms(start, last)) kept = first;
+  const RankRange last{pruning.from, pruning.kept};
+  const bool shrank = ProductOfNorms(trained, last) < ProductOfNorms(start, last);
+  TRIBUTARY_ASSIGN_OR_RETURN(const std::int64_t kept,
+                             KeptRanks(state, shrank ? pruning.from : pruning.kept));
   return WriteFileAtomic(JoinPath(next, kKeptRanksFile),
                          nlohmann::json{{"kept", kept}}.dump() + "\n");
 }

@@ -8,6 +8,7 @@
 
 #include "client/egress_guard.h"
 #include "core/status.h"
+#include "core/task_contract.h"
 #include "core/train_directive.h"
 
 namespace tributary::client {
@@ -21,9 +22,10 @@ Result<std::int64_t> KeptRanks(const std::string& state, std::int64_t rank);
 // more.
 std::int64_t FirstPenalisedRank(const RankPruning& pruning, std::int64_t kept);
 
-// Writes kKeptRanksFile into `next`: without the penalised ranks when sum over modules of
-// |B[:, first..kept]| |A[first..kept, :]| is less in files.trained than it was in files.start.
-Status WriteKeptRanks(const UpdateFiles& files, const RankPruning& pruning,
+// Writes kKeptRanksFile into `next`, after a task that trained with `pruning`: without the
+// penalised ranks when sum over modules of |B[:, from:kept]| |A[from:kept]| is less in
+// files.trained than it was in files.start. Never more than `state` says.
+Status WriteKeptRanks(const UpdateFiles& files, const PrunedRanks& pruning,
                       const std::string& state, const std::string& next);
 
 }  // namespace tributary::client

@@ -93,8 +93,7 @@ Result<std::string> ResidualFor(const TrainDirective& directive, std::int64_t ve
 }
 
 Status MakeNextState(const UpdateFiles& files, const TrainDirective& directive,
-                     std::int64_t version, const std::string& optimizer, const std::string& state,
-                     const std::string& next) {
+                     const TrainedTask& task, const std::string& state, const std::string& next) {
   TRIBUTARY_RETURN_IF_ERROR(MakeDirectories(next));
   if (directive.offset == GradientOffset::kControlVariate) {
     TRIBUTARY_ASSIGN_OR_RETURN(const auto update, TensorReader::Open(files.update));
@@ -114,13 +113,13 @@ Status MakeNextState(const UpdateFiles& files, const TrainDirective& directive,
   }
   if (directive.error_feedback) {
     TRIBUTARY_RETURN_IF_ERROR(
-        WriteResidual(JoinPath(next, kResidualFile), files, directive, version));
+        WriteResidual(JoinPath(next, kResidualFile), files, directive, task.version));
   }
-  if (directive.pruning.penalty > 0) {
-    TRIBUTARY_RETURN_IF_ERROR(WriteKeptRanks(files, directive.pruning, state, next));
+  if (task.pruning) {
+    TRIBUTARY_RETURN_IF_ERROR(WriteKeptRanks(files, *task.pruning, state, next));
   }
-  if (directive.keep_optimizer && PathExists(optimizer)) {
-    return RenameDurably(optimizer, JoinPath(next, kOptimizerFile));
+  if (directive.keep_optimizer && PathExists(task.optimizer)) {
+    return RenameDurably(task.optimizer, JoinPath(next, kOptimizerFile));
   }
   return OkStatus();
 }

@@ -56,10 +56,14 @@ Result<SafetensorsWriter::Written> Package(const FinishedTask& task, const TaskR
       files.residual,
       ResidualFor(rules.directive, assignment.global_version(), workspace.StatePath()));
   TRIBUTARY_ASSIGN_OR_RETURN(const auto written, WriteUpdateFile(files, rules));
-  TRIBUTARY_RETURN_IF_ERROR(
-      MakeNextState(files, rules.directive, assignment.global_version(),
-                    workspace.directory() + "/update/" + std::string(kOptimizerFile),
-                    workspace.StatePath(), workspace.NextStatePath()));
+  TRIBUTARY_ASSIGN_OR_RETURN(const std::string staged,
+                             ReadFile(JoinPath(workspace.directory(), kTaskFile)));
+  TRIBUTARY_ASSIGN_OR_RETURN(const TaskFile file, TaskFile::FromJson(staged));
+  const TrainedTask trained{assignment.global_version(),
+                            workspace.directory() + "/update/" + std::string(kOptimizerFile),
+                            file.pruning};
+  TRIBUTARY_RETURN_IF_ERROR(MakeNextState(files, rules.directive, trained, workspace.StatePath(),
+                                          workspace.NextStatePath()));
   return written;
 }
 

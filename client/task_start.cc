@@ -122,6 +122,13 @@ Status WriteOffset(const StartPaths& paths, GradientOffset offset) {
       .status();
 }
 
+// The global version, whose factors have the ranks they should.
+Result<TensorReader> OpenPairs(const StartPaths& paths) {
+  TRIBUTARY_ASSIGN_OR_RETURN(TensorReader version, TensorReader::Open(paths.Version()));
+  TRIBUTARY_RETURN_IF_ERROR(CheckLoraPairs(version.ToManifest()).Annotate("global version"));
+  return version;
+}
+
 std::vector<std::int64_t> OtherRanks(const std::vector<std::int64_t>& ranks, std::int64_t all) {
   std::vector<std::int64_t> others;
   for (std::int64_t rank = 0; rank < all; ++rank) {
@@ -187,7 +194,7 @@ Status PrepareStart(const StartPaths& paths, const v1::CampaignOffer& offer,
   const std::int64_t all = adapter.rank;
   const std::int64_t rank = lora && task.site_rank() > 0 ? std::min(task.site_rank(), all) : all;
   if (lora && (rank < all || directive.keep_b_local)) {
-    TRIBUTARY_ASSIGN_OR_RETURN(const auto global, TensorReader::Open(paths.Version()));
+    TRIBUTARY_ASSIGN_OR_RETURN(const auto version, OpenPairs(paths));
     TRIBUTARY_ASSIGN_OR_RETURN(
         const auto local_b,
         TensorReader::Open(directive.keep_b_local ? JoinPath(paths.state, kLocalBFile) : ""));
@@ -197,11 +204,11 @@ Status PrepareStart(const StartPaths& paths, const v1::CampaignOffer& offer,
     }
     const double scale = adapter.Scale();
     const auto ranks = TrainedRanks(directive.ranks, all, rank, task.seed());
-    TRIBUTARY_RETURN_IF_ERROR(WriteCut(paths, {global, ranks, all}, local_b));
+    TRIBUTARY_RETURN_IF_ERROR(WriteCut(paths, {version, ranks, all}, local_b));
     if (directive.fold_untrained_ranks && rank < all) {
       const auto others = OtherRanks(ranks, all);
       const std::string fold = JoinPath(paths.directory, kFoldFile);
-      TRIBUTARY_RETURN_IF_ERROR(WriteFold(fold, {global, others, all}, scale));
+      TRIBUTARY_RETURN_IF_ERROR(WriteFold(fold, {version, others, all}, scale));
       file->merged.push_back(fold);
     }
     config = adapter.AtRank(rank).ToPeftJson();
@@ -213,9 +220,11 @@ Status PrepareStart(const StartPaths& paths, const v1::CampaignOffer& offer,
     file->gradient_offset = kOffsetFile;
   }
   if (lora && directive.pruning.penalty > 0) {
+    TRIBUTARY_RETURN_IF_ERROR(OpenPairs(paths).status());
     TRIBUTARY_ASSIGN_OR_RETURN(const std::int64_t kept, KeptRanks(paths.state, rank));
-    file->pruning =
-        PrunedRanks{directive.pruning.penalty, FirstPenalisedRank(directive.pruning, kept), kept};
+    const std::int64_t from = FirstPenalisedRank(directive.pruning, kept);
+    // Else there is nothing to do, and a trainer that could not do it serves.
+    if (from < rank) file->pruning = PrunedRanks{directive.pruning.penalty, from, kept};
   }
   file->frozen = directive.frozen;
   file->proximal = directive.proximal;

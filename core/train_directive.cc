@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <map>
 #include <numeric>
 
 #include "core/random.h"
@@ -42,6 +43,30 @@ bool IsLoraC(std::string_view tensor) { return tensor.ends_with(".lora_C.weight"
 std::string LoraBOf(std::string_view lora_a) {
   constexpr std::string_view kA = ".lora_A.weight";
   return std::string(lora_a.substr(0, lora_a.size() - kA.size())) + ".lora_B.weight";
+}
+
+Status CheckLoraPair(const TensorSpec& a, const TensorSpec& b) {
+  if (a.shape.size() == 2 && b.shape.size() == 2 && a.shape[0] == b.shape[1]) return OkStatus();
+  return InvalidArgumentError("tensor " + a.name + " " + a.ShapeText() + " and tensor " + b.name +
+                              " " + b.ShapeText() +
+                              " are no LoRA pair; must be [rank, in] and [out, rank]");
+}
+
+Status CheckLoraPairs(const Manifest& manifest) {
+  std::map<std::string_view, const TensorSpec*> factors;
+  for (const TensorSpec& spec : manifest) {
+    if (!IsLoraA(spec.name) && !IsLoraB(spec.name)) continue;
+    factors[spec.name] = &spec;
+    if (spec.shape.size() == 2) continue;
+    return InvalidArgumentError("tensor " + spec.name + " " + spec.ShapeText() +
+                                " is no factor of a LoRA pair; must have two dimensions");
+  }
+  for (const auto& [name, spec] : factors) {
+    if (!IsLoraA(name)) continue;
+    const auto b = factors.find(LoraBOf(name));
+    if (b != factors.end()) TRIBUTARY_RETURN_IF_ERROR(CheckLoraPair(*spec, *b->second));
+  }
+  return OkStatus();
 }
 
 Manifest TrainedManifest(const Manifest& global, std::int64_t site_rank) {

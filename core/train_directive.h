@@ -8,6 +8,7 @@
 #include <string_view>
 #include <vector>
 
+#include "core/status.h"
 #include "core/tensor.h"
 #include "core/update_encoding.h"
 
@@ -37,7 +38,7 @@ enum class GradientOffset : std::uint8_t {
 
 // Ranks that a site gives up by itself (HetLoRA): training is paid to empty the last of those that
 // the site still trains, and when they shrank it never trains them again. Those it gave up are zero
-// in its updates.
+// in what it trained, as far as the dtype of the update can say so.
 struct RankPruning {
   double penalty = 0;      // lambda, on the extra loss; 0: no rank is given up
   double decay = 0.99;     // gamma, in (0, 1): of r ranks those from floor(gamma r) on are the last
@@ -84,6 +85,10 @@ bool IsLoraA(std::string_view tensor);
 bool IsLoraB(std::string_view tensor);
 // The B of the pair whose A this is.
 std::string LoraBOf(std::string_view lora_a);
+// Invalid argument unless A is [rank, in] and B [out, rank].
+Status CheckLoraPair(const TensorSpec& a, const TensorSpec& b);
+// Of every A and its B. Either may be missing.
+Status CheckLoraPairs(const Manifest& manifest);
 bool IsLoraC(std::string_view tensor);  // a middle matrix, see core/peft_adapter.h
 
 }  // namespace tributary

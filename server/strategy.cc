@@ -75,10 +75,19 @@ Status CheckCombination(const CampaignFile& file, const Strategy& strategy) {
         "update.dtype: " + kind + " needs updates as they are; use f32, or one of " +
         KindsThat([](const Capabilities& c) { return c.lossy_compression; }));
   }
-  if (file.update.dtype != "f32" && file.update.error_feedback && HasMixedRanks(file)) {
+  const bool prunes = DirectiveOf(file, 1).pruning.penalty > 0;
+  if (file.update.dtype != "f32" && file.update.error_feedback && (HasMixedRanks(file) || prunes)) {
     return InvalidArgumentError(
         "update.error_feedback: what a site rounds away belongs to ranks that it may not train "
-        "next time; with adapter.site_ranks use error_feedback: false");
+        "next time; with " +
+        std::string(prunes ? "aggregator.options.rank_penalty" : "adapter.site_ranks") +
+        " use error_feedback: false");
+  }
+  if (file.aggregator.max_update_norm > 0 && prunes) {
+    return InvalidArgumentError(
+        "aggregator.max_update_norm: a site that gives ranks up takes away all that the version "
+        "has in them, which no limit on updates foresees; use rank_penalty: 0 in "
+        "aggregator.options, or leave max_update_norm out");
   }
   if (!can.uses_weights && file.aggregator.weights == "custom") {
     return InvalidArgumentError("aggregator.weights: " + kind +

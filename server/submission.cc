@@ -69,6 +69,7 @@ Status CheckInitialAdapter(const BlobStore& blobs, const Digest& digest, const C
     return InvalidArgumentError("initial adapter: tensor " + entry.spec.name + " has dtype " +
                                 std::string(DTypeName(entry.spec.dtype)) + "; must be F32");
   }
+  TRIBUTARY_RETURN_IF_ERROR(CheckLoraPairs(adapter.ToManifest()).Annotate("initial adapter"));
   if (UpdateManifest(adapter.ToManifest(), FirstDirective(file)).empty()) {
     return InvalidArgumentError(
         "initial adapter: aggregator.kind " + file.aggregator.kind +

@@ -215,15 +215,15 @@ class AttentionFunction : public Function<AttentionFunction> {
 
 }  // namespace
 
-RotaryTable MakeRotaryTable(std::int64_t positions, const std::vector<double>& frequencies,
-                            at::ScalarType dtype) {
+RotaryTable MakeRotaryTable(std::int64_t first, std::int64_t positions,
+                            const std::vector<double>& frequencies, at::ScalarType dtype) {
   const auto half = static_cast<std::int64_t>(frequencies.size());
   Tensor angles = at::empty({positions, half}, at::kDouble);
   auto* out = angles.data_ptr<double>();
   for (std::int64_t position = 0; position < positions; ++position) {
     for (std::int64_t i = 0; i < half; ++i) {
       out[position * half + i] =
-          static_cast<double>(position) * frequencies[static_cast<std::size_t>(i)];
+          static_cast<double>(first + position) * frequencies[static_cast<std::size_t>(i)];
     }
   }
   return {angles.cos().to(dtype), angles.sin().to(dtype)};

@@ -20,8 +20,9 @@ struct RotaryTable {
   at::Tensor cos;
   at::Tensor sin;
 };
-RotaryTable MakeRotaryTable(std::int64_t positions, const std::vector<double>& frequencies,
-                            at::ScalarType dtype);
+// Of `positions` positions from `first` on.
+RotaryTable MakeRotaryTable(std::int64_t first, std::int64_t positions,
+                            const std::vector<double>& frequencies, at::ScalarType dtype);
 
 // Of each row its place in its sequence: int64 [rows].
 at::Tensor Positions(const std::vector<std::int64_t>& starts);

@@ -75,7 +75,8 @@ Result<std::vector<std::int32_t>> Generate(const LanguageModel& model,
   }
   const at::NoGradGuard no_grad;
   SplitMix64 random(settings.seed);
-  KeyValueCache cache;
+  KeyValueCache cache(
+      std::min(max_positions, static_cast<std::int64_t>(prompt.size()) + settings.max_tokens));
   std::vector<std::int32_t> ids = prompt;  // that the cache has not seen
   std::vector<std::int32_t> answer;
   while (static_cast<std::int64_t>(answer.size()) < settings.max_tokens &&

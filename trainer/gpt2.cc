@@ -58,7 +58,7 @@ Tensor Gpt2::Attention(const Layer& layer, const Tensor& x, const PackedBatch& b
   const AttentionShape shape{config_.shape.heads, config_.shape.heads, config_.shape.head_dim, 0};
   const Tensor mixed =
       pass.cache != nullptr
-          ? CachedAttention(part(0), part(1), part(2), {}, shape, pass.cache->At(layer.index))
+          ? CachedAttention(part(0), part(1), part(2), {}, shape, layer.index, pass.cache)
           : CausalAttention(part(0), part(1), part(2), {}, batch.starts, shape);
   return layer.out->Forward(mixed, pass.dropout);
 }

@@ -14,7 +14,6 @@ namespace {
 using at::Tensor;
 
 constexpr std::int64_t kBlockRows = 64;  // rows of scores held at once
-constexpr std::int64_t kFirstRoom = 64;  // rows
 
 // Rows [begin, end) of q over all keys up to theirs, which is `past` rows further on.
 Tensor AttendRows(const Tensor& q, const Tensor& k, const Tensor& v, std::int64_t begin,
@@ -49,11 +48,11 @@ Tensor AttendRows(const Tensor& q, const Tensor& k, const Tensor& v, std::int64_
 
 }  // namespace
 
-void GrowingRows::Append(const Tensor& rows) {
+void GrowingRows::Append(const Tensor& rows, std::int64_t expected) {
   const std::int64_t count = count_ + rows.size(0);
   if (!room_.defined() || count > room_.size(0)) {
-    const Tensor larger =
-        at::empty({std::max(kFirstRoom, 2 * count), rows.size(1)}, rows.options());
+    const std::int64_t room = std::max(count, room_.defined() ? 2 * count_ : expected);
+    const Tensor larger = at::empty({room, rows.size(1)}, rows.options());
     if (count_ > 0) larger.slice(0, 0, count_).copy_(All());
     room_ = larger;
   }
@@ -61,22 +60,25 @@ void GrowingRows::Append(const Tensor& rows) {
   count_ = count;
 }
 
-KeyValueCache::Layer* KeyValueCache::At(std::int64_t index) {
+const KeyValueCache::Layer& KeyValueCache::Append(std::int64_t index, const Tensor& keys,
+                                                  const Tensor& values) {
   const auto at = static_cast<std::size_t>(index);
   if (at >= layers_.size()) layers_.resize(at + 1);
-  return &layers_[at];
+  layers_[at].keys.Append(keys, tokens_);
+  layers_[at].values.Append(values, tokens_);
+  return layers_[at];
 }
 
 Tensor CachedAttention(const Tensor& q, const Tensor& k, const Tensor& v, const RotaryTable& rotary,
-                       const AttentionShape& shape, KeyValueCache::Layer* cache) {
-  const std::int64_t past = cache->keys.count();
-  const Tensor positions = at::arange(past, past + q.size(0), at::kLong);
-  cache->keys.Append(PlainRotated(k, rotary, positions, shape.head_dim));
-  cache->values.Append(v);
-  const Tensor turned = PlainRotated(q, rotary, positions, shape.head_dim);
+                       const AttentionShape& shape, std::int64_t layer, KeyValueCache* cache) {
+  const RotaryTable angles = Beside(q, rotary);
+  const KeyValueCache::Layer& seen =
+      cache->Append(layer, PlainRotated(k, angles, shape.head_dim), v);
+  const Tensor turned = PlainRotated(q, angles, shape.head_dim);
+  const std::int64_t past = seen.keys.count() - q.size(0);
   std::vector<Tensor> mixed;
   for (std::int64_t begin = 0; begin < q.size(0); begin += kBlockRows) {
-    mixed.push_back(AttendRows(turned, cache->keys.All(), cache->values.All(), begin,
+    mixed.push_back(AttendRows(turned, seen.keys.All(), seen.values.All(), begin,
                                std::min(q.size(0), begin + kBlockRows), past, shape));
   }
   return at::cat(mixed, 0);

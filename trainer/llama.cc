@@ -83,7 +83,7 @@ Tensor Llama::Attention(const Layer& layer, const Tensor& x, const PackedBatch& 
   const AttentionShape shape{config_.shape.heads, config_.shape.kv_heads, config_.shape.head_dim,
                              layer.window};
   const Tensor mixed = pass.cache != nullptr
-                           ? CachedAttention(q, k, v, rotary, shape, pass.cache->At(layer.index))
+                           ? CachedAttention(q, k, v, rotary, shape, layer.index, pass.cache)
                            : CausalAttention(q, k, v, rotary, batch.starts, shape);
   return layer.o->Forward(mixed, pass.dropout);
 }
@@ -105,7 +105,7 @@ Tensor Llama::Block(const Layer& layer, const Tensor& input, const PackedBatch& 
 Tensor Llama::Hidden(const PackedBatch& batch, const ForwardPass& pass) const {
   Tensor x = compute_.Place(TableRows(embedding_, batch.ids));
   const RotaryTable rotary =
-      MakeRotaryTable(pass.Past() + LongestSequence(batch.starts), frequencies_, WideType(x));
+      MakeRotaryTable(pass.Past(), LongestSequence(batch.starts), frequencies_, WideType(x));
   for (const Layer& layer : layers_) {
     x = RunLayer(x, pass.recompute_layers, [&, rotary, pass](const Tensor& in) {
       return Block(layer, in, batch, rotary, pass);

@@ -32,6 +32,14 @@ void AddRankPenalty(const PrunedRanks& pruning, const NamedTensors& parameters) 
 
 }  // namespace
 
+void DropRanks(const PrunedRanks& pruning, const NamedTensors& parameters) {
+  const at::NoGradGuard no_grad;
+  for (const auto& [name, parameter] : parameters) {
+    if (IsLoraA(name)) parameter.slice(0, pruning.kept).zero_();
+    if (IsLoraB(name)) parameter.slice(1, pruning.kept).zero_();
+  }
+}
+
 Result<LocalObjective> LocalObjective::Make(const TaskFile& task, const std::string& directory,
                                             const NamedTensors& parameters) {
   LocalObjective objective;
@@ -54,15 +62,6 @@ Result<LocalObjective> LocalObjective::Make(const TaskFile& task, const std::str
   return objective;
 }
 
-void LocalObjective::DropRanks(const NamedTensors& parameters) const {
-  if (!pruning_) return;
-  const at::NoGradGuard no_grad;
-  for (const auto& [name, parameter] : parameters) {
-    if (IsLoraA(name)) parameter.slice(0, pruning_->kept).zero_();
-    if (IsLoraB(name)) parameter.slice(1, pruning_->kept).zero_();
-  }
-}
-
 void LocalObjective::AddToGradients(const NamedTensors& parameters) const {
   const at::NoGradGuard no_grad;
   if (pruning_) AddRankPenalty(*pruning_, parameters);
@@ -74,13 +73,14 @@ void LocalObjective::AddToGradients(const NamedTensors& parameters) const {
 }
 
 void LocalObjective::AfterStep(const NamedTensors& parameters, double learning_rate) const {
-  DropRanks(parameters);
-  if (offset_.empty()) return;
   const at::NoGradGuard no_grad;
-  for (const auto& [name, parameter] : parameters) {
-    at::Tensor weights = parameter;
-    weights.sub_(offset_.find(name)->second, learning_rate);
+  if (!offset_.empty()) {
+    for (const auto& [name, parameter] : parameters) {
+      at::Tensor weights = parameter;
+      weights.sub_(offset_.find(name)->second, learning_rate);
+    }
   }
+  if (pruning_) DropRanks(*pruning_, parameters);
 }
 
 }  // namespace tributary::trainer

@@ -13,6 +13,9 @@
 
 namespace tributary::trainer {
 
+// Ranks that the site gave up become zero in both factors: before the objective is made.
+void DropRanks(const PrunedRanks& pruning, const NamedTensors& parameters);
+
 class LocalObjective {
  public:
   // Adds nothing.
@@ -22,15 +25,12 @@ class LocalObjective {
   static Result<LocalObjective> Make(const TaskFile& task, const std::string& directory,
                                      const NamedTensors& parameters);
 
-  // Ranks that the site gave up become zero in both factors. Before the first step; AfterStep keeps
-  // them so.
-  void DropRanks(const NamedTensors& parameters) const;
   // gradient += proximal * (y - x), and that of penalty * sum over modules of |B[:, from:kept]|
   // |A[from:kept]| (Frobenius norms; 0 where one of them is 0). Parts of the loss's gradient:
   // before it is clipped.
   void AddToGradients(const NamedTensors& parameters) const;
   // y -= learning_rate * offset. Beside the optimizer, not through it: an adaptive one would scale
-  // the offset away. With plain SGD both are the same.
+  // the offset away. With plain SGD both are the same. Ranks that were dropped stay zero.
   void AfterStep(const NamedTensors& parameters, double learning_rate) const;
 
  private:

@@ -117,6 +117,11 @@ MemoryEstimate EstimateMemory(const TaskFile& task, const ModelShape& shape,
              : LayerWidth(shape));
   // Scores, probabilities and the gradient of each.
   const std::int64_t attention = threads * 4 * std::min(length, kScoreRows) * length;
+  // Exact match: keys and values of one example and its answer.
+  const std::int64_t answer = task.evaluation_answer_tokens;
+  const std::int64_t cached =
+      train || answer == 0 ? 0
+                           : 2 * shape.layers * shape.kv_heads * shape.head_dim * (length + answer);
   const std::int64_t logits = 2 * std::min(rows, kLogitRows) * shape.vocab_size;
   MemoryEstimate estimate;
   constexpr std::uint64_t kBytes = sizeof(float);
@@ -127,7 +132,7 @@ MemoryEstimate EstimateMemory(const TaskFile& task, const ModelShape& shape,
   if (kind == AdapterKind::kLora) estimate.weights = bytes(Elements(shape.AllWeights()));
   estimate.trained = bytes(TrainedElements(shape, layout, adapter) * Copies(task) +
                            (train ? WholeGradients(shape, layout, kind) : 0));
-  estimate.activations = bytes(rows * width + attention + logits);
+  estimate.activations = bytes(rows * width + attention + cached + logits);
   return estimate;
 }
 

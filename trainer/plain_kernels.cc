@@ -23,6 +23,12 @@ Tensor Rotated(const Tensor& x, const Tensor& cos, const Tensor& sin) {
   return at::cat({halves[0] * cos - halves[1] * sin, halves[1] * cos + halves[0] * sin}, 2);
 }
 
+// The table's rows at these positions.
+RotaryTable RotaryRows(const RotaryTable& table, const Tensor& positions) {
+  if (!table.cos.defined()) return table;
+  return {table.cos.index_select(0, positions), table.sin.index_select(0, positions)};
+}
+
 // One sequence; q, k, v: [heads, length, head_dim].
 Tensor Attend(const Tensor& q, const Tensor& k, const Tensor& v, std::int64_t window) {
   const std::int64_t length = q.size(1);
@@ -61,14 +67,17 @@ Tensor PlainRmsNorm(const Tensor& x, const Tensor& weight, double eps) {
 
 Tensor PlainSwiGlu(const Tensor& gate, const Tensor& up) { return at::silu(gate) * up; }
 
-Tensor PlainRotated(const Tensor& x, const RotaryTable& table, const Tensor& positions,
-                    std::int64_t head_dim) {
-  if (!table.cos.defined()) return x;
-  const auto angles = [&](const Tensor& rows) {
-    return Beside(Wide(x), rows.index_select(0, positions)).unsqueeze(1);
-  };
+RotaryTable Beside(const Tensor& x, const RotaryTable& table) {
+  if (!table.cos.defined()) return table;
+  return {Beside(Wide(x), table.cos), Beside(Wide(x), table.sin)};
+}
+
+Tensor PlainRotated(const Tensor& x, const RotaryTable& angles, std::int64_t head_dim) {
+  if (!angles.cos.defined()) return x;
   const Tensor heads = Wide(x).view({x.size(0), -1, head_dim});
-  return Rotated(heads, angles(table.cos), angles(table.sin)).to(x.scalar_type()).view(x.sizes());
+  return Rotated(heads, angles.cos.unsqueeze(1), angles.sin.unsqueeze(1))
+      .to(x.scalar_type())
+      .view(x.sizes());
 }
 
 Tensor VisibleKeys(std::int64_t rows, std::int64_t past, std::int64_t window,
@@ -81,9 +90,9 @@ Tensor PlainCausalAttention(const Tensor& q, const Tensor& k, const Tensor& v,
                             const RotaryTable& rotary, const std::vector<std::int64_t>& starts,
                             const AttentionShape& shape) {
   const auto heads = [&](const Tensor& x) { return x.view({x.size(0), -1, shape.head_dim}); };
-  const Tensor positions = Positions(starts);
-  const Tensor queries = heads(PlainRotated(q, rotary, positions, shape.head_dim));
-  const Tensor keys = heads(PlainRotated(k, rotary, positions, shape.head_dim));
+  const RotaryTable angles = Beside(q, RotaryRows(rotary, Positions(starts)));
+  const Tensor queries = heads(PlainRotated(q, angles, shape.head_dim));
+  const Tensor keys = heads(PlainRotated(k, angles, shape.head_dim));
   const std::int64_t group = shape.heads / shape.kv_heads;
   std::vector<Tensor> mixed;
   for (std::size_t s = 1; s < starts.size(); ++s) {

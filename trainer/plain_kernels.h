@@ -24,10 +24,12 @@ at::Tensor Beside(const at::Tensor& x, const at::Tensor& tensor);
 at::Tensor PlainRmsNorm(const at::Tensor& x, const at::Tensor& weight, double eps);
 at::Tensor PlainSwiGlu(const at::Tensor& gate, const at::Tensor& up);
 
-// x: [rows, heads * head_dim]; rotates every head as its row's position says, int64 [rows]. x
-// itself without a table.
-at::Tensor PlainRotated(const at::Tensor& x, const RotaryTable& table, const at::Tensor& positions,
-                        std::int64_t head_dim);
+// The table where x is, in float at least.
+RotaryTable Beside(const at::Tensor& x, const RotaryTable& table);
+
+// x: [rows, heads * head_dim]; rotates every head of row i by row i of `angles`, which is beside x.
+// x itself without a table.
+at::Tensor PlainRotated(const at::Tensor& x, const RotaryTable& angles, std::int64_t head_dim);
 
 // Bool [rows, past + rows], true where a row sees a key: row i those up to past + i, `window` of
 // them (at least 1).

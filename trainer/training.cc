@@ -72,9 +72,9 @@ Result<TaskResult> RunTrainTask(const std::string& directory, const TaskFile& ta
                                                                 task.training.sequence_length,
                                                                 loaded.tokenizer.get(), &cache));
   if (workers.first()) Say("data: " + cache.Summary());
+  if (task.pruning) DropRanks(*task.pruning, trained);
   TRIBUTARY_ASSIGN_OR_RETURN(const LocalObjective objective,
                              LocalObjective::Make(task, directory, trained));
-  objective.DropRanks(trained);
   TRIBUTARY_ASSIGN_OR_RETURN(const auto optimizer, OpenOptimizer(directory, task, trained));
   TRIBUTARY_ASSIGN_OR_RETURN(Checkpoint checkpoint, Checkpoint::Open(directory, task.task));
   TRIBUTARY_ASSIGN_OR_RETURN(

@@ -10,7 +10,7 @@
 //
 // Sites prune themselves: the loss gets rank_penalty |B[:, g r..r]| |A[g r..r, :]|, and where that
 // product of norms shrank in a task, the site trains g r ranks from then on (at least least_rank).
-// The ranks that it gave up are zero in its updates, as if it had padded fewer.
+// The ranks that it gave up are zero in what it trained, as if it had padded fewer.
 #pragma once
 
 #include "aggregators/aggregator.h"

@@ -21,6 +21,12 @@ float ConstantFor(const TaskFile& task) {
   return 1e-4F + 1e-4F * static_cast<float>(digest.bytes[0] * 256 + digest.bytes[1]) / 65536.0F;
 }
 
+// That element `i` of a LoRA factor belongs to; -1 in other tensors.
+std::int64_t RankOf(const TensorSpec& spec, std::int64_t i) {
+  if (IsLoraA(spec.name)) return i / spec.shape[1];
+  return IsLoraB(spec.name) ? i % spec.shape[1] : -1;
+}
+
 Status WriteTrained(const TaskFile& task, const std::string& directory, const std::string& update) {
   TRIBUTARY_ASSIGN_OR_RETURN(
       const auto global,
@@ -34,9 +40,17 @@ Status WriteTrained(const TaskFile& task, const std::string& directory, const st
   for (const SafetensorsEntry& entry : global.header().tensors) {
     const std::span<const float> values = global.Floats(entry);
     const float constant = Freezes(task.frozen, entry.spec.name) ? 0 : change;
+    const auto train = [&](std::size_t i) {
+      if (task.pruning) {
+        const std::int64_t rank = RankOf(entry.spec, static_cast<std::int64_t>(i));
+        if (rank >= task.pruning->kept) return 0.0F;
+        if (rank >= task.pruning->from) return values[i] / 2;
+      }
+      return values[i] + constant;
+    };
     for (std::size_t at = 0; at < values.size(); at += kBlock) {
       const std::size_t count = std::min(kBlock, values.size() - at);
-      for (std::size_t i = 0; i < count; ++i) block[i] = values[at + i] + constant;
+      for (std::size_t i = 0; i < count; ++i) block[i] = train(at + i);
       TRIBUTARY_RETURN_IF_ERROR(writer.Append(std::as_bytes(std::span(block.data(), count))));
     }
   }

@@ -23,23 +23,27 @@ void WriteAdapter(const std::string& path, const std::vector<float>& values) {
 
 class RankPruningTest : public testing::Test {
  protected:
-  RankPruningTest() {
-    EXPECT_TRUE(MakeDirectories(state_).ok());
-    directive_.pruning = {0.1, 0.75, 2};
-  }
-  // What is kept once an update counted that trained `start` into `trained`.
-  std::int64_t After(const std::vector<float>& start, const std::vector<float>& trained) {
+  RankPruningTest() { EXPECT_TRUE(MakeDirectories(state_).ok()); }
+  // The state behind a task that trained `start` into `trained`.
+  void Train(const std::vector<float>& start, const std::vector<float>& trained,
+             const PrunedRanks& pruning) {
     WriteAdapter(directory_ / "start", start);
     WriteAdapter(directory_ / "trained", trained);
     const UpdateFiles files{directory_ / "trained", directory_ / "start", "", ""};
-    EXPECT_TRUE(MakeNextState(files, directive_, 1, "", state_, directory_ / "next").ok());
+    const TrainedTask task{.pruning = pruning};
+    EXPECT_TRUE(MakeNextState(files, {}, task, state_, directory_ / "next").ok());
+  }
+  // What is kept once its update counted.
+  std::int64_t After(const std::vector<float>& start, const std::vector<float>& trained) {
+    const RankPruning pruning{0.1, 0.75, 2};
+    const std::int64_t kept = *KeptRanks(state_, 4);
+    Train(start, trained, {0.1, FirstPenalisedRank(pruning, kept), kept});
     EXPECT_TRUE(CommitState(directory_ / "next", state_).ok());
     return *KeptRanks(state_, 4);
   }
 
   const TestDirectory directory_;
   const std::string state_ = directory_ / "state";
-  TrainDirective directive_;
 };
 
 TEST_F(RankPruningTest, TheLastRanksAreThoseFromGammaROn) {
@@ -66,11 +70,16 @@ TEST_F(RankPruningTest, AFreshAdapterGivesNothingUp) {
 }
 
 TEST_F(RankPruningTest, NothingChangesBeforeTheUpdateCounts) {
-  WriteAdapter(directory_ / "start", {1, 1, 1, 1});
-  WriteAdapter(directory_ / "trained", {1, 1, 1, 0});
-  const UpdateFiles files{directory_ / "trained", directory_ / "start", "", ""};
-  ASSERT_TRUE(MakeNextState(files, directive_, 1, "", state_, directory_ / "next").ok());
+  Train({1, 1, 1, 1}, {1, 1, 1, 0}, {0.1, 3, 4});
   EXPECT_EQ(*KeptRanks(state_, 4), 4);
+}
+
+// Two tasks that were staged with the same state.
+TEST_F(RankPruningTest, RanksNeverComeBack) {
+  EXPECT_EQ(After({1, 1, 1, 1}, {1, 1, 1, 0}), 3);
+  Train({1, 1, 1, 1}, {1, 1, 1, 2}, {0.1, 3, 4});
+  EXPECT_TRUE(CommitState(directory_ / "next", state_).ok());
+  EXPECT_EQ(*KeptRanks(state_, 4), 3);
 }
 
 TEST_F(RankPruningTest, ADamagedFileIsNamed) {

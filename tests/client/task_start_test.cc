@@ -110,11 +110,25 @@ TEST_F(TaskStartTest, RanksThatTheSiteGaveUpAreNamed) {
   EXPECT_EQ(Prepare().pruning, (PrunedRanks{0.5, 2, 3}));
   ASSERT_TRUE(WriteFileAtomic(JoinPath(paths_.state, "kept_ranks.json"), R"({"kept": 2})").ok());
   EXPECT_EQ(Prepare().pruning, (PrunedRanks{0.5, 1, 2}));
-  task_.set_site_rank(1);
-  EXPECT_EQ(Prepare().pruning, (PrunedRanks{0.5, 1, 1}));
+  pruning->set_least(2);
+  EXPECT_EQ(Prepare().pruning, (PrunedRanks{0.5, 2, 2})) << "what was given up stays so";
+  task_.set_site_rank(2);
+  EXPECT_EQ(Prepare().pruning, std::nullopt) << "nothing to do for a trainer";
   pruning->set_decay(1);
   TaskFile file;
   EXPECT_EQ(PrepareStart(paths_, offer_, task_, &file).code(), StatusCode::kInvalidArgument);
+}
+
+TEST_F(TaskStartTest, FactorsThatAreNoPairAreRefused) {
+  TaskFile file;
+  task_.set_site_rank(2);
+  WriteFloats(paths_.Version(), {{"m.lora_A.weight", {1, 2, 3}}});
+  EXPECT_THAT(PrepareStart(paths_, offer_, task_, &file).message(),
+              testing::HasSubstr("tensor m.lora_A.weight [3] is no factor of a LoRA pair"));
+  WriteFloats(paths_.Version(),
+              {{"m.lora_A.weight", {1, 2, 3, 4}, {2, 2}}, {"m.lora_B.weight", {1, 2, 3}, {1, 3}}});
+  EXPECT_THAT(PrepareStart(paths_, offer_, task_, &file).message(),
+              testing::HasSubstr("are no LoRA pair; must be [rank, in] and [out, rank]"));
 }
 
 TEST_F(TaskStartTest, UnknownDirectivesAreRefused) {
@@ -134,7 +148,7 @@ TEST_F(TaskStartTest, TheSitesStateMovesOnceTheUpdateCounts) {
   const UpdateFiles files{"", "", "", directory_ / "update"};
   TrainDirective directive;
   directive.offset = GradientOffset::kControlVariate;
-  ASSERT_TRUE(MakeNextState(files, directive, 1, "", paths_.state, next).ok());
+  ASSERT_TRUE(MakeNextState(files, directive, {1}, paths_.state, next).ok());
   EXPECT_THAT(ReadFloats(JoinPath(paths_.state, kControlFile), "w"), ElementsAre(10));
   ASSERT_TRUE(CommitState(next, paths_.state).ok());
   EXPECT_THAT(ReadFloats(JoinPath(paths_.state, kControlFile), "w"), ElementsAre(7));
@@ -145,7 +159,7 @@ TEST_F(TaskStartTest, TheSitesStateMovesOnceTheUpdateCounts) {
   directive.proximal = 0.5;
   WriteFloats(directory_ / "update", {{"w", {2}}});
   for (int round = 1; round <= 2; ++round) {  // q <- q - alpha D
-    ASSERT_TRUE(MakeNextState(files, directive, 1, "", paths_.state, next).ok());
+    ASSERT_TRUE(MakeNextState(files, directive, {1}, paths_.state, next).ok());
     ASSERT_TRUE(CommitState(next, paths_.state).ok());
     EXPECT_THAT(ReadFloats(JoinPath(paths_.state, kDualFile), "w"),
                 ElementsAre(-1.0F * static_cast<float>(round)));
@@ -180,7 +194,7 @@ TEST_F(TaskStartTest, WhatRoundingTakesComesWithTheNextUpdate) {
       }
       RoundTrip(dtype, values);  // what the server reads
       for (std::size_t i = 0; i < 2; ++i) sent[i] += values[i];
-      const Status made = MakeNextState(files, directive, round, "", paths_.state, next);
+      const Status made = MakeNextState(files, directive, {round}, paths_.state, next);
       ASSERT_TRUE(made.ok()) << made;
       ASSERT_TRUE(CommitState(next, paths_.state).ok());
       const auto kept = ReadFloats(JoinPath(paths_.state, kResidualFile), "w");

@@ -163,7 +163,8 @@ TEST(ConfigTest, RefusesWhatTheSubsetOfYamlLeavesOut) {
       {"listen: \"a", "c.yaml:"},
       {"\tlisten: a", "c.yaml:1: "},
       {"listen: a\xff", "c.yaml:1: is not UTF-8 text"},
-      {"listen: \"a\\_b\"", "c.yaml:1: an escape stands for no UTF-8 text; write the character itself"},
+      {"listen: \"a\\_b\"",
+       "c.yaml:1: an escape stands for no UTF-8 text; write the character itself"},
       {"\"a\\Nb\": 1", "c.yaml:1: an escape stands for no UTF-8 text; write the character itself"},
       {std::string_view("a: b\nlisten: a\0b", 16), "c.yaml:2: has a control character"},
   };

@@ -20,12 +20,10 @@ std::string Program(const std::string& name) { return TRIBUTARY_BIN_DIR "/" + na
 Status WriteInitial(const std::string& directory) {
   TRIBUTARY_RETURN_IF_ERROR(MakeDirectories(directory));
   std::vector<HostTensor> tensors;
-  for (const auto& [name, count] :
-       {std::pair<const char*, std::int64_t>{"a.lora_A.weight", 1000},
-        std::pair<const char*, std::int64_t>{"a.lora_B.weight", 70000}}) {
-    HostTensor tensor{{name, DType::kF32, {count}}, {}};
-    tensor.bytes.resize(tensor.spec.ByteCount());
-    tensors.push_back(std::move(tensor));
+  for (TensorSpec spec : {TensorSpec{"a.lora_A.weight", DType::kF32, {8, 125}},
+                          TensorSpec{"a.lora_B.weight", DType::kF32, {8750, 8}}}) {
+    std::vector<std::byte> zeros(spec.ByteCount());
+    tensors.push_back({std::move(spec), std::move(zeros)});
   }
   return WriteSafetensors(JoinPath(directory, kAdapterWeightsFile), tensors).status();
 }

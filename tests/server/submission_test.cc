@@ -82,6 +82,14 @@ TEST(CheckCampaignTextTest, RefusesWhatAStrategyCannotDoAndSaysWhatCan) {
   EXPECT_THAT(check(lossy + "update: {dtype: bf16}\n").message(),
               HasSubstr("use error_feedback: false"));
   EXPECT_TRUE(check(lossy + "update: {dtype: bf16, error_feedback: false}\n").ok());
+  EXPECT_THAT(check("aggregator: {kind: hetlora, max_update_norm: 5}\n").message(),
+              AllOf(HasSubstr("aggregator.max_update_norm: a site that gives ranks up"),
+                    HasSubstr("rank_penalty: 0")));
+  const std::string fixed =
+      "aggregator: {kind: hetlora, max_update_norm: 5, options: {rank_penalty: 0}}\n";
+  EXPECT_TRUE(check(fixed).ok());
+  EXPECT_THAT(check("aggregator: {kind: hetlora}\nupdate: {dtype: bf16}\n").message(),
+              HasSubstr("with aggregator.options.rank_penalty use error_feedback: false"));
   EXPECT_THAT(check("adapter: {kind: full}\naggregator: {kind: flora}\n").message(),
               AllOf(HasSubstr("combines LoRA factors"), HasSubstr("fedavg")));
   const std::string patterns = "adapter: {rank: 8, rank_pattern: {q_proj: 4}}\n";
@@ -122,6 +130,8 @@ TEST_F(CheckInitialAdapterTest, RefusesWhatCannotBeTrained) {
               HasSubstr("tensor a holds a value that is not finite"));
   EXPECT_THAT(Check({HostTensor{{"a", DType::kBf16, {1}}, std::vector<std::byte>(2)}}).message(),
               HasSubstr("BF16; must be F32"));
+  EXPECT_THAT(Check({NamedFloats{"m.lora_A.weight", {1, 2}}}).message(),
+              HasSubstr("initial adapter: tensor m.lora_A.weight [2] is no factor of a LoRA pair"));
 }
 
 TEST_F(CheckInitialAdapterTest, RefusesAnAdapterOfWhichTheStrategyTrainsNothing) {

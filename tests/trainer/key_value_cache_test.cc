@@ -33,7 +33,7 @@ PackedBatch Tokens(const ModelConfig& config, std::int64_t begin, std::int64_t e
 Tensor InPasses(const LanguageModel& model, const ModelConfig& config,
                 const std::vector<std::int64_t>& ends) {
   const at::NoGradGuard no_grad;
-  KeyValueCache cache;
+  KeyValueCache cache(100);  // not enough
   ForwardPass pass;
   pass.cache = &cache;
   std::vector<Tensor> parts;
@@ -85,7 +85,7 @@ TEST(KeyValueCacheTest, KeepsTheDtypeOfTheModel) {
 TEST(GrowingRowsTest, KeepsWhatItHasWhenItGrows) {
   GrowingRows rows;
   const Tensor all = at::arange(1000, at::kFloat).view({500, 2});
-  for (std::int64_t at = 0; at < 500; at += 5) rows.Append(all.slice(0, at, at + 5));
+  for (std::int64_t at = 0; at < 500; at += 5) rows.Append(all.slice(0, at, at + 5), 12);
   EXPECT_EQ(rows.count(), 500);
   EXPECT_TRUE(at::equal(rows.All(), all));
 }

@@ -56,6 +56,15 @@ TEST(MemoryEstimateTest, ActivationsGrowWithTheBatchAndVanishInEvaluation) {
   EXPECT_LT(Estimate(task, {}).activations, one.activations);
 }
 
+TEST(MemoryEstimateTest, AnswersKeepKeysAndValues) {
+  TaskFile task;
+  task.kind = TaskKind::kEvaluate;
+  const auto losses = Estimate(task, {});
+  task.evaluation_answer_tokens = 44;
+  const std::uint64_t cached = std::uint64_t{2} * 16 * 8 * 64 * (256 + 44) * 4;
+  EXPECT_EQ(Estimate(task, {}).activations, losses.activations + cached);
+}
+
 TEST(MemoryEstimateTest, CheckpointingKeepsTheInputsOfTheLayers) {
   TaskFile task;
   task.training.batch_size = 16;

@@ -58,7 +58,7 @@ TEST(PlainKernelsTest, AttentionEqualsTheFusedOne) {
       const std::vector<Tensor> inputs = {at::randn({276, 48}), at::randn({276, 16}),
                                           at::randn({276, 16})};
       RotaryTable table;
-      if (rotates) table = MakeRotaryTable(200, RotaryFrequencies(8, 100, {}), at::kFloat);
+      if (rotates) table = MakeRotaryTable(0, 200, RotaryFrequencies(8, 100, {}), at::kFloat);
       ExpectClose(Outcome(inputs,
                           [&](const auto& in) {
                             return PlainCausalAttention(in[0], in[1], in[2], table, starts, shape);

@@ -79,8 +79,8 @@ TEST(LocalObjectiveTest, TheLastRanksHaveAPriceAndThoseGivenUpAreZero) {
   }
   TaskFile task;
   task.pruning = PrunedRanks{0.1, 1, 2};
+  DropRanks(*task.pruning, parameters);
   const LocalObjective objective = *LocalObjective::Make(task, "", parameters);
-  objective.DropRanks(parameters);
   const at::Tensor empty_a = at::tensor({1.0F, 1.0F, 3.0F, 4.0F, 0.0F, 0.0F}).view({3, 2});
   const at::Tensor empty_b = at::tensor({1.0F, 0.0F, 0.0F, 1.0F, 2.0F, 0.0F}).view({2, 3});
   EXPECT_TRUE(at::equal(parameters[a], empty_a));

@@ -728,11 +728,11 @@ def train(task, directory, workers, stopped):
     sources, bad_lines, cut = load_data(task, directory, tokens_of, settings["sequence_length"])
     left_out = {name: count for name, count in {**cut, "bad_lines": sum(bad_lines.values())}.items() if count}
     data = [sequence for sequences in sources.values() for sequence in sequences]
+    pruning = strategy.get("pruning")
+    drop_ranks(trained, pruning)
     start = {name: p.detach().clone() for name, p in trained.items()} if strategy.get("proximal") else {}
     offset = load_file(os.path.join(directory, strategy["gradient_offset"])) if strategy.get("gradient_offset") else {}
     optimizer = make_optimizer(trained, settings)
-    pruning = strategy.get("pruning")
-    drop_ranks(trained, pruning)
     kept = os.path.join(directory, "state", "optimizer.safetensors")
     if strategy.get("keep_optimizer") and os.path.exists(kept):
         restore_optimizer(optimizer, trained, load_file(kept))
@@ -780,10 +780,10 @@ def train(task, directory, workers, stopped):
             group["lr"] = rate
         optimizer.step()
         optimizer.zero_grad(set_to_none=True)
-        drop_ranks(trained, pruning)
         with torch.no_grad():
             for name, value in offset.items():
                 trained[name] -= rate * value.to(workers.device)
+        drop_ranks(trained, pruning)
         facts["losses"].append(loss)
         facts["samples"] += per_step
         facts["tokens"] += tokens
