@@ -1,18 +1,22 @@
 #!/usr/bin/env bash
 # Installs the Debian packages that Tributary needs (Debian 12 and 13; as root or with sudo).
-#   --dev   also what tests, sanitizers, fuzzing and formatting need
+#   --dev      also what tests, sanitizers, fuzzing and formatting need
+#   --missing  only prints what would be installed
+# With APT_STATUS_LINES=1 apt's machine-readable progress is among the output.
 set -euo pipefail
 
 dev=0
+only_list=0
 for argument in "$@"; do
   case $argument in
     --dev) dev=1 ;;
-    *) echo "usage: $0 [--dev]" >&2; exit 2 ;;
+    --missing) only_list=1 ;;
+    *) echo "usage: $0 [--dev] [--missing]" >&2; exit 2 ;;
   esac
 done
 
 packages=(
-  g++ cmake ninja-build pkg-config ccache                                  # build
+  g++ cmake ninja-build pkg-config ccache mold                             # build
   libgrpc++-dev protobuf-compiler-grpc libprotobuf-dev protobuf-compiler   # the wire
   libssl-dev libyaml-cpp-dev libspdlog-dev libsqlite3-dev nlohmann-json3-dev libcli11-dev
   libeigen3-dev                                                            # the low-rank core of aggregators/
@@ -34,6 +38,10 @@ missing=()
 for package in "${packages[@]}"; do
   dpkg-query -W -f='${Status}' "$package" 2>/dev/null | grep -q 'ok installed' || missing+=("$package")
 done
+if [ "$only_list" = 1 ]; then
+  echo "${missing[*]}"
+  exit 0
+fi
 
 as_root=()
 if [ "$(id -u)" != 0 ]; then
@@ -51,7 +59,8 @@ if [ "${#missing[@]}" -gt 0 ]; then
     printf '#!/bin/sh\nexit 101\n' | "${as_root[@]}" tee "$policy" >/dev/null
     "${as_root[@]}" chmod 755 "$policy"
   fi
-  "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}"
+  "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq \
+    ${APT_STATUS_LINES:+-o APT::Status-Fd=1} --no-install-recommends "${missing[@]}"
 else
   echo "all ${#packages[@]} packages are installed"
 fi

@@ -11,20 +11,20 @@ if ! [[ $seconds =~ ^[1-9][0-9]*$ ]]; then
   exit 2
 fi
 
-cmake --preset fuzz >/dev/null
-cmake --build --preset fuzz --target fuzzers
+cmake --preset check >/dev/null
+cmake --build --preset check --target fuzzers
 
 corpus=$(mktemp -d)
 trap 'rm -rf "$corpus"' EXIT
-found=build/fuzz/found
+found=build/check/found
 mkdir -p "$found"
 export LSAN_OPTIONS="suppressions=$PWD/tests/lsan.supp:print_suppressions=0"
 
-build/fuzz/fuzz/fuzz_seeds "$corpus"
+build/check/fuzz/fuzz_seeds "$corpus"
 for target in "$corpus"/*/; do
   name=$(basename "$target")
   echo "fuzzing $name for $seconds s"
-  if ! "build/fuzz/fuzz/${name}_fuzz" -max_total_time="$seconds" -timeout=10 -rss_limit_mb=2048 -max_len=8192 \
+  if ! "build/check/fuzz/${name}_fuzz" -max_total_time="$seconds" -timeout=10 -rss_limit_mb=2048 -max_len=8192 \
       -print_final_stats=1 -artifact_prefix="$found/$name-" "$target" >"$corpus/$name.log" 2>&1; then
     tail -n 60 "$corpus/$name.log" >&2
     echo "$name: failed; the input is in $found" >&2

@@ -1,37 +1,42 @@
 #!/usr/bin/env bash
 # Installs, builds and runs every test:
-#   1. everything, in the dev preset (unit, contract, integration, fault, slow);
-#   2. unit and contract tests under the address and undefined-behaviour sanitizers (without Torch);
-#   3. the fuzz targets, FUZZ_SECONDS each (default 10).
-# Logs are in build/logs.
+#   1. all of them on the programs as users have them (the tree of quickstart.sh: preset `release`);
+#   2. unit and contract tests under Clang's address and undefined-behaviour sanitizers (preset `check`, without Torch);
+#   3. the fuzz targets of that build, FUZZ_SECONDS each (default 10);
+#   4. tests of the libraries without gRPC under the thread sanitizer (preset `tsan`).
+# Logs are in build/logs. Ends with a table of what took how long.
 set -euo pipefail
 cd "$(dirname "$0")/.."
-mkdir -p build/logs
+. deploy/steps.sh
 
-step() { printf '\n== %s (%s)\n' "$*" "$(date -u +%H:%M:%S)"; }
-run() {
-  local log=$1
-  shift
-  if ! "$@" >"$log" 2>&1; then
-    tail -n 60 "$log" >&2
-    echo "failed: $*; the whole output is in $log" >&2
-    exit 1
-  fi
+# tests TREE LOG ARGUMENT...: ctest's output into LOG; what failed, and the counts, on the screen.
+tests() {
+  local tree=$1 log=$2
+  shift 2
+  run "$log" ctest --test-dir "build/$tree" --output-on-failure --no-tests=error -j2 "$@"
+  grep -E 'tests passed|tests failed|^Total Test time' "$log"
+  sed -n '/The following tests did not run/,/^$/p' "$log"
 }
 
 step "packages"
-run build/logs/install.log ./deploy/install-deps.sh --dev
-step "build, dev preset"
-run build/logs/dev-configure.log cmake --preset dev
-run build/logs/dev-build.log cmake --build --preset dev
-run build/logs/dev-headers.log cmake --build --preset dev --target all_verify_interface_header_sets
-step "all tests, dev preset"
-ctest --test-dir build/dev --output-on-failure --no-tests=error -j2 2>&1 | tee build/logs/dev-tests.log | grep -v ' Passed ' | grep -v '  Start '
-step "build, address and undefined-behaviour sanitizers"
-run build/logs/asan-configure.log cmake --preset asan
-run build/logs/asan-build.log cmake --build --preset asan
-step "unit and contract tests under the sanitizers"
-ctest --test-dir build/asan --output-on-failure --no-tests=error -j2 -L 'unit|contract' 2>&1 | tee build/logs/asan-tests.log | grep -v ' Passed ' | grep -v '  Start '
+packages --dev
+step "build"
+run build/logs/configure.log cmake --preset release -DTRIBUTARY_BUILD_TESTS=ON
+run build/logs/build.log cmake --build --preset release
+run build/logs/headers-build.log cmake --build --preset release --target all_verify_interface_header_sets
+step "all tests"
+tests release build/logs/tests.log
+step "build with sanitizers"
+run build/logs/check-configure.log cmake --preset check
+run build/logs/check-build.log cmake --build --preset check --target check_tests fuzzers
+step "unit and contract tests with sanitizers"
+tests check build/logs/check-tests.log -L 'unit|contract'
 step "fuzz targets, ${FUZZ_SECONDS:-10} s each"
 run build/logs/fuzz.log ./deploy/run-fuzzers.sh "${FUZZ_SECONDS:-10}"
-step "all is well"
+step "build with the thread sanitizer"
+run build/logs/tsan-configure.log cmake --preset tsan
+run build/logs/tsan-build.log cmake --build --preset tsan --target tsan_tests
+step "tests with the thread sanitizer"
+tests tsan build/logs/tsan-tests.log -L tsan
+time_table
+printf '\nall is well\n'
