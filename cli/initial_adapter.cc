@@ -4,8 +4,11 @@
 
 #include <cstring>
 #include <map>
+#include <memory>
 #include <optional>
 
+#include "cli/initial_adapter_config.h"
+#include "core/adapter_files.h"
 #include "core/files.h"
 #include "core/model_files.h"
 #include "core/peft_adapter.h"
@@ -41,20 +44,29 @@ Result<std::optional<LeadModel>> ReadLeadModel(const CampaignFile& file,
   return std::optional<LeadModel>(std::move(model));
 }
 
-// A copy under our own header: sorted, padded, without metadata.
+// A copy in F32 under our own header: sorted, padded, without metadata.
 Result<SafetensorsWriter::Written> CopyAdapter(const std::string& from,
                                                const std::optional<LeadModel>& model,
                                                const std::string& to) {
-  TRIBUTARY_ASSIGN_OR_RETURN(const auto source, SafetensorsFile::Open(from));
-  if (model) {
-    TRIBUTARY_RETURN_IF_ERROR(CheckManifest(model->adapter, source.ToManifest()).Annotate(from));
+  TRIBUTARY_ASSIGN_OR_RETURN(SafetensorsFile opened, SafetensorsFile::Open(from));
+  const auto source = std::make_shared<const SafetensorsFile>(std::move(opened));
+  Manifest manifest = source->ToManifest();
+  for (TensorSpec& spec : manifest) {
+    const bool narrow = spec.dtype == DType::kF16 || spec.dtype == DType::kBf16;
+    if (narrow || spec.dtype == DType::kF64) spec.dtype = DType::kF32;
   }
-  TRIBUTARY_ASSIGN_OR_RETURN(SafetensorsWriter writer,
-                             SafetensorsWriter::Create(to, source.ToManifest()));
-  for (const SafetensorsEntry& entry : source.header().tensors) {
-    TRIBUTARY_RETURN_IF_ERROR(writer.Append(source.Bytes(entry)));
+  if (model) TRIBUTARY_RETURN_IF_ERROR(CheckManifest(model->adapter, manifest).Annotate(from));
+  for (const TensorSpec& spec : manifest) {
+    if (spec.dtype == DType::kF32) continue;
+    return InvalidArgumentError(from + ": " + spec.name + ": dtype " +
+                                std::string(DTypeName(spec.dtype)) +
+                                " is not supported; supported: F32, F16, BF16, F64");
   }
-  return writer.Finish();
+  return WriteTensorFile(
+      to, manifest, [&](const TensorSpec& spec, std::size_t offset, std::span<float> out) {
+        const SafetensorsEntry& entry = *source->Find(spec.name);
+        CopyFloats(ModelWeight{entry.spec, source, source->Bytes(entry)}, offset, out);
+      });
 }
 
 bool IsFactor(const TensorSpec& spec) {
@@ -96,9 +108,16 @@ Result<SafetensorsWriter::Written> WriteInitialAdapter(const CampaignFile& file,
                                                        const std::string& path) {
   TRIBUTARY_ASSIGN_OR_RETURN(const auto model, ReadLeadModel(file, base_directory));
   if (!file.adapter.initial.empty()) {
-    const std::string initial = JoinPath(base_directory, file.adapter.initial);
-    return CopyAdapter(IsDirectory(initial) ? JoinPath(initial, kAdapterWeightsFile) : initial,
-                       model, path);
+    std::string initial = JoinPath(base_directory, file.adapter.initial);
+    if (IsDirectory(initial)) {
+      TRIBUTARY_RETURN_IF_ERROR(CheckAdapterWeights(initial).Annotate("adapter.initial"));
+      initial = JoinPath(initial, kAdapterWeightsFile);
+    }
+    TRIBUTARY_RETURN_IF_ERROR(CheckInitialConfig(JoinPath(DirectoryOf(initial), kAdapterConfigFile),
+                                                 file.ToAdapterConfig(),
+                                                 model ? &model->shape : nullptr)
+                                  .Annotate("adapter.initial"));
+    return CopyAdapter(initial, model, path);
   }
   if (!model) {
     return InvalidArgumentError(

@@ -2,6 +2,7 @@
 
 #include <ATen/ATen.h>
 
+#include "core/adapter_files.h"
 #include "core/files.h"
 
 namespace tributary::trainer {
@@ -15,6 +16,7 @@ Result<Adapter> LoadAdapter(const std::string& directory, const ModelShape& shap
   TRIBUTARY_ASSIGN_OR_RETURN(adapter.layout,
                              LayOutAdapter(adapter.config, shape).Annotate(directory));
   TRIBUTARY_ASSIGN_OR_RETURN(const Manifest expected, AdapterManifest(adapter.config, shape));
+  TRIBUTARY_RETURN_IF_ERROR(CheckAdapterWeights(directory));
   const std::string path = JoinPath(directory, kAdapterWeightsFile);
   TRIBUTARY_ASSIGN_OR_RETURN(adapter.tensors, LoadWeights(path, dtype));
   TRIBUTARY_RETURN_IF_ERROR(CheckManifest(expected, ManifestOf(adapter.tensors)).Annotate(path));

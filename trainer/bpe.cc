@@ -1,6 +1,6 @@
 #include "trainer/bpe.h"
 
-#include <array>
+#include <algorithm>
 #include <cstdio>
 #include <functional>
 #include <queue>
@@ -27,33 +27,17 @@ std::string ByteToken(int byte) {
 
 }  // namespace
 
-Result<Bpe> Bpe::Create(BpeVocabulary vocabulary) {
-  Bpe bpe(std::move(vocabulary));
-  TRIBUTARY_RETURN_IF_ERROR(bpe.BuildTables());
-  return bpe;
-}
-
-Status Bpe::BuildTables() {
-  for (int byte = 0; byte < 256 && (vocabulary_.byte_level || vocabulary_.byte_fallback); ++byte) {
+Bpe::Bpe(BpeVocabulary vocabulary) : vocabulary_(std::move(vocabulary)) {
+  for (int byte = 0; byte < 256; ++byte) {
     const std::string text =
         vocabulary_.byte_level ? std::string(1, static_cast<char>(byte)) : ByteToken(byte);
     const auto it = vocabulary_.ids.find(text);
-    if (it == vocabulary_.ids.end()) {
-      return InvalidArgumentError("model.vocab: no token for byte " + std::to_string(byte) +
-                                  "; a vocabulary over bytes has all 256");
-    }
-    byte_ids_.push_back(it->second);
-  }
-  if (byte_ids_.empty() && !vocabulary_.unknown) {
-    return InvalidArgumentError(
-        "model.unk_token: must be given where there are no tokens for bytes, or characters outside "
-        "the vocabulary would vanish");
+    byte_ids_[static_cast<std::size_t>(byte)] = it == vocabulary_.ids.end() ? -1 : it->second;
   }
   for (const BpeVocabulary::Merge& merge : vocabulary_.merges) {
     merges_.insert_or_assign(PairKey(merge.left, merge.right), Merged{merge.rank, merge.result});
   }
   vocabulary_.merges = {};
-  return OkStatus();
 }
 
 const Bpe::Merged* Bpe::FindMerge(std::int32_t left, std::int32_t right) const {
@@ -61,25 +45,44 @@ const Bpe::Merged* Bpe::FindMerge(std::int32_t left, std::int32_t right) const {
   return it == merges_.end() ? nullptr : &it->second;
 }
 
-std::vector<std::int32_t> Bpe::Symbols(std::string_view piece) const {
-  std::vector<std::int32_t> symbols;
-  symbols.reserve(piece.size());
+std::vector<std::int32_t> Bpe::ByteIds(std::string_view character) const {
+  std::vector<std::int32_t> ids;
+  for (const char c : character) ids.push_back(byte_ids_[static_cast<unsigned char>(c)]);
+  return ids;
+}
+
+// What has no token is left out where there is no token for the unknown, as Hugging Face's
+// tokenizers do: its neighbours then stand side by side, and may merge.
+Bpe::Encoded Bpe::Symbols(std::string_view piece) const {
+  Encoded symbols;
+  symbols.ids.reserve(piece.size());
   bool after_unknown = false;
   for (std::size_t at = 0; at < piece.size();) {
-    const std::size_t size = vocabulary_.byte_level ? 1 : Utf8At(piece, at).bytes;
-    const std::string_view character = piece.substr(at, size);
-    const auto known = vocabulary_.byte_level ? vocabulary_.ids.end()
-                                              : vocabulary_.ids.find(std::string(character));
-    at += size;
-    const bool unknown = known == vocabulary_.ids.end() && byte_ids_.empty();
-    if (known != vocabulary_.ids.end()) {
-      symbols.push_back(known->second);
-    } else if (unknown) {
-      if (!after_unknown || !vocabulary_.fuse_unknown) symbols.push_back(*vocabulary_.unknown);
-    } else {
-      for (const char c : character) symbols.push_back(byte_ids_[static_cast<unsigned char>(c)]);
+    const std::string_view character = piece.substr(at, Utf8At(piece, at).bytes);
+    at += character.size();
+    std::vector<std::int32_t> ids = {-1};
+    if (vocabulary_.byte_level) {
+      ids = ByteIds(character);
+    } else if (const auto known = vocabulary_.ids.find(std::string(character));
+               known != vocabulary_.ids.end()) {
+      ids = {known->second};
+    } else if (vocabulary_.byte_fallback) {
+      ids = ByteIds(character);  // all of them or none
+      if (std::count(ids.begin(), ids.end(), -1) > 0) ids = {-1};
     }
-    after_unknown = unknown;
+    bool lost = false;
+    for (const std::int32_t id : ids) {
+      const bool unknown = id < 0;
+      if (!unknown) {
+        symbols.ids.push_back(id);
+      } else if (!vocabulary_.unknown) {
+        lost = true;
+      } else if (!after_unknown || !vocabulary_.fuse_unknown) {
+        symbols.ids.push_back(*vocabulary_.unknown);
+      }
+      after_unknown = unknown;
+    }
+    symbols.dropped += lost ? 1 : 0;
   }
   return symbols;
 }
@@ -121,28 +124,30 @@ std::vector<std::int32_t> Bpe::MergeAll(std::vector<std::int32_t> ids) const {
   return ids;
 }
 
-std::vector<std::int32_t> Bpe::EncodeUncached(std::string_view piece) const {
+Bpe::Encoded Bpe::EncodeUncached(std::string_view piece) const {
   if (vocabulary_.ignore_merges) {
     const auto whole = vocabulary_.ids.find(std::string(piece));
-    if (whole != vocabulary_.ids.end()) return {whole->second};
+    if (whole != vocabulary_.ids.end()) return {{whole->second}};
   }
-  return MergeAll(Symbols(piece));
+  Encoded encoded = Symbols(piece);
+  encoded.ids = MergeAll(std::move(encoded.ids));
+  return encoded;
 }
 
 void Bpe::Encode(std::string_view piece, std::vector<std::int32_t>* ids) {
-  if (piece.size() > kCachedBytes) {
-    const std::vector<std::int32_t> part = EncodeUncached(piece);
-    ids->insert(ids->end(), part.begin(), part.end());
-    return;
-  }
+  const auto append = [&](const Encoded& part) {
+    ids->insert(ids->end(), part.ids.begin(), part.ids.end());
+    dropped_ += part.dropped;
+  };
+  if (piece.size() > kCachedBytes) return append(EncodeUncached(piece));
   std::string key(piece);
   auto cached = cache_.find(key);
   if (cached == cache_.end()) {
     if (cache_.size() >= kCachedPieces) cache_.clear();
-    std::vector<std::int32_t> part = EncodeUncached(piece);
+    Encoded part = EncodeUncached(piece);
     cached = cache_.emplace(std::move(key), std::move(part)).first;
   }
-  ids->insert(ids->end(), cached->second.begin(), cached->second.end());
+  append(cached->second);
 }
 
 }  // namespace tributary::trainer

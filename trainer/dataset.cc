@@ -47,6 +47,8 @@ Result<Dataset> LoadDataset(const std::vector<DataSource>& sources,
     }
     TRIBUTARY_ASSIGN_OR_RETURN(const TokenFile file,
                                cache->Load(path, options, source.max_bad_lines, tokenizer));
+    TRIBUTARY_RETURN_IF_ERROR(
+        CheckTokens(file.table->Arrays().ids, config.shape.vocab_size, *tokenizer).Annotate(path));
     all.bad_lines += file.bad.count;
     const std::int64_t cut_off = all.cut_off;
     if (all.Add(file.table, sequence_length) == 0) {

@@ -2,11 +2,13 @@
 
 #include <algorithm>
 #include <nlohmann/json.hpp>
+#include <span>
 #include <utility>
 
 #include "core/files.h"
 #include "core/json.h"
 #include "core/text.h"
+#include "trainer/json_members.h"
 
 namespace tributary::trainer {
 namespace {
@@ -24,11 +26,44 @@ Status ReadText(const json& object, const char* key, std::string* out) {
   return OkStatus();
 }
 
+// The members that are read, parsed strictly; the others may be anything that Python writes.
+Result<json> ReadWanted(std::string_view text, std::span<const std::string_view> wanted) {
+  const auto members = MembersOf(text);
+  if (!members.ok()) {
+    TRIBUTARY_RETURN_IF_ERROR(ParseJson(text, "line").status());  // says better what is wrong
+    return json();
+  }
+  json object = json::object();
+  for (const auto& [key_text, value_text] : *members) {
+    const Result<json> key = ParseJson(key_text, "key");
+    const std::string name = key.ok() ? key->get<std::string>() : "";
+    if (std::find(wanted.begin(), wanted.end(), name) == wanted.end()) continue;
+    if (object.contains(name)) return InvalidArgumentError("key \"" + name + "\" appears twice");
+    if (name == "messages" && value_text != "null") {
+      object[name] = value_text;  // its members are chosen in turn
+      continue;
+    }
+    TRIBUTARY_ASSIGN_OR_RETURN(object[name], ParseJson(value_text, name));
+  }
+  return object;
+}
+
+// Some data sets weigh messages, so that an answer of weight 0 carries no loss.
+Status CheckWeight(const json& message) {
+  const auto it = message.find("weight");
+  if (it == message.end() || it->is_null() || *it == json(1)) return OkStatus();
+  return InvalidArgumentError("weight: " + Excerpt(it->dump()) + " is not supported; supported: 1");
+}
+
 Status ReadMessages(const json& list, std::vector<Message>* out) {
-  if (!list.is_array()) return InvalidArgumentError("messages: must be a list");
-  for (const json& item : list) {
+  constexpr std::string_view kKeys[] = {"role", "content", "weight"};
+  const auto items = ElementsOf(list.get_ref<const std::string&>());
+  if (!items.ok()) return InvalidArgumentError("messages: must be a list");
+  for (const std::string_view text : *items) {
     const std::string where = "messages[" + std::to_string(out->size()) + "]";
+    TRIBUTARY_ASSIGN_OR_RETURN(const json item, ReadWanted(text, kKeys).Annotate(where));
     if (!item.is_object()) return InvalidArgumentError(where + ": must be {role, content}");
+    TRIBUTARY_RETURN_IF_ERROR(CheckWeight(item).Annotate(where));
     Message message;
     TRIBUTARY_RETURN_IF_ERROR(ReadText(item, "role", &message.role).Annotate(where));
     TRIBUTARY_RETURN_IF_ERROR(ReadText(item, "content", &message.content).Annotate(where));
@@ -42,6 +77,41 @@ Status ReadMessages(const json& list, std::vector<Message>* out) {
 bool Has(const json& object, const char* key) {
   const auto it = object.find(key);
   return it != object.end() && !it->is_null();
+}
+
+// What a file is that is not JSON lines, and how it becomes that; empty when it may be JSON lines.
+std::string OtherKind(std::string_view text) {
+  struct Kind {
+    std::string_view begin, name;
+  };
+  constexpr std::string_view kNul("\0", 1);
+  static const std::vector<Kind> kinds = {
+      {"\x1f\x8b", "gzip, not JSON lines: unpack it with gunzip"},
+      {"BZh", "bzip2, not JSON lines: unpack it with bunzip2"},
+      {"\xfd"
+       "7zXZ",
+       "xz, not JSON lines: unpack it with unxz"},
+      {"\x28\xb5\x2f\xfd", "Zstandard, not JSON lines: unpack it with unzstd"},
+      {"PK\x03\x04", "a zip archive, not JSON lines: unpack it with unzip"},
+      {"PAR1", "Parquet, not JSON lines: write it as JSON lines, for example with pandas"},
+      {"ARROW1", "Arrow, not JSON lines: write it as JSON lines, for example with pandas"},
+      {"version https://git-lfs.github.com/spec/",
+       "a Git LFS pointer, not the data: fetch them with git lfs pull"},
+      {"\xff\xfe", "UTF-16, not UTF-8: iconv -f UTF-16 -t UTF-8"},
+      {"\xfe\xff", "UTF-16, not UTF-8: iconv -f UTF-16 -t UTF-8"},
+      {"<!DOCTYPE", "a web page, not JSON lines: what was asked for was not what was downloaded"},
+      {"<html", "a web page, not JSON lines: what was asked for was not what was downloaded"}};
+  for (const Kind& kind : kinds) {
+    if (text.starts_with(kind.begin)) return std::string(kind.name);
+  }
+  if (text.size() > 1 && (text.substr(0, 1) == kNul) != (text.substr(1, 1) == kNul)) {
+    return "UTF-16 or UTF-32, not UTF-8: convert it with iconv";
+  }
+  const std::size_t first = std::min(text.find_first_not_of(" \t\r\n"), text.size());
+  const std::string_view line = text.substr(first, text.find('\n', first) - first);
+  if (line.starts_with('[')) return "one JSON array, not JSON lines: jq -c '.[]'";
+  if (line == "{" || line == "{\r") return "JSON over several lines, not JSON lines: jq -c .";
+  return "";
 }
 
 }  // namespace
@@ -61,7 +131,14 @@ std::string_view ExampleKindName(ExampleKind kind) {
 }
 
 Result<TextExample> ParseExample(std::string_view line) {
-  TRIBUTARY_ASSIGN_OR_RETURN(const json object, ParseJson(line, "line"));
+  if (line.find('\0') != std::string_view::npos) {
+    return InvalidArgumentError("has NUL bytes, as a crash leaves them in what was being written");
+  }
+  if (line.starts_with("\xEF\xBB\xBF")) line.remove_prefix(3);  // a mark that it is UTF-8
+  if (!IsUtf8(line)) return InvalidArgumentError("is not UTF-8");
+  constexpr std::string_view kKeys[] = {"messages", "instruction", "input", "output",
+                                        "prompt",   "completion",  "text"};
+  TRIBUTARY_ASSIGN_OR_RETURN(const json object, ReadWanted(line, kKeys));
   TextExample example;
   if (object.is_object() && Has(object, "messages")) {
     example.kind = ExampleKind::kMessages;
@@ -123,7 +200,12 @@ Status CheckBadLines(const std::string& path, const BadLines& bad, std::int64_t 
                               std::to_string(allowed) + " allowed by max_bad_lines: " + text);
 }
 
-Result<std::string> ReadDataFile(const std::string& path) { return ReadFile(path, kMaxDataBytes); }
+Result<std::string> ReadDataFile(const std::string& path) {
+  TRIBUTARY_ASSIGN_OR_RETURN(std::string text, ReadFile(path, kMaxDataBytes));
+  const std::string kind = OtherKind(text);
+  if (kind.empty()) return text;
+  return InvalidArgumentError(path + ": is " + kind);
+}
 
 Result<ExampleFile> ReadExamples(const std::string& path, std::int64_t max_bad_lines) {
   TRIBUTARY_ASSIGN_OR_RETURN(const std::string text, ReadDataFile(path));

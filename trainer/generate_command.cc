@@ -48,6 +48,8 @@ class Speaker {
 
   Result<std::string> Say(const std::vector<std::int32_t>& prompt,
                           const std::set<std::int32_t>& ends) {
+    TRIBUTARY_RETURN_IF_ERROR(
+        CheckTokens(prompt, loaded_.config.shape.vocab_size, *loaded_.tokenizer));
     TRIBUTARY_ASSIGN_OR_RETURN(const std::vector<std::int32_t> ids,
                                Generate(*loaded_.model, prompt, ends, loaded_.config.max_positions,
                                         options_.settings, stop_));

@@ -1,6 +1,7 @@
 #include "trainer/model_config.h"
 
 #include <nlohmann/json.hpp>
+#include <set>
 #include <vector>
 
 #include "core/architecture.h"
@@ -61,19 +62,67 @@ RopeScaling ReadScaling(JsonObjectReader& rope) {
   return scaling;
 }
 
+void RequireWholeRotary(JsonObjectReader& reader) {
+  if (HasValue(reader, "partial_rotary_factor") && reader.Number("partial_rotary_factor") != 1) {
+    reader.Problem("partial_rotary_factor", "is not supported; supported: 1");
+  }
+}
+
+// A key that nobody reads could be what the frequencies depend on.
+void RefuseUnknownRopeKeys(JsonObjectReader& rope, const json& object) {
+  static const std::set<std::string, std::less<>> known = {"type",
+                                                           "rope_type",
+                                                           "rope_theta",
+                                                           "factor",
+                                                           "low_freq_factor",
+                                                           "high_freq_factor",
+                                                           "original_max_position_embeddings",
+                                                           "partial_rotary_factor"};
+  for (const auto& [key, value] : object.items()) {
+    if (!known.contains(key) && !value.is_null()) rope.Problem(key, "is not supported");
+  }
+}
+
+void ReadRopeObject(JsonObjectReader& rope, const json& object, ModelConfig* config) {
+  config->rope_scaling = ReadScaling(rope);
+  if (HasValue(rope, "rope_theta")) config->rope_theta = rope.Number("rope_theta");
+  RequireWholeRotary(rope);
+  RefuseUnknownRopeKeys(rope, object);
+}
+
+// Newer files may have one object for each type of layer. One for all is what is built here.
+bool ReadRopeByLayerType(JsonObjectReader& rope, const json& object, ModelConfig* config) {
+  constexpr std::string_view kTypes[] = {"full_attention", "sliding_attention"};
+  std::string_view first;
+  for (const std::string_view type : kTypes) {
+    if (!object.contains(type) || !object.at(std::string(type)).is_object()) continue;
+    if (first.empty()) first = type;
+    if (object.at(std::string(type)) != object.at(std::string(first))) {
+      rope.Problem(type, "is not as " + std::string(first) +
+                             "; supported: the same for all types of layers");
+    }
+  }
+  if (first.empty()) return false;
+  for (const auto& [key, value] : object.items()) {
+    if (key != kTypes[0] && key != kTypes[1]) rope.Problem(key, "is not supported");
+  }
+  JsonObjectReader one = rope.Object(first);
+  ReadRopeObject(one, object.at(std::string(first)), config);
+  return true;
+}
+
 // Versions of transformers write rope_theta beside the other keys or inside "rope_parameters".
 void ReadRope(JsonObjectReader& reader, ModelConfig* config) {
   if (HasValue(reader, "rope_theta")) config->rope_theta = reader.Number("rope_theta");
   for (const std::string_view key : {"rope_scaling", "rope_parameters"}) {
     if (!HasValue(reader, key)) continue;
+    const json& object = reader.Raw(key);
     JsonObjectReader rope = reader.Object(key);
-    config->rope_scaling = ReadScaling(rope);
-    if (rope.Has("rope_theta")) config->rope_theta = rope.Number("rope_theta");
+    if (!object.is_object() || ReadRopeByLayerType(rope, object, config)) continue;
+    ReadRopeObject(rope, object, config);
   }
   if (!(config->rope_theta > 0)) reader.Problem("rope_theta", "must be above 0");
-  if (HasValue(reader, "partial_rotary_factor") && reader.Number("partial_rotary_factor") != 1) {
-    reader.Problem("partial_rotary_factor", "is not supported; supported: 1");
-  }
+  RequireWholeRotary(reader);
   RequireBool(reader, "rope_interleaved", false);
   RequireBool(reader, "use_mrope", false);
 }

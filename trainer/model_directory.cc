@@ -84,11 +84,6 @@ Result<AdaptedModel> LoadAdaptedModel(const std::string& model_path,
   AdaptedModel loaded;
   TRIBUTARY_ASSIGN_OR_RETURN(loaded.config, ReadModelConfig(model_path));
   TRIBUTARY_ASSIGN_OR_RETURN(loaded.tokenizer, LoadTokenizer(model_path));
-  if (loaded.tokenizer->VocabSize() > loaded.config.shape.vocab_size) {
-    return InvalidArgumentError(
-        model_path + ": the tokenizer has " + std::to_string(loaded.tokenizer->VocabSize()) +
-        " tokens, config.json allows " + std::to_string(loaded.config.shape.vocab_size));
-  }
   TRIBUTARY_ASSIGN_OR_RETURN(loaded.adapter, LoadAdapter(adapter_directory, loaded.config.shape));
   TRIBUTARY_ASSIGN_OR_RETURN(loaded.model, LoadModel(model_path, loaded.config, loaded.adapter,
                                                      merged, precision, compute));

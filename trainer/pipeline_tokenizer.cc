@@ -1,5 +1,7 @@
 #include "trainer/pipeline_tokenizer.h"
 
+#include <algorithm>
+
 #include "trainer/tokenizer_config.h"
 
 namespace tributary::trainer {
@@ -30,8 +32,7 @@ PipelineTokenizer::PipelineTokenizer(TokenizerJson parts, Bpe bpe)
 
 Result<std::unique_ptr<Tokenizer>> PipelineTokenizer::Create(
     TokenizerJson parts, std::string_view tokenizer_config_json) {
-  TRIBUTARY_ASSIGN_OR_RETURN(Bpe bpe,
-                             Bpe::Create(std::move(parts.vocabulary)).Annotate("tokenizer"));
+  Bpe bpe(std::move(parts.vocabulary));
   std::unique_ptr<PipelineTokenizer> tokenizer(
       new PipelineTokenizer(std::move(parts), std::move(bpe)));
   const auto find = [&tokenizer](std::string_view spelling) {
@@ -87,6 +88,19 @@ Result<std::vector<std::int32_t>> PipelineTokenizer::Encode(std::string_view tex
     options.place = TextPlace::kAfterToken;
   }
   return ids;
+}
+
+bool PipelineTokenizer::SpellsSpecialToken(std::string_view text) const {
+  // A plain segment is left as text, so that there is one token less.
+  const auto differ = [](const AddedTokens& tokens, std::string_view searched) {
+    const auto count = [&](SpecialText special) {
+      const auto segments = tokens.Split(searched, special);
+      return std::count_if(segments.begin(), segments.end(),
+                           [](const AddedTokens::Segment& s) { return s.token.has_value(); });
+    };
+    return count(SpecialText::kTokens) != count(SpecialText::kPlain);
+  };
+  return differ(raw_, text) || differ(normalized_, Normalize(text, parts_.normalizer));
 }
 
 Result<std::string> PipelineTokenizer::Decode(const std::vector<std::int32_t>& ids) const {

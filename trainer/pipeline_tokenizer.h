@@ -24,6 +24,8 @@ class PipelineTokenizer final : public Tokenizer {
   std::int64_t VocabSize() const override { return static_cast<std::int64_t>(parts_.texts.size()); }
   std::optional<std::int32_t> FindToken(std::string_view spelling) const override;
   const SpecialTokens& Special() const override { return special_; }
+  bool SpellsSpecialToken(std::string_view text) const override;
+  std::int64_t DroppedCharacters() const override { return bpe_.dropped(); }
 
  private:
   PipelineTokenizer(TokenizerJson parts, Bpe bpe);

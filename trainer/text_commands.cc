@@ -69,6 +69,11 @@ Status PrintReport(const DataCheckOptions& options, const ExampleFile& file,
   out << "\n";
   PrintLengths(table, out);
   out << dataset.LossTokens() << " tokens carry loss\n"
+      << CountSpelledSpecial(file.examples, tokenizer)
+      << " spell special tokens, which become their letters (Hugging Face's trainers make the "
+         "tokens)\n"
+      << tokenizer.DroppedCharacters()
+      << " characters dropped, because the tokenizer has no token for them\n"
       << dataset.truncated << " cut to " << options.sequence_length << " tokens, "
       << dataset.cut_off << " left out because no answer fits\n"
       << file.bad.count << " bad lines\n";
@@ -98,6 +103,8 @@ Status RunDataCheck(const DataCheckOptions& options, std::ostream& out) {
                              ReadExamples(options.data, std::numeric_limits<std::int64_t>::max()));
 
   TRIBUTARY_ASSIGN_OR_RETURN(TokenTable made, Tokenize(file.examples, how, tokenizer.get()));
+  TRIBUTARY_RETURN_IF_ERROR(
+      CheckTokens(made.Arrays().ids, config.shape.vocab_size, *tokenizer).Annotate(options.data));
   const auto table = std::make_shared<TokenTable>(std::move(made));
   Dataset dataset;
   dataset.Add(table, options.sequence_length);

@@ -20,7 +20,7 @@ namespace {
 using Seconds = std::chrono::duration<double>;
 
 // Raise it whenever another sequence is made of the same line: lines, templates, tokenizers.
-constexpr int kRules = 2;
+constexpr int kRules = 3;
 constexpr std::string_view kSuffix = ".tokens";
 
 struct KeptFile {
@@ -106,6 +106,7 @@ Result<TokenFile> TokenCache::Make(const std::string& path, const TokenizeOption
   const ExampleFile examples = ParseExamples(text);
   text = std::string();  // may be gigabytes
   TRIBUTARY_RETURN_IF_ERROR(CheckBadLines(path, examples.bad, max_bad_lines));
+  spelled_ += CountSpelledSpecial(examples.examples, *tokenizer);
   TRIBUTARY_ASSIGN_OR_RETURN(TokenTable table,
                              Tokenize(examples.examples, options, tokenizer).Annotate(path));
   TokenFile file{std::make_shared<TokenTable>(std::move(table)), examples.bad};
@@ -159,6 +160,10 @@ std::string TokenCache::Summary() const {
   std::string text = Counted(sequences_, "sequence") + ", " + Counted(tokens_, "token") + " in " +
                      seconds.data() + " s: " + Counted(static_cast<std::uint64_t>(made_), "file") +
                      " tokenised, " + std::to_string(found_) + " kept from before";
+  if (spelled_ > 0) {
+    text += "; " + Counted(static_cast<std::uint64_t>(spelled_), "example") +
+            " with the letters of special tokens, which stay letters";
+  }
   if (!problem_.empty()) text += "; tokens: " + problem_;
   return text;
 }

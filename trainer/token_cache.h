@@ -52,6 +52,7 @@ class TokenCache {
   Settings settings_;
   Digest tokenizer_;
   std::int64_t made_ = 0, found_ = 0;
+  std::int64_t spelled_ = 0;  // of CountSpelledSpecial, in the files that were made
   std::uint64_t sequences_ = 0, tokens_ = 0;
   double seconds_ = 0;
   std::string problem_;

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <utility>
 
+#include "core/text.h"
+
 namespace tributary::trainer {
 namespace {
 
@@ -121,6 +123,30 @@ Result<TokenTable> Tokenize(const std::vector<TextExample>& texts, const Tokeniz
     table.Add(example);
   }
   return table;
+}
+
+std::int64_t CountSpelledSpecial(const std::vector<TextExample>& texts,
+                                 const Tokenizer& tokenizer) {
+  const auto spells = [&tokenizer](const std::string& text) {
+    return tokenizer.SpellsSpecialToken(text);
+  };
+  return std::count_if(texts.begin(), texts.end(), [&](const TextExample& example) {
+    return spells(example.text) || spells(example.prompt) || spells(example.input) ||
+           spells(example.completion) ||
+           std::any_of(example.messages.begin(), example.messages.end(),
+                       [&](const Message& message) { return spells(message.content); });
+  });
+}
+
+Status CheckTokens(std::span<const std::int32_t> ids, std::int64_t vocab_size,
+                   const Tokenizer& tokenizer) {
+  const auto beyond = [vocab_size](std::int32_t id) { return id >= vocab_size; };
+  const auto it = std::find_if(ids.begin(), ids.end(), beyond);
+  if (it == ids.end()) return OkStatus();
+  const Result<std::string> text = tokenizer.Decode({*it});
+  return InvalidArgumentError(
+      "token " + std::to_string(*it) + " (\"" + Excerpt(text.ok() ? *text : "?") +
+      "\") is of the tokenizer alone: the model's vocab_size is " + std::to_string(vocab_size));
 }
 
 }  // namespace tributary::trainer

@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <optional>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -30,5 +31,14 @@ Result<std::vector<std::int32_t>> TokenizePrompt(const std::vector<Message>& mes
 
 Result<TokenTable> Tokenize(const std::vector<TextExample>& texts, const TokenizeOptions& options,
                             Tokenizer* tokenizer);
+
+// Examples whose texts spell special tokens: they become letters here, and tokens in Hugging
+// Face's trainers.
+std::int64_t CountSpelledSpecial(const std::vector<TextExample>& texts, const Tokenizer& tokenizer);
+
+// Invalid argument for a token beyond the model's vocabulary. A tokenizer may have such (a <pad>
+// that was added for batches and is never made from text): they only must not occur.
+Status CheckTokens(std::span<const std::int32_t> ids, std::int64_t vocab_size,
+                   const Tokenizer& tokenizer);
 
 }  // namespace tributary::trainer

@@ -55,6 +55,11 @@ class Tokenizer {
   // The token spelled so in the tokenizer's own files.
   virtual std::optional<std::int32_t> FindToken(std::string_view spelling) const = 0;
   virtual const SpecialTokens& Special() const = 0;
+  // Whether kPlain and kTokens differ for it.
+  virtual bool SpellsSpecialToken(std::string_view text) const = 0;
+  // Of all texts encoded so far: characters that the vocabulary has no token for, nor for their
+  // bytes, nor for the unknown. They are left out, as Hugging Face's tokenizers do.
+  virtual std::int64_t DroppedCharacters() const = 0;
 };
 
 // Reads tokenizer.json, or where there is none tokenizer.model, and tokenizer_config.json if it is

@@ -1,6 +1,7 @@
 #include "trainer/tokenizer_config.h"
 
 #include <nlohmann/json.hpp>
+#include <set>
 #include <string>
 
 #include "core/json.h"
@@ -39,6 +40,23 @@ Status ReadFlag(const json& object, const char* key, bool* flag) {
   return OkStatus();
 }
 
+// Of transformers' classes over tokenizer.json only these look at add_bos_token and add_eos_token,
+// and put a BOS before a text unless told otherwise, whatever the post-processor says. For the
+// others the post-processor alone decides. Files that name no class are of some other program,
+// which means what it writes.
+enum class AddFlags : std::uint8_t { kIgnored, kRead, kReadWithBos };
+
+AddFlags FlagsOf(const json& object) {
+  static const std::set<std::string, std::less<>> classes = {"LlamaTokenizer", "CodeLlamaTokenizer",
+                                                             "GemmaTokenizer", "CohereTokenizer"};
+  const json name = object.value("tokenizer_class", json());
+  if (!name.is_string()) return AddFlags::kRead;
+  constexpr std::string_view kFast = "Fast";
+  std::string_view text = name.get_ref<const std::string&>();
+  if (text.ends_with(kFast)) text.remove_suffix(kFast.size());
+  return classes.contains(text) ? AddFlags::kReadWithBos : AddFlags::kIgnored;
+}
+
 }  // namespace
 
 Result<SpecialTokens> ReadTokenizerConfig(
@@ -49,8 +67,15 @@ Result<SpecialTokens> ReadTokenizerConfig(
   SpecialTokens special = defaults;
   TRIBUTARY_RETURN_IF_ERROR(ReadToken(object, "bos_token", find, &special.bos));
   TRIBUTARY_RETURN_IF_ERROR(ReadToken(object, "eos_token", find, &special.eos));
-  TRIBUTARY_RETURN_IF_ERROR(ReadFlag(object, "add_bos_token", &special.add_bos));
-  TRIBUTARY_RETURN_IF_ERROR(ReadFlag(object, "add_eos_token", &special.add_eos));
+  const AddFlags flags = FlagsOf(object);
+  if (flags == AddFlags::kReadWithBos) {
+    special.add_bos = true;
+    special.add_eos = false;
+  }
+  if (flags != AddFlags::kIgnored) {
+    TRIBUTARY_RETURN_IF_ERROR(ReadFlag(object, "add_bos_token", &special.add_bos));
+    TRIBUTARY_RETURN_IF_ERROR(ReadFlag(object, "add_eos_token", &special.add_eos));
+  }
   if (!special.bos) special.add_bos = false;
   if (!special.eos) special.add_eos = false;
   special.has_chat_template =

@@ -39,6 +39,17 @@ TEST_F(AdapterTest, ReadsBackWhatWasWritten) {
   }
 }
 
+TEST_F(AdapterTest, SaysThatAPickleIsNotRead) {
+  Write(TinyLora(config_, at::kFloat));
+  ASSERT_TRUE(RemoveFile(JoinPath(directory_.path(), kAdapterWeightsFile)).ok());
+  const auto none = LoadAdapter(directory_.path(), config_.shape);
+  EXPECT_THAT(none.status().message(), testing::EndsWith("has no adapter_model.safetensors"));
+  ASSERT_TRUE(WriteFileAtomic(JoinPath(directory_.path(), "adapter_model.bin"), "PK").ok());
+  const auto pickled = LoadAdapter(directory_.path(), config_.shape);
+  EXPECT_THAT(pickled.status().message(),
+              testing::HasSubstr("adapter_model.bin is a pickle and is not read"));
+}
+
 TEST_F(AdapterTest, NamesTensorsThatDoNotFitTheConfiguration) {
   Adapter adapter = TinyLora(config_, at::kFloat);
   adapter.tensors.erase("base_model.model.model.layers.1.mlp.up_proj.lora_B.weight");

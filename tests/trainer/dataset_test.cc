@@ -28,10 +28,20 @@ class LoadDatasetTest : public testing::Test {
     EXPECT_TRUE(WriteFileAtomic(JoinPath(directory_.path(), source.path), text).ok());
     const auto tokenizer = MakeByteTokenizer();
     TokenCache cache({}, {});
-    return LoadDataset({source}, directory_.path(), TinyConfig(), 64, tokenizer.get(), &cache);
+    return LoadDataset({source}, directory_.path(), config_, 64, tokenizer.get(), &cache);
   }
+  LoadDatasetTest() { config_.shape.vocab_size = 258; }  // the tokenizer's
   TemporaryDirectory directory_ = std::move(TemporaryDirectory::Create("dataset-test")).value();
+  ModelConfig config_ = TinyConfig();
 };
+
+TEST_F(LoadDatasetTest, RefusesTokensOnlyWhereTheyOccurThatTheModelHasNot) {
+  config_.shape.vocab_size = 2 + 'c';
+  EXPECT_TRUE(Load(R"({"text": "ab"})", {.name = "d", .path = "d.jsonl"}).ok());
+  const auto beyond = Load(R"({"text": "abc"})", {.name = "d", .path = "d.jsonl"});
+  EXPECT_THAT(beyond.status().message(), HasSubstr("d.jsonl: token 101 (\"c\")"));
+  EXPECT_THAT(beyond.status().message(), HasSubstr("vocab_size is 101"));
+}
 
 TEST_F(LoadDatasetTest, CountsWhatItLeavesOut) {
   const std::string text = "{\"text\": \"a\"}\nbad\n";

@@ -53,6 +53,61 @@ TEST_F(ReadExamplesTest, NamesFileAndLineOfWhatIsWrong) {
   }
 }
 
+TEST_F(ReadExamplesTest, WhatNobodyReadsMayBeAnythingThatPythonWrites) {
+  const std::string deep = std::string(5000, '[') + std::string(5000, ']');
+  for (const std::string& more :
+       {std::string("\"score\": NaN"), std::string("\"s\": [-Infinity, 1]"),
+        std::string("\"id\": 1, \"id\": {\"a\": 1, \"a\": 2}"),
+        std::string("\"s\": \"\\ud800 \\\" }\""), "\"m\": " + deep}) {
+    EXPECT_EQ(Read("{\"text\": \"ok\", " + more + "}").status(), OkStatus()) << more;
+    EXPECT_EQ(Read("{" + more + ", \"text\": \"ok\"}").status(), OkStatus()) << more;
+    EXPECT_EQ(Read("{\"messages\": [{\"role\": \"user\", \"content\": \"u\"}, {" + more +
+                   ", \"role\": \"assistant\", \"content\": \"a\"}]}")
+                  .status(),
+              OkStatus())
+        << more;
+  }
+  for (const char* line :
+       {"{\"text\": NaN}", "{\"text\": \"a\", \"text\": \"b\"}", "{\"text\": \"\\ud800\"}",
+        "{\"text\": \"a\", \"x\": maybe}", "{\"text\": \"a\", \"x\": [1}", "{\"text\": \"a\"} {}",
+        "{\"text\": \"a\" \"x\": 1}", "{\"text\": \"a\", \"x\": \"",
+        "{\"text\": \"a\", \"x\": \"\\"}) {
+    EXPECT_THAT(Read(line).status().message(), HasSubstr("1 bad line")) << line;
+  }
+}
+
+TEST_F(ReadExamplesTest, AMessagesWeightIsNotIgnored) {
+  const std::string begin =
+      "{\"messages\": [{\"role\": \"user\", \"content\": \"u\"},"
+      " {\"role\": \"assistant\", \"content\": \"a\", \"weight\": ";
+  EXPECT_TRUE(Read(begin + "1}]}").ok());
+  EXPECT_THAT(Read(begin + "0}]}").status().message(),
+              HasSubstr("messages[1]: weight: 0 is not supported"));
+}
+
+TEST_F(ReadExamplesTest, SaysWhatAFileIsThatIsNotJsonLines) {
+  using namespace std::string_literals;
+  const std::pair<std::string, const char*> kinds[] = {
+      {"[\n  {\"text\": \"a\"}\n]", "is one JSON array"},
+      {" [{\"text\": \"a\"}]", "is one JSON array"},
+      {"{\n  \"text\": \"a\"\n}\n", "is JSON over several lines"},
+      {"\x1f\x8b\x08 and so on", "is gzip"},
+      {"\xff\xfe{\0"s, "is UTF-16"},
+      {"{\0\"\0"s, "is UTF-16"},
+      {"\0{\0\""s, "is UTF-16"},
+      {"PAR1\x15", "is Parquet"},
+      {"version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 3\n",
+       "is a Git LFS pointer"},
+      {"<!DOCTYPE html>", "is a web page"}};
+  for (const auto& [text, kind] : kinds) {
+    const auto file = Read(text, 100);
+    ASSERT_FALSE(file.ok()) << kind;
+    EXPECT_THAT(file.status().message(), HasSubstr("data.jsonl: "s + kind));
+  }
+  EXPECT_THAT(Read("{\"text\": \"a\"}\n\0\0\0"s).status().message(),
+              HasSubstr(":2: has NUL bytes"));
+}
+
 TEST_F(ReadExamplesTest, ListsTenBadLinesAndCountsAll) {
   std::string text;
   for (int i = 0; i < 12; ++i) text += "{}\n";

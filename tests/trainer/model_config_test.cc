@@ -42,6 +42,33 @@ TEST(ModelConfigTest, ReadsRopeThetaFromEitherPlace) {
       70000);
 }
 
+TEST(ModelConfigTest, ReadsOrRefusesWhatStandsInRopeParameters) {
+  const auto by_type = [](const std::string& full, const std::string& sliding) {
+    return Parse(
+        R"(, "rope_parameters": {"full_attention": {"rope_type": "default", "rope_theta": )" +
+        full + "}" +
+        (sliding.empty() ? ""
+                         : R"(, "sliding_attention": {"rope_type": "default", "rope_theta": )" +
+                               sliding + "}") +
+        "}");
+  };
+  EXPECT_EQ(by_type("5e5", "")->rope_theta, 500000);
+  EXPECT_EQ(by_type("5e5", "5e5")->rope_theta, 500000);
+  EXPECT_THAT(by_type("5e5", "1e4").status().message(),
+              HasSubstr("sliding_attention: is not as full_attention"));
+  for (const char* key : {"rope_parameters", "rope_scaling"}) {
+    const auto with = [key](const std::string& more) {
+      return Parse(std::string(", \"") + key + R"(": {"rope_type": "default", )" + more + "}")
+          .status();
+    };
+    EXPECT_THAT(with(R"("partial_rotary_factor": 0.5)").message(),
+                HasSubstr(std::string(key) + ".partial_rotary_factor: is not supported"));
+    EXPECT_THAT(with(R"("mrope_section": [1, 1])").message(),
+                HasSubstr(std::string(key) + ".mrope_section: is not supported"));
+    EXPECT_TRUE(with(R"("partial_rotary_factor": 1.0, "attention_factor": null)").ok());
+  }
+}
+
 TEST(ModelConfigTest, NamesEveryUnsupportedOption) {
   const auto config =
       Parse(R"(, "hidden_act": "gelu", "rope_scaling": {"type": "yarn"}, "bos_token_id": 32)");

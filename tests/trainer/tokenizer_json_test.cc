@@ -5,6 +5,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include "core/byte_alphabet.h"
 #include "trainer/bpe_training.h"
 #include "trainer/tokenizer.h"
 
@@ -16,13 +17,13 @@ using testing::ElementsAre;
 using testing::HasSubstr;
 using testing::IsEmpty;
 
-// 258 tokens: <s>, </s>, then the bytes.
-json ByteLevelJson() {
+// 258 tokens: <s>, </s>, then the bytes. A `bos` goes before a text.
+json ByteLevelJson(std::int32_t bos = -1) {
   auto pre_tokenizer = PreTokenizer::Create(kGpt2Pattern);
   EXPECT_TRUE(pre_tokenizer.ok());
   const auto model = BpeTrainer(*std::move(pre_tokenizer)).Train(258, {"<s>", "</s>"});
   EXPECT_TRUE(model.ok());
-  return json::parse(model->ToJson(-1));
+  return json::parse(model->ToJson(bos));
 }
 
 // As Llama 2's: 0 <unk>, 1 <s>, 2 </s>, 3..258 the bytes, then characters and merges.
@@ -98,8 +99,47 @@ TEST(TokenizerJsonTest, UnknownCharactersInARowAreOne) {
   EXPECT_THAT(*Make(object)->Encode("\u6c34\u6c34b\u6c34"), ElementsAre(259, 0, 261, 0));
   object["model"]["fuse_unk"] = false;
   EXPECT_THAT(*Make(object)->Encode("\u6c34\u6c34b"), ElementsAre(259, 0, 0, 261));
+}
+
+// Ids of these three as the tokenizers library gives them.
+TEST(TokenizerJsonTest, WhatHasNoTokenIsDroppedWhereNothingStandsForTheUnknown) {
+  json object = SentencePieceJson();
+  object["model"]["byte_fallback"] = false;
   object["model"]["unk_token"] = nullptr;
-  EXPECT_THAT(Problem(object), HasSubstr("model.unk_token"));
+  const auto tokenizer = Make(object);
+  EXPECT_THAT(*tokenizer->Encode("\u6c34\u6c34b"), ElementsAre(259, 261));
+  EXPECT_THAT(*tokenizer->Encode("a\u6c34b"), ElementsAre(264));
+  EXPECT_EQ(tokenizer->DroppedCharacters(), 3);
+  EXPECT_THAT(*tokenizer->Encode("a\u6c34b"), ElementsAre(264));  // from the cache
+  EXPECT_EQ(tokenizer->DroppedCharacters(), 4);
+}
+
+TEST(TokenizerJsonTest, AByteVocabularyMayLackBytes) {
+  json object = ByteLevelJson();
+  object["model"]["vocab"].erase(BytesToAlphabet("\x04"));
+  object["model"]["vocab"].erase(BytesToAlphabet("\xb4"));
+  object["model"]["vocab"]["ab"] = 258;
+  object["model"]["merges"] = {"a b"};
+  const auto tokenizer = Make(object);
+  EXPECT_THAT(*tokenizer->Encode("ab\x04ab"), ElementsAre(258, 258));
+  EXPECT_THAT(*tokenizer->Encode("a\x04"), ElementsAre(2 + 'a'));
+  EXPECT_THAT(*tokenizer->Encode("\x04"), IsEmpty());
+  EXPECT_EQ(tokenizer->DroppedCharacters(), 3);
+  EXPECT_THAT(*tokenizer->Encode("\u6c34"), ElementsAre(2 + 0xe6, 2 + 0xb0));
+  EXPECT_EQ(tokenizer->DroppedCharacters(), 4);
+  object["model"]["unk_token"] = "</s>";
+  EXPECT_THAT(*Make(object)->Encode("a\x04\x04"), ElementsAre(2 + 'a', 1, 1));
+  object["model"]["fuse_unk"] = true;
+  EXPECT_THAT(*Make(object)->Encode("a\x04\x04"), ElementsAre(2 + 'a', 1));
+}
+
+TEST(TokenizerJsonTest, ACharacterFallsBackToAllOfItsBytesOrNone) {
+  json object = SentencePieceJson();
+  object["model"]["vocab"].erase("<0xA9>");
+  object["model"]["vocab"].erase("<0x04>");
+  EXPECT_THAT(*Make(object)->Encode("b\u00e9\u00a2"), ElementsAre(259, 261, 0, 3 + 0xc2, 3 + 0xa2));
+  object["model"]["unk_token"] = nullptr;
+  EXPECT_THAT(*Make(object)->Encode("b\u00e9"), ElementsAre(259, 261));
 }
 
 TEST(TokenizerJsonTest, TextMakesSpecialTokensOnlyWhenAsked) {
@@ -191,9 +231,6 @@ TEST(TokenizerJsonTest, RefusesWhatItDoesNotBuildAndSaysWhatItDoes) {
     EXPECT_THAT(Problem({{"model", {{"type", type}}}}), HasSubstr("supported: BPE"));
   }
   EXPECT_FALSE(TokenizerFromJson(R"({"model": {"type": "BPE", "ignore_merges": 3}})", "{}").ok());
-  object = ByteLevelJson();
-  object["model"]["vocab"].erase("a");
-  EXPECT_THAT(Problem(object), HasSubstr("no token for byte 97"));
 }
 
 TEST(TokenizerJsonTest, RefusesIdsThatWouldTakeAllMemory) {
@@ -218,14 +255,42 @@ TEST(TokenizerConfigTest, SaysWhatGoesAroundAText) {
 }
 
 TEST(TokenizerConfigTest, ThePostProcessorSaysWhetherThereIsABos) {
-  auto pre_tokenizer = PreTokenizer::Create(kGpt2Pattern);
-  ASSERT_TRUE(pre_tokenizer.ok());
-  const auto model = BpeTrainer(*std::move(pre_tokenizer)).Train(258, {"<s>", "</s>"});
-  const auto object = json::parse(model->ToJson(0));
+  const json object = ByteLevelJson(0);
   EXPECT_TRUE(Make(object)->Special().add_bos);
   EXPECT_EQ(Make(object)->Special().bos, 0);
   EXPECT_FALSE(Make(object, R"({"bos_token": null})")->Special().add_bos);
   EXPECT_FALSE(Make(object, R"({"add_bos_token": false})")->Special().add_bos);
+}
+
+// Which classes look at the flags was tried with transformers 4.46.
+TEST(TokenizerConfigTest, OnlySomeClassesLookAtAddBosToken) {
+  const auto adds = [](const json& object, const std::string& name, const std::string& more) {
+    return Make(object, R"({"bos_token": "<s>", "tokenizer_class": ")" + name + "\"" + more + "}")
+        ->Special()
+        .add_bos;
+  };
+  const std::string on = R"(, "add_bos_token": true)";
+  const std::string off = R"(, "add_bos_token": false)";
+  const json without = ByteLevelJson();
+  const json with = ByteLevelJson(0);
+  for (const char* name : {"PreTrainedTokenizerFast", "GPT2Tokenizer", "Qwen2TokenizerFast"}) {
+    EXPECT_TRUE(adds(with, name, off)) << name;
+    EXPECT_FALSE(adds(without, name, on)) << name;
+  }
+  for (const char* name : {"LlamaTokenizer", "LlamaTokenizerFast", "CodeLlamaTokenizerFast",
+                           "GemmaTokenizer", "CohereTokenizerFast"}) {
+    EXPECT_FALSE(adds(with, name, off)) << name;
+    EXPECT_TRUE(adds(without, name, on)) << name;
+    EXPECT_TRUE(adds(without, name, "")) << name;
+  }
+}
+
+TEST(TokenizerJsonTest, KnowsTextThatSpellsSpecialTokens) {
+  json object = SentencePieceJson();
+  object["added_tokens"].push_back(Added("<x>", false, false));
+  const auto tokenizer = Make(object);
+  EXPECT_TRUE(tokenizer->SpellsSpecialToken("a</s>"));
+  EXPECT_FALSE(tokenizer->SpellsSpecialToken("a</ s><x>"));
 }
 
 }  // namespace
