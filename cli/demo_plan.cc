@@ -15,7 +15,6 @@ namespace {
 constexpr std::int64_t kRank = 8;
 constexpr std::int64_t kSequenceLength = 96;  // more than almost all definitions have
 constexpr std::int64_t kEvaluationBatch = 32;
-constexpr std::int64_t kRoundEvaluation = 200;  // examples, after each round
 
 std::string Variable(const char* name) {
   const char* value = std::getenv(name);  // NOLINT(concurrency-mt-unsafe): one thread here
@@ -78,7 +77,7 @@ void ChooseSettings(DemoPlan* plan) {
   plan->steps = choose(options.steps, std::int64_t{40}, std::int64_t{20});
   plan->learning_rate = choose(options.learning_rate, 3e-3, 1e-3);
   plan->batch_size = 16;
-  plan->evaluation_examples = made_up ? 0 : 100;
+  plan->evaluation_examples = made_up ? 300 : 100;
   plan->duration = made_up ? "about 4 minutes in all on two idle cores"
                            : "about 20 minutes in all for a model of 135M parameters on two idle "
                              "cores; --rounds and --steps make it shorter";
@@ -134,8 +133,7 @@ CampaignFile PlainCampaign(const DemoPlan& plan) {
   file.training.sequence_length = kSequenceLength;
   file.training.learning_rate = plan.learning_rate;
   file.evaluation.batch_size = kEvaluationBatch;
-  file.evaluation.max_examples =
-      plan.evaluation_examples > 0 ? plan.evaluation_examples / 2 : kRoundEvaluation;
+  file.evaluation.max_examples = plan.evaluation_examples / 2;
   file.walltime = std::chrono::seconds(1800);
   file.seed = options.seed;
   return file;

@@ -12,8 +12,8 @@
 
 namespace tributary::cli {
 
-// Changes when the recipe of the made-up base model does: with the number of steps it is the name of
-// its folder.
+// Changes when the recipe of the made-up base model does: with the number of steps it is the name
+// of its folder.
 inline constexpr const char* kBaseName = "base-v2";
 
 // Where the base model comes from.
@@ -30,7 +30,7 @@ struct DemoPlan {
   std::int64_t rounds = 0, steps = 0;  // per round and site
   std::int64_t batch_size = 0;
   double learning_rate = 0;
-  std::int64_t evaluation_examples = 0;  // per field, of the comparison; 0: all
+  std::int64_t evaluation_examples = 0;  // per field, of the comparison; a round takes half
   std::string duration;                  // for people
 };
 
