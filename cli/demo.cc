@@ -2,22 +2,22 @@
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
-#include <chrono>
-#include <cstdio>
-#include <cstdlib>
-#include <filesystem>
 #include <nlohmann/json.hpp>
 
 #include "cli/campaign_commands.h"
 #include "cli/demo_comparison.h"
 #include "cli/demo_federation.h"
+#include "cli/demo_model.h"
+#include "cli/demo_output.h"
+#include "cli/demo_plan.h"
+#include "cli/demo_samples.h"
 #include "cli/demo_training.h"
 #include "cli/initial_adapter.h"
+#include "cli/interruption.h"
 #include "cli/output.h"
 #include "cli/watch_command.h"
 #include "cli/watch_view.h"
 #include "cli/wordnet.h"
-#include "core/clock.h"
 #include "core/config.h"
 #include "core/files.h"
 
@@ -26,161 +26,50 @@ namespace {
 
 using nlohmann::json;
 
-// Changes when the recipe of the cached base model does.
-constexpr const char* kBaseName = "base-v2";
 constexpr int kParallel = 2;
 
-constexpr std::int64_t kRank = 8;
-
-// Steps per round and site when --steps is not given.
-constexpr std::int64_t kDefaultSteps = 40;
-
 struct Demo {
-  DemoOptions options;
-  bool quiet = false;  // --json: nothing but the result on standard output
-  std::string data, base, run;
-  std::vector<DemoSite> sites;
-  std::chrono::steady_clock::time_point began = std::chrono::steady_clock::now();
+  DemoPlan plan;
+  DemoOutput& output;
 
-  void Say(const std::string& text) const {
-    if (quiet) return;
-    const double seconds =
-        std::chrono::duration<double>(std::chrono::steady_clock::now() - began).count();
-    std::printf("[%5.0f s] %s\n", seconds, text.c_str());
-    std::fflush(stdout);
-  }
-  // Progress of one step: redrawn in a terminal, otherwise said at most every ten seconds.
-  std::function<void(const std::string&)> Progress() const {
-    return [this, last = std::chrono::steady_clock::time_point(),
-            terminal = OutputIsTerminal()](const std::string& text) mutable {
-      if (quiet) return;
-      if (terminal) {
-        std::printf("\r\x1b[2K          %s", text.substr(0, 100).c_str());
-        std::fflush(stdout);
-        return;
-      }
-      const auto now = std::chrono::steady_clock::now();
-      if (now - last < std::chrono::seconds(10)) return;
-      last = now;
-      Say("  " + text);
-    };
-  }
-  void EndProgress() const {
-    if (!quiet && OutputIsTerminal()) std::printf("\r\x1b[2K");
+  TrainerPool Trainers() const {
+    return {kParallel, output.Listener(), [] { return !Interrupted(); }};
   }
 };
 
-std::string DefaultDirectory() {
-  const char* cache = std::getenv("XDG_CACHE_HOME");  // NOLINT(concurrency-mt-unsafe)
-  if (cache != nullptr && *cache != '\0') return JoinPath(cache, "tributary/demo");
-  const char* home = std::getenv("HOME");  // NOLINT(concurrency-mt-unsafe)
-  return JoinPath(home == nullptr ? "/tmp" : home, ".cache/tributary/demo");
+// What cannot work is refused before anything is downloaded or trained.
+Status CheckCampaigns(const DemoFederation& federation,
+                      const std::vector<CampaignFile>& campaigns) {
+  for (const CampaignFile& campaign : campaigns) {
+    TRIBUTARY_RETURN_IF_ERROR(federation.Validate(campaign));
+  }
+  return OkStatus();
 }
 
-Status PrepareData(Demo& demo) {
-  demo.data = JoinPath(demo.options.directory, "data");
-  for (const WordNetField field : kSiteFields) {
-    const std::string name(FieldName(field));
-    demo.sites.push_back(
-        {name, demo.data + "/" + name + "/train.jsonl", demo.data + "/" + name + "/heldout.jsonl"});
+// The adapters they start from can be made for the model.
+Status CheckAdapters(const DemoPlan& plan) {
+  TRIBUTARY_ASSIGN_OR_RETURN(const std::string shapes, ModelShapes(plan));
+  for (CampaignFile campaign : PlannedCampaigns(plan)) {
+    campaign.model.config = shapes;
+    TRIBUTARY_RETURN_IF_ERROR(WriteInitialAdapter(campaign, "/", plan.run + "/checked.safetensors")
+                                  .Annotate(campaign.name)
+                                  .status());
   }
-  demo.sites.front().trainer = demo.options.trainer;
-  demo.Say("data: WordNet's definitions, by field of knowledge (about 5 s)");
-  TRIBUTARY_ASSIGN_OR_RETURN(
-      const WordNetCorpus corpus,
-      LoadWordNet(demo.options.wordnet).Annotate("Debian's package wordnet-base has the data"));
-  return WriteWordNetData(corpus, demo.data);
+  return OkStatus();
 }
 
-Status PretrainBase(Demo& demo) {
-  demo.base = JoinPath(demo.options.directory,
-                       kBaseName + std::string("-") + std::to_string(demo.options.base_steps));
-  if (demo.options.fresh_base) TRIBUTARY_RETURN_IF_ERROR(RemoveTree(demo.base));
-  if (PathExists(JoinPath(demo.base, "config.json"))) {
-    demo.Say("base model: from the cache, " + demo.base);
-    return OkStatus();
-  }
-  demo.Say(
-      "base model: pretraining a small Llama on everything else in WordNet (about 4 min, once)");
-  const std::string work = demo.run + "/pretrain";
-  TRIBUTARY_RETURN_IF_ERROR(MakeDirectories(work));
-  const json recipe = {{"model",
-                        {{"hidden_size", 128},
-                         {"layers", 4},
-                         {"heads", 4},
-                         {"kv_heads", 2},
-                         {"intermediate_size", 384},
-                         {"vocab_size", 2048}}},
-                       {"training",
-                        {{"steps", demo.options.base_steps},
-                         {"batch_size", 32},
-                         {"sequence_length", 96},
-                         {"learning_rate", 4e-3},
-                         {"schedule", "cosine"},
-                         {"warmup_steps", std::min<std::int64_t>(100, demo.options.base_steps / 2)},
-                         {"weight_decay", 0.05},
-                         {"beta2", 0.95}}},
-                       {"seed", 1},
-                       {"data", {demo.data + "/rest.jsonl"}},
-                       {"threads", kParallel},
-                       {"output_path", demo.base}};
-  TRIBUTARY_RETURN_IF_ERROR(WriteFileAtomic(work + "/pretrain.json", recipe.dump(2)));
-  const Status status = RunTrainers({{"pretraining", "pretrain", work}}, 1, demo.Progress());
-  demo.EndProgress();
-  return status;
-}
-
-CampaignFile CampaignOf(const Demo& demo) {
-  CampaignFile file;
-  file.name = kDemoCampaign;
-  file.model = {"wordnet-base", demo.base};
-  file.adapter.rank = kRank;
-  if (!demo.options.ranks.empty()) {
-    file.adapter.rank = *std::max_element(demo.options.ranks.begin(), demo.options.ranks.end());
-    for (std::size_t i = 0; i < demo.sites.size(); ++i) {
-      const std::int64_t rank = demo.options.ranks[i];
-      if (rank < file.adapter.rank) file.adapter.site_ranks[demo.sites[i].name] = rank;
-    }
-  }
-  file.adapter.alpha = 2 * static_cast<double>(file.adapter.rank);
-  file.adapter.target_modules = {"q_proj",    "k_proj",  "v_proj",   "o_proj",
-                                 "gate_proj", "up_proj", "down_proj"};
-  if (!demo.options.initial.empty()) {
-    file.adapter.initial = std::filesystem::absolute(demo.options.initial);
-  }
-  file.data.train = "field";
-  file.data.evaluate = {"field-heldout"};
-  for (const DemoSite& site : demo.sites) file.sites.push_back(site.name);
-  file.pacing.rounds = demo.options.rounds;
-  file.training.steps = demo.options.steps;
-  file.training.batch_size = 16;
-  file.training.sequence_length = 96;
-  file.training.learning_rate = demo.options.learning_rate;
-  file.evaluation.batch_size = 32;
-  file.evaluation.max_examples = 200;
-  file.walltime = std::chrono::seconds(1800);
-  file.seed = demo.options.seed;
-  return file;
-}
-
-// One campaign for each strategy.
-std::vector<CampaignFile> CampaignsOf(const Demo& demo) {
-  CampaignFile file = CampaignOf(demo);
-  if (demo.options.strategies.empty()) return {file};
-  std::vector<CampaignFile> files;
-  for (const std::string& kind : demo.options.strategies) {
-    file.name = std::string(kDemoCampaign) + "-" + kind;
-    file.aggregator.kind = kind;
-    file.adapter.middle = kind == "fed-sb";
-    files.push_back(file);
-  }
-  return files;
+Status PrepareData(const Demo& demo) {
+  demo.output.Say("data: WordNet's definitions, by field of knowledge (about 5 s)");
+  TRIBUTARY_ASSIGN_OR_RETURN(const WordNetCorpus corpus,
+                             LoadWordNet(demo.plan.options.wordnet)
+                                 .Annotate("Debian's package wordnet-base has the data"));
+  return WriteWordNetData(corpus, demo.plan.data);
 }
 
 // Runs one campaign to its end and exports what it made.
 Status RunCampaign(const Demo& demo, DemoFederation& federation, const CampaignFile& campaign,
                    const std::string& exported) {
-  const std::string file = demo.run + "/" + campaign.name + ".yaml";
+  const std::string file = demo.plan.run + "/" + campaign.name + ".yaml";
   TRIBUTARY_RETURN_IF_ERROR(WriteFileAtomic(file, PrintYaml(campaign)));
   TRIBUTARY_ASSIGN_OR_RETURN(const std::string id, SubmitFile(federation.lead(), file));
   WatchPrinter printer(OutputIsTerminal());
@@ -188,34 +77,32 @@ Status RunCampaign(const Demo& demo, DemoFederation& federation, const CampaignF
   const auto last = FollowCampaign(
       federation.lead(), id,
       [&](const v1::CampaignStatus& status) {
-        if (!demo.quiet) printer.Show(status);
+        if (!demo.output.quiet()) printer.Show(status);
       },
       [&] {
         alive = federation.CheckAlive();
-        return alive.ok();
+        return alive.ok() && !Interrupted();
       });
   TRIBUTARY_RETURN_IF_ERROR(alive);
   if (!last.ok()) return last.status();
   if (last->phase() != "completed") return AbortedError("the campaign ended as " + last->phase());
-  return ExportAdapter(federation.lead(), {id, exported, -1, demo.base}).status();
+  return ExportAdapter(federation.lead(), {id, exported, -1, demo.plan.model_directory}).status();
 }
 
-// One campaign after the other in one federation.
-Result<std::vector<Contender>> Federate(const Demo& demo,
+// One campaign after the other in one federation, which ends then.
+Result<std::vector<Contender>> Federate(const Demo& demo, DemoFederation federation,
                                         const std::vector<CampaignFile>& campaigns) {
-  const CampaignFile& first = campaigns.front();
-  demo.Say("federation: server and three sites over mutual TLS, " +
-           std::to_string(first.pacing.rounds) + " rounds of LoRA, " +
-           std::to_string(first.training.steps) + " steps each (about 1 min)");
-  TRIBUTARY_ASSIGN_OR_RETURN(
-      DemoFederation federation,
-      DemoFederation::Start(demo.run + "/federation", demo.base, demo.sites));
-  demo.Say("  logs: " + demo.run + "/federation/server/server.log, .../sites/*/client.log");
+  const DemoPlan& plan = demo.plan;
+  demo.output.Say("federation: server and three sites over mutual TLS, " +
+                  std::to_string(plan.rounds) + " rounds of LoRA, " + std::to_string(plan.steps) +
+                  " steps each");
+  TRIBUTARY_RETURN_IF_ERROR(federation.StartSites({plan.model_name, plan.model_directory}));
+  demo.output.Say("  logs: " + plan.run + "/federation/server/server.log, .../sites/*/client.log");
   std::vector<Contender> contenders;
   for (const CampaignFile& campaign : campaigns) {
     const bool alone = campaigns.size() == 1;
-    if (!alone) demo.Say("strategy " + campaign.aggregator.kind);
-    const std::string exported = demo.run + (alone ? "/adapter" : "/" + campaign.name);
+    if (!alone) demo.output.Say("strategy " + campaign.aggregator.kind);
+    const std::string exported = plan.run + (alone ? "/adapter" : "/" + campaign.name);
     TRIBUTARY_RETURN_IF_ERROR(RunCampaign(demo, federation, campaign, exported));
     // What was merged makes the exported rank higher than the campaign's.
     TRIBUTARY_ASSIGN_OR_RETURN(const std::string config,
@@ -228,62 +115,90 @@ Result<std::vector<Contender>> Federate(const Demo& demo,
   return contenders;
 }
 
-void Report(const Demo& demo, const std::vector<Contender>& contenders, const std::string& adapter,
-            bool federation_wins) {
-  if (demo.quiet) {
-    const double seconds =
-        std::chrono::duration<double>(std::chrono::steady_clock::now() - demo.began).count();
-    PrintJson({{"models", ToJson(contenders)},
-               {"adapter", adapter},
-               {"base_model", demo.base},
-               {"seconds", seconds}});
-    return;
-  }
-  PrintLine(Table(demo.sites, contenders));
-  PrintLine(
-      federation_wins
-          ? "The federated model beats every site that stays alone, on the mean of the fields."
-          : "The federated model does not beat every site that stays alone.");
-  PrintLine("adapter (load it with PEFT over " + demo.base + "):\n  " + adapter);
-  demo.Say("done");
+// The base, each site alone, the pool; with the federated models, by their held-out losses.
+Result<std::vector<Contender>> Compare(const Demo& demo, std::vector<Contender> federated) {
+  const DemoPlan& plan = demo.plan;
+  const Comparison comparison{plan.run + "/compare", plan.model_directory, plan.sites,
+                              demo.Trainers(), plan.evaluation_examples};
+  const std::string initial = plan.run + "/initial.safetensors";
+  const CampaignFile plain = PlainCampaign(plan);
+  TRIBUTARY_RETURN_IF_ERROR(WriteInitialAdapter(plain, "/", initial).status());
+  demo.output.Say("comparison: each site alone, and all data pooled, with the same steps");
+  TRIBUTARY_ASSIGN_OR_RETURN(std::vector<Contender> contenders,
+                             TrainApart(comparison, plain, initial));
+  contenders.insert(contenders.begin(),
+                    {Contender::Kind::kBase, "base", initial, plain.ToAdapterConfig()});
+  std::move(federated.begin(), federated.end(), std::back_inserter(contenders));
+  std::stable_sort(contenders.begin(), contenders.end(),
+                   [](const Contender& x, const Contender& y) { return x.kind < y.kind; });
+  demo.output.Say("evaluation: held-out loss of each model on each field");
+  TRIBUTARY_RETURN_IF_ERROR(EvaluateAll(comparison, &contenders));
+  return contenders;
 }
 
-Status Run(Demo& demo, bool* federation_wins) {
-  if (demo.options.directory.empty()) demo.options.directory = DefaultDirectory();
-  if (demo.options.steps == 0) demo.options.steps = kDefaultSteps;
-  TRIBUTARY_RETURN_IF_ERROR(MakeDirectories(demo.options.directory));
-  demo.run =
-      JoinPath(demo.options.directory, "run-" + FormatTimestamp(SystemClock().Now()).substr(0, 19));
-  std::replace(demo.run.begin(), demo.run.end(), ':', '-');
-  TRIBUTARY_RETURN_IF_ERROR(MakeDirectories(demo.run));
-  demo.Say("everything is in " + demo.run);
+void Report(const Demo& demo, const std::vector<Contender>& contenders,
+            const std::vector<Sample>& samples, const std::string& adapter) {
+  const DemoPlan& plan = demo.plan;
+  demo.output.EndProgress();
+  const bool wins = FederationWins(contenders);
+  const std::uint64_t memory = LargestTrainerBytes();
+  if (demo.output.quiet()) {
+    PrintJson({{"models", ToJson(contenders)},
+               {"adapter", adapter},
+               {"base_model", plan.model_directory},
+               {"seconds", demo.output.Seconds()},
+               {"federation_wins", wins},
+               {"samples", ToJson(samples)},
+               {"largest_trainer_bytes", memory}});
+    return;
+  }
+  PrintLine(Table(plan.sites, contenders));
+  PrintLine(
+      wins ? "The federated model beats every site that stays alone, on the mean of the fields."
+           : "The federated model does not beat every site that stays alone. All parts ran; "
+             "training this short, or a base this young, may not tell.");
+  PrintLine("\n" + SamplesText(samples));
+  PrintLine("adapter (load it with PEFT over " + plan.model_directory + "):\n  " + adapter);
+  PrintLine("memory: the largest trainer took " + BytesText(memory) +
+            "; the federation runs one for each site at a time");
+  demo.output.Say("done");
+}
+
+Status Run(Demo& demo) {
+  DemoPlan& plan = demo.plan;
+  TRIBUTARY_RETURN_IF_ERROR(MakeDirectories(plan.run));
+  demo.output.Say("everything is in " + plan.run + " (" + plan.duration + ")");
+  TRIBUTARY_ASSIGN_OR_RETURN(DemoFederation federation,
+                             DemoFederation::Start(plan.run + "/federation", plan.sites));
+  TRIBUTARY_RETURN_IF_ERROR(CheckCampaigns(federation, PlannedCampaigns(plan)));
+  TRIBUTARY_RETURN_IF_ERROR(PrepareModel(demo.output, &plan));
+  NoteInterruption();  // until here the signal may end everything as it stands
+  TRIBUTARY_RETURN_IF_ERROR(CheckAdapters(plan));
   TRIBUTARY_RETURN_IF_ERROR(PrepareData(demo));
-  TRIBUTARY_RETURN_IF_ERROR(PretrainBase(demo));
-
-  const std::vector<CampaignFile> campaigns = CampaignsOf(demo);
-  TRIBUTARY_ASSIGN_OR_RETURN(const std::vector<Contender> federated, Federate(demo, campaigns));
-
-  const Comparison comparison{demo.run + "/compare", demo.base, demo.sites, kParallel,
-                              demo.Progress()};
-  const std::string initial = demo.run + "/initial.safetensors";
-  const CampaignFile plain = CampaignOf(demo);
-  TRIBUTARY_RETURN_IF_ERROR(WriteInitialAdapter(plain, "/", initial).status());
-  demo.Say("comparison: each site alone, and all data pooled, with the same steps (about 2 min)");
-  auto contenders = TrainApart(comparison, plain, initial);
-  demo.EndProgress();
-  if (!contenders.ok()) return contenders.status();
-  contenders->insert(contenders->begin(),
-                     {Contender::Kind::kBase, "base", initial, plain.ToAdapterConfig()});
-  contenders->insert(contenders->end(), federated.begin(), federated.end());
-  std::stable_sort(contenders->begin(), contenders->end(),
-                   [](const Contender& x, const Contender& y) { return x.kind < y.kind; });
-  demo.Say("evaluation: held-out loss of each model on each field (about 30 s)");
-  const Status evaluated = EvaluateAll(comparison, &*contenders);
-  demo.EndProgress();
-  TRIBUTARY_RETURN_IF_ERROR(evaluated);
-  *federation_wins = FederationWins(*contenders);
-  Report(demo, *contenders, DirectoryOf(federated.front().weights), *federation_wins);
+  if (plan.model == DemoModel::kMadeUp) {
+    TRIBUTARY_RETURN_IF_ERROR(PretrainBase(demo.output, plan, demo.Trainers()));
+  }
+  TRIBUTARY_ASSIGN_OR_RETURN(const std::vector<Contender> federated,
+                             Federate(demo, std::move(federation), PlannedCampaigns(plan)));
+  TRIBUTARY_ASSIGN_OR_RETURN(const std::vector<Contender> contenders, Compare(demo, federated));
+  const std::string adapter = DirectoryOf(federated.front().weights);
+  demo.output.Say("samples: a word of each field, before and after");
+  TRIBUTARY_ASSIGN_OR_RETURN(const std::vector<Sample> samples,
+                             WriteSamples(plan, adapter, demo.Trainers()));
+  Report(demo, contenders, samples, adapter);
   return OkStatus();
+}
+
+// For a person who pressed Ctrl-C.
+Status WhereToGoOn(const DemoPlan& plan) {
+  std::string text = "interrupted; no process of this demonstration is left. ";
+  if (plan.model == DemoModel::kMadeUp && PathExists(BaseWork(plan))) {
+    text += "The same command goes on with the base model where it was";
+  } else {
+    text += "The same command starts the federation again; data and base model are kept in " +
+            plan.directory;
+  }
+  return CancelledError(text);
 }
 
 }  // namespace
@@ -292,15 +207,21 @@ void AddDemoOptions(CLI::App& command, DemoOptions* options) {
   command.add_option("--dir", options->directory,
                      "data, base model and runs (default: ~/.cache/tributary/demo)");
   command.add_option("--wordnet", options->wordnet, "WordNet's data files")->capture_default_str();
-  command.add_option("--rounds", options->rounds)
-      ->capture_default_str()
+  CLI::Option* model = command.add_option(
+      "--model", options->model,
+      "smollm2, which the Python package index has, or a model directory (default: a small Llama "
+      "that is pretrained here)");
+  command.add_option("--rounds", options->rounds, "(default: 5; 3 with --model)")
       ->check(CLI::Range(1, 1000));
-  command.add_option("--steps", options->steps, "optimizer steps per round and site")
+  command
+      .add_option("--steps", options->steps,
+                  "optimizer steps per round and site (default: 40; 20 with --model)")
       ->check(CLI::Range(1, 100000));
   command
-      .add_option("--learning-rate", options->learning_rate,
-                  "next to 0: hardly anybody learns, to see what the strategy itself does")
-      ->capture_default_str()
+      .add_option(
+          "--learning-rate", options->learning_rate,
+          "next to 0: hardly anybody learns, to see what the strategy itself does (default: "
+          "0.003; 0.001 with --model)")
       ->check(CLI::Range(1e-12, 1.0));
   command.add_option("--seed", options->seed)->capture_default_str();
   command.add_option("--initial", options->initial,
@@ -320,18 +241,23 @@ void AddDemoOptions(CLI::App& command, DemoOptions* options) {
       .add_option("--base-steps", options->base_steps,
                   "pretraining steps of the base model; fewer are faster and worse")
       ->capture_default_str()
-      ->check(CLI::Range(1, 1000000));
-  command.add_flag("--fresh-base", options->fresh_base, "pretrain the base model again");
+      ->check(CLI::Range(1, 1000000))
+      ->excludes(model);
+  command.add_flag("--fresh-base", options->fresh_base, "pretrain the base model again")
+      ->excludes(model);
 }
 
 int DemoCommand(const GlobalOptions& options, const DemoOptions& demo_options) {
-  Demo demo;
-  demo.options = demo_options;
-  demo.quiet = options.json;
-  bool federation_wins = false;
-  const Status status = Run(demo, &federation_wins);
-  if (!status.ok()) return Fail(status, options.json);
-  return federation_wins ? kExitOk : kExitFailed;
+  const auto plan = MakeDemoPlan(demo_options);
+  if (!plan.ok()) return Fail(plan.status(), options.json);
+  DemoOutput output(options.json);
+  Demo demo{*plan, output};
+  const Status status = Run(demo);
+  if (status.ok()) return kExitOk;
+  output.EndProgress();
+  if (!Interrupted()) return Fail(status, options.json);
+  Fail(WhereToGoOn(demo.plan), options.json);
+  return kExitInterrupted;
 }
 
 }  // namespace tributary::cli

@@ -4,7 +4,6 @@
 #include <cstdio>
 #include <nlohmann/json.hpp>
 
-#include "cli/demo_training.h"
 #include "core/files.h"
 
 namespace tributary::cli {
@@ -38,6 +37,7 @@ TaskFile EvaluateTask(const Comparison& comparison, const std::string& name) {
   task.model_path = comparison.base_model;
   for (const DemoSite& site : comparison.sites) task.data.push_back({site.name, site.heldout});
   task.evaluation_batch_size = kEvaluationBatch;
+  task.evaluation_max_examples = comparison.max_examples;
   task.threads = 1;
   return task;
 }
@@ -54,7 +54,7 @@ Result<std::vector<Contender>> TrainApart(const Comparison& comparison,
                        const TaskFile& task) -> Status {
     const std::string directory = JoinPath(comparison.directory, task.task);
     TRIBUTARY_RETURN_IF_ERROR(PrepareTask(directory, task, initial, adapter));
-    runs.push_back({label, "train", directory});
+    runs.push_back({label, "train", directory, task.training.steps});
     contenders.push_back(
         {kind, label, directory + "/update/" + std::string(kAdapterWeightsFile), adapter});
     return OkStatus();
@@ -68,7 +68,7 @@ Result<std::vector<Contender>> TrainApart(const Comparison& comparison,
     alone.data.push_back({site.name, site.train});
     TRIBUTARY_RETURN_IF_ERROR(add(Contender::Kind::kAlone, site.name + " alone", alone));
   }
-  TRIBUTARY_RETURN_IF_ERROR(RunTrainers(runs, comparison.parallel, comparison.progress));
+  TRIBUTARY_RETURN_IF_ERROR(RunTrainers(runs, comparison.trainers));
   return contenders;
 }
 
@@ -81,7 +81,7 @@ Status EvaluateAll(const Comparison& comparison, std::vector<Contender>* contend
     TRIBUTARY_RETURN_IF_ERROR(PrepareTask(directory, task, contender.weights, contender.adapter));
     runs.push_back({"evaluating " + contender.label, "evaluate", directory});
   }
-  TRIBUTARY_RETURN_IF_ERROR(RunTrainers(runs, comparison.parallel, comparison.progress));
+  TRIBUTARY_RETURN_IF_ERROR(RunTrainers(runs, comparison.trainers));
   for (std::size_t i = 0; i < contenders->size(); ++i) {
     Contender& contender = (*contenders)[i];
     TRIBUTARY_ASSIGN_OR_RETURN(const TaskResult result, ReadTrainerResult(runs[i].directory));

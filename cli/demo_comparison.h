@@ -2,13 +2,13 @@
 // in one place; by their held-out loss in every field.
 #pragma once
 
-#include <functional>
 #include <map>
 #include <nlohmann/json_fwd.hpp>
 #include <string>
 #include <vector>
 
 #include "cli/demo_federation.h"
+#include "cli/demo_training.h"
 #include "core/campaign_file.h"
 #include "core/peft_adapter.h"
 #include "core/status.h"
@@ -20,8 +20,8 @@ struct Comparison {
   std::string directory;
   std::string base_model;
   std::vector<DemoSite> sites;
-  int parallel = 1;                                  // trainers at a time
-  std::function<void(const std::string&)> progress;  // hears one line about twice a second
+  TrainerPool trainers;
+  std::int64_t max_examples = 0;  // per field of an evaluation; 0: all
 };
 
 // One model: where its adapter lies and how well it does.

@@ -1,5 +1,6 @@
 #include "cli/demo_federation.h"
 
+#include <csignal>
 #include <nlohmann/json.hpp>
 #include <thread>
 
@@ -14,6 +15,7 @@ namespace {
 
 constexpr std::chrono::seconds kStartTimeout{30};
 constexpr std::chrono::milliseconds kPollInterval{50};
+constexpr std::chrono::seconds kStopGrace{60};  // of a client, until its jobs have ended
 constexpr int kAnyPort = 0;
 
 // Waits for the server to say which port it got.
@@ -29,13 +31,17 @@ Result<std::string> AwaitPort(const std::string& port_file, ChildProcess& server
   return ReadFile(port_file);
 }
 
-std::string ClientFile(const std::string& server, const DemoSite& site,
-                       const std::string& base_model) {
+// As YAML takes it, whatever is in it.
+std::string Quoted(const std::string& text) {
+  return nlohmann::json(text).dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
+}
+
+std::string ClientFile(const std::string& server, const DemoSite& site, const DemoBase& base) {
   std::string trainer;
   for (const std::string& word : site.trainer) {
-    trainer += (trainer.empty() ? "" : ", ") + nlohmann::json(word).dump();
+    trainer += (trainer.empty() ? "" : ", ") + Quoted(word);
   }
-  if (trainer.empty()) trainer = ProgramDirectory() + "/tributary-trainer";
+  if (trainer.empty()) trainer = Quoted(ProgramDirectory() + "/tributary-trainer");
   return "server: " + server +
          "\n"
          "state_dir: state\n"
@@ -53,34 +59,35 @@ std::string ClientFile(const std::string& server, const DemoSite& site,
          std::string(kDemoCampaign) +
          "*\"]\n"
          "  leads: [lead]\n"
-         "  models: {wordnet-base: " +
-         base_model +
+         "  models: {" +
+         base.name + ": " + Quoted(base.directory) +
          "}\n"
          "  data: {field: " +
-         site.train + ", field-heldout: " + site.heldout +
+         Quoted(site.train) + ", field-heldout: " + Quoted(site.heldout) +
          "}\n"
          "  metrics: [\"loss/*\"]\n"
          "log: {file: client.log}\n";
 }
 
-// The site's administrator: joins with the token, completes the site's file.
+// The site's administrator: joins with the token.
 Status JoinSite(Session& lead, const std::string& directory, const std::string& address,
-                const DemoSite& site, const std::string& base_model) {
+                const DemoSite& site) {
   v1::CreateTokenRequest request;
   request.set_role("site");
   request.set_name(site.name);
   request.set_valid_seconds(600);
   TRIBUTARY_ASSIGN_OR_RETURN(const auto token,
                              lead.Call(&v1::Control::StubInterface::CreateToken, request));
-  TRIBUTARY_RETURN_IF_ERROR(
-      security::Enroll({address, token.token(), token.ca_fingerprint(), directory}).status());
-  return WriteFileAtomic(JoinPath(directory, "client.yaml"), ClientFile(address, site, base_model));
+  return security::Enroll({address, token.token(), token.ca_fingerprint(), directory}).status();
+}
+
+std::string SiteHome(const std::string& directory, const DemoSite& site) {
+  return JoinPath(directory, "sites/" + site.name);
 }
 
 }  // namespace
 
 Result<DemoFederation> DemoFederation::Start(const std::string& directory,
-                                             const std::string& base_model,
                                              const std::vector<DemoSite>& sites) {
   ProvisionOptions options;
   options.name = "demo";
@@ -91,40 +98,65 @@ Result<DemoFederation> DemoFederation::Start(const std::string& directory,
   TRIBUTARY_ASSIGN_OR_RETURN(const Provisioned made, Provision(options));
 
   DemoFederation federation;
-  const std::string programs = ProgramDirectory();
+  federation.directory_ = directory;
+  federation.sites_ = sites;
   const std::string port_file = JoinPath(directory, "server/port");
-  const std::string server_log = JoinPath(directory, "server/server.log");
-  TRIBUTARY_ASSIGN_OR_RETURN(ChildProcess server,
-                             ChildProcess::Start({programs + "/tributary-server", "--config",
-                                                  made.server_config, "--port-file", port_file},
-                                                 server_log));
-  TRIBUTARY_ASSIGN_OR_RETURN(const std::string port, AwaitPort(port_file, server, server_log));
-  federation.processes_.push_back({"server", server_log, std::move(server)});
-  const std::string address = "127.0.0.1:" + port;
-  TRIBUTARY_RETURN_IF_ERROR(WriteProfile(made.lead_profile, {address, ""}));
+  const std::string log = JoinPath(directory, "server/server.log");
+  TRIBUTARY_ASSIGN_OR_RETURN(
+      ChildProcess server,
+      ChildProcess::Start({ProgramDirectory() + "/tributary-server", "--config", made.server_config,
+                           "--port-file", port_file},
+                          log));
+  TRIBUTARY_ASSIGN_OR_RETURN(const std::string port, AwaitPort(port_file, server, log));
+  federation.server_ = Process{"server", log, std::move(server)};
+  federation.address_ = "127.0.0.1:" + port;
+  TRIBUTARY_RETURN_IF_ERROR(WriteProfile(made.lead_profile, {federation.address_, ""}));
   federation.lead_.profile = made.lead_profile;
-
   TRIBUTARY_ASSIGN_OR_RETURN(Session lead, Session::Open(federation.lead_));
   for (const DemoSite& site : sites) {
-    const std::string home = JoinPath(directory, "sites/" + site.name);
-    TRIBUTARY_RETURN_IF_ERROR(
-        JoinSite(lead, home, address, site, base_model).Annotate("site " + site.name));
-    TRIBUTARY_ASSIGN_OR_RETURN(
-        ChildProcess client, ChildProcess::Start({programs + "/tributary-client", "run", "--config",
-                                                  JoinPath(home, "client.yaml")},
-                                                 JoinPath(home, "client.out")));
-    federation.processes_.push_back({"site " + site.name, home, std::move(client)});
+    TRIBUTARY_RETURN_IF_ERROR(JoinSite(lead, SiteHome(directory, site), federation.address_, site)
+                                  .Annotate("site " + site.name));
   }
   return federation;
 }
 
-Status DemoFederation::CheckAlive() {
-  for (Process& process : processes_) {
-    if (const auto code = process.child.Poll()) {
-      return AbortedError(process.name + " ended with exit code " + std::to_string(*code) +
-                          "; see " + process.log);
-    }
+// The clients first: they end their jobs and tell the server.
+DemoFederation::~DemoFederation() {
+  for (Process& client : clients_) client.child.Signal(SIGTERM);
+  for (Process& client : clients_) client.child.Await(kStopGrace);
+}
+
+Status DemoFederation::Validate(const CampaignFile& campaign) const {
+  TRIBUTARY_ASSIGN_OR_RETURN(Session lead, Session::Open(lead_));
+  v1::SubmitRequest request;
+  request.set_yaml(PrintYaml(campaign));
+  request.set_file_name(campaign.name);
+  return lead.Call(&v1::Control::StubInterface::Validate, request).status();
+}
+
+Status DemoFederation::StartSites(const DemoBase& base) {
+  for (const DemoSite& site : sites_) {
+    const std::string home = SiteHome(directory_, site);
+    const std::string config = JoinPath(home, "client.yaml");
+    TRIBUTARY_RETURN_IF_ERROR(WriteFileAtomic(config, ClientFile(address_, site, base)));
+    TRIBUTARY_ASSIGN_OR_RETURN(ChildProcess client,
+                               ChildProcess::Start({ProgramDirectory() + "/tributary-client", "run",
+                                                    "--end-jobs", "--config", config},
+                                                   JoinPath(home, "client.out")));
+    clients_.push_back({"site " + site.name, home, std::move(client)});
   }
+  return OkStatus();
+}
+
+Status DemoFederation::CheckAlive() {
+  const auto check = [](Process& process) {
+    const auto code = process.child.Poll();
+    if (!code) return OkStatus();
+    return AbortedError(process.name + " ended with exit code " + std::to_string(*code) + "; see " +
+                        process.log);
+  };
+  TRIBUTARY_RETURN_IF_ERROR(check(*server_));
+  for (Process& client : clients_) TRIBUTARY_RETURN_IF_ERROR(check(client));
   return OkStatus();
 }
 

@@ -25,6 +25,7 @@ enum ExitCode : int {
   kExitUnavailable = 5,    // the server cannot be reached
   kExitConflict = 6,       // exists already, or not possible in this state
   kExitCampaignEnded = 7,  // watch: ended, but not completed
+  kExitInterrupted = 130,  // demo: by Ctrl-C or SIGTERM
 };
 int ExitCodeOf(const Status& status);
 

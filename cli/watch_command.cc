@@ -36,6 +36,7 @@ Result<v1::CampaignStatus> FollowCampaign(
     while (reader->Read(&status)) {
       seen = true;
       show(status);
+      if (!keep_going()) context.TryCancel();
     }
     const Status finished = FromGrpc(reader->Finish());
     if (HasEnded(status)) return status;

@@ -35,6 +35,7 @@ class Agent final : public Uplink {
   ~Agent() override;
 
   bool Send(const v1::ClientMessage& message) override;
+  const std::string& site() const { return site_; }  // as its certificate names it
 
  private:
   using Stream = grpc::ClientReaderWriterInterface<v1::ClientMessage, v1::ServerMessage>;

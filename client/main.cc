@@ -9,6 +9,7 @@
 
 #include "client/agent.h"
 #include "client/doctor.h"
+#include "client/job_ending.h"
 #include "client/job_rendering.h"
 #include "client/join.h"
 #include "client/pilots.h"
@@ -51,7 +52,19 @@ Result<std::string> RenderSample(ClientConfig config, const std::string& kind) {
   return adapter->Render(spec);
 }
 
-Status Run(ClientConfig config) {
+// Until a second signal comes.
+Status EndAllJobs(ClientConfig& config, const std::string& site, SiteLedger* ledger,
+                  const sigset_t& signals) {
+  const SystemClock clock;
+  LogInfo("client", "stopping, and ending the jobs");
+  TRIBUTARY_ASSIGN_OR_RETURN(const auto adapter, OpenScheduler(config, ledger, clock));
+  return EndJobs(*adapter, JobNamePrefix(config, site), [&] {
+    constexpr timespec kPause{.tv_sec = 0, .tv_nsec = 200'000'000};
+    return sigtimedwait(&signals, nullptr, &kPause) < 0;
+  });
+}
+
+Status Run(ClientConfig config, bool end_jobs) {
   signal(SIGCHLD, SIG_DFL);  // ignored by some parents: then no command's end could be seen
   sigset_t signals;
   sigemptyset(&signals);
@@ -64,10 +77,14 @@ Status Run(ClientConfig config) {
   TRIBUTARY_ASSIGN_OR_RETURN(const auto ledger,
                              SiteLedger::Open(JoinPath(config.state_dir, "ledger.db")));
   TRIBUTARY_ASSIGN_OR_RETURN(auto adapter, OpenScheduler(config, ledger.get(), clock));
-  TRIBUTARY_ASSIGN_OR_RETURN(const auto agent,
-                             Agent::Start(config, std::move(adapter), *ledger, clock));
+  TRIBUTARY_ASSIGN_OR_RETURN(auto agent, Agent::Start(config, std::move(adapter), *ledger, clock));
   int signal = 0;
   sigwait(&signals, &signal);
+  if (end_jobs) {
+    const std::string site = agent->site();
+    agent.reset();  // it submits no more
+    return EndAllJobs(config, site, ledger.get(), signals);
+  }
   LogInfo("client", "stopping; jobs run on");
   return OkStatus();
 }
@@ -161,6 +178,11 @@ int Main(int argc, char** argv) {
   bool check_config = false;
   CLI::App* run = app.add_subcommand("run", "run the daemon in the foreground");
   run->add_option("-c,--config", config_path, "the site's file")->capture_default_str();
+  bool end_jobs = false;
+  run->add_flag(
+      "--end-jobs", end_jobs,
+      "when told to end (SIGTERM, SIGINT): cancel this site's jobs and wait for their end; "
+      "a second signal ends the wait. Without it jobs run on");
   run->add_flag("--check-config", check_config, "print the effective configuration and exit");
   JoinOptions join_options;
   CLI::App* join = app.add_subcommand(
@@ -211,7 +233,7 @@ int Main(int argc, char** argv) {
     std::fputs(text->c_str(), stdout);
     return 0;
   }
-  const Status status = Run(*std::move(config));
+  const Status status = Run(*std::move(config), end_jobs);
   return status.ok() ? 0 : Fail(status);
 }
 

@@ -20,21 +20,26 @@ constexpr std::chrono::milliseconds kPollInterval{20};
 }  // namespace
 
 Result<ChildProcess> ChildProcess::Start(const std::vector<std::string>& command,
-                                         const std::string& log_path) {
-  TRIBUTARY_ASSIGN_OR_RETURN(const FileDescriptor log,
-                             OpenFile(log_path, O_WRONLY | O_CREAT | O_APPEND));
+                                         const std::string& log_path,
+                                         const std::string& output_path) {
+  constexpr int kAppend = O_WRONLY | O_CREAT | O_APPEND;
+  TRIBUTARY_ASSIGN_OR_RETURN(const FileDescriptor log, OpenFile(log_path, kAppend));
+  TRIBUTARY_ASSIGN_OR_RETURN(const FileDescriptor output,
+                             OpenFile(output_path.empty() ? log_path : output_path, kAppend));
   TRIBUTARY_ASSIGN_OR_RETURN(const FileDescriptor null, OpenFile("/dev/null", O_RDONLY));
   std::vector<char*> arguments;
   for (const std::string& argument : command)
     arguments.push_back(const_cast<char*>(argument.c_str()));
   arguments.push_back(nullptr);
+  const pid_t parent = getpid();
   const pid_t pid = fork();
   if (pid < 0) return ErrnoError("fork", errno);
   if (pid == 0) {  // only async-signal-safe calls from here to exec
     prctl(PR_SET_PDEATHSIG, SIGTERM);
+    if (getppid() != parent) _exit(127);  // it died before it could be said
     setpgid(0, 0);  // Ctrl-C reaches the parent, which stops its children in order
     dup2(null.get(), STDIN_FILENO);
-    dup2(log.get(), STDOUT_FILENO);
+    dup2(output.get(), STDOUT_FILENO);
     dup2(log.get(), STDERR_FILENO);
     execvp(arguments[0], arguments.data());
     _exit(127);
@@ -69,8 +74,12 @@ void ChildProcess::Signal(int number) {
 }
 
 void ChildProcess::Stop(std::chrono::seconds grace) {
-  if (pid_ < 0 || Poll()) return;
-  kill(pid_, SIGTERM);
+  Signal(SIGTERM);
+  Await(grace);
+}
+
+void ChildProcess::Await(std::chrono::seconds grace) {
+  if (pid_ < 0) return;
   const auto until = std::chrono::steady_clock::now() + grace;
   while (!Poll()) {
     if (std::chrono::steady_clock::now() > until) kill(pid_, SIGKILL);

@@ -15,9 +15,11 @@ namespace tributary {
 // One thread at a time. The child gets SIGTERM when its parent dies.
 class ChildProcess {
  public:
-  // `command[0]` is a path, or found by PATH. Standard output and error are appended to `log_path`.
+  // `command[0]` is a path, or found by PATH. Standard error is appended to `log_path`, and
+  // standard output to `output_path`, or where that is empty to the log too.
   static Result<ChildProcess> Start(const std::vector<std::string>& command,
-                                    const std::string& log_path);
+                                    const std::string& log_path,
+                                    const std::string& output_path = "");
   ~ChildProcess();  // Stop()
   ChildProcess(ChildProcess&& other) noexcept;
   ChildProcess& operator=(ChildProcess&& other) noexcept;
@@ -25,7 +27,9 @@ class ChildProcess {
   // The exit code (128 + signal when killed) once it has ended.
   std::optional<int> Poll();
   void Signal(int number);  // nothing once it has ended
-  // SIGTERM, then SIGKILL after the grace; waits for the end.
+  // Waits for the end; SIGKILL after the grace.
+  void Await(std::chrono::seconds grace);
+  // SIGTERM, and Await().
   void Stop(std::chrono::seconds grace = std::chrono::seconds(15));
   pid_t pid() const { return pid_; }
 

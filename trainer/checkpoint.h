@@ -1,7 +1,7 @@
 // What a killed job leaves for the next one on the same task directory: one file,
-// DIR/checkpoint.safetensors, replaced whole. The data order and the dropout follow from the task's
-// seed and the number of steps, so weights, optimizer and losses are all there is to keep; a
-// resumed training gives the bits of one that was never interrupted.
+// DIR/checkpoint.safetensors, replaced whole and with a digest of its content. The data order and
+// the dropout follow from the task's seed and the number of steps, so weights, optimizer and losses
+// are all there is to keep; a resumed training gives the bits of one that was never interrupted.
 #pragma once
 
 #include <chrono>
@@ -31,17 +31,19 @@ struct TrainingState {
 class Checkpoint {
  public:
   // `task` names the work: a checkpoint of another is not used. Saves are due every
-  // TRIBUTARY_CHECKPOINT_STEPS steps or, without it, every TRIBUTARY_CHECKPOINT_SECONDS (60)
-  // seconds and at most a twentieth of the time. Invalid argument when a variable is no positive
-  // number.
-  static Result<Checkpoint> Open(const std::string& directory, const std::string& task);
+  // TRIBUTARY_CHECKPOINT_STEPS steps or, without it, every TRIBUTARY_CHECKPOINT_SECONDS (otherwise
+  // `every`) seconds and at most a twentieth of the time. Invalid argument when a variable is no
+  // positive number.
+  static Result<Checkpoint> Open(const std::string& directory, const std::string& task,
+                                 std::chrono::seconds every = std::chrono::seconds(60));
 
   bool Due(const TrainingState& state) const;
   Status Save(const TrainingState& state, const NamedTensors& parameters,
               const Optimizer& optimizer);
-  // Into parameters and optimizer. False, with nothing changed, where there is none or it is of
-  // other work; a damaged file is one that is not there.
-  Result<bool> Restore(NamedTensors parameters, Optimizer* optimizer, TrainingState* state) const;
+  // Into parameters and optimizer. Otherwise nothing has changed: not found, where there is none;
+  // with any other code the message says why the one that is there is of no use (it is damaged, or
+  // of other work), and training begins anew.
+  Status Restore(NamedTensors parameters, Optimizer* optimizer, TrainingState* state) const;
   Status Remove() const;
 
  private:

@@ -122,6 +122,7 @@ int TaskMain(const TaskCommand& command, TaskKind kind, TaskFunction function) {
 }
 
 int PretrainMain(const std::string& directory) {
+  StopOnInterrupt();
   const Result<TrainingOutcome> outcome =
       Guarded<TrainingOutcome>([&]() -> Result<TrainingOutcome> {
         TRIBUTARY_ASSIGN_OR_RETURN(const PretrainFile file, ReadPretrainFile(directory));

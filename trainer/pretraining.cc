@@ -1,13 +1,20 @@
 #include "trainer/pretraining.h"
 
+#include <fcntl.h>
+#include <sys/file.h>
+
+#include <cerrno>
 #include <nlohmann/json.hpp>
+#include <thread>
 
 #include "core/files.h"
 #include "core/json.h"
+#include "core/sha256.h"
 #include "trainer/adapter.h"
 #include "trainer/bpe_training.h"
 #include "trainer/llama.h"
 #include "trainer/model_directory.h"
+#include "trainer/say.h"
 
 namespace tributary::trainer {
 namespace {
@@ -17,6 +24,7 @@ using nlohmann::json;
 constexpr std::int32_t kBos = 0;
 constexpr std::int32_t kEos = 1;
 constexpr std::uint64_t kWeightsPurpose = 3;
+constexpr std::chrono::seconds kCheckpointEvery{10};  // a person may be waiting for it
 
 ModelConfig ReadModel(JsonObjectReader& reader) {
   constexpr std::int64_t kMaxWidth = 1 << 16;
@@ -90,6 +98,37 @@ Result<std::vector<TextExample>> ReadAll(const PretrainFile& file, const std::st
   return all;
 }
 
+// The recipe and the data's content: who has the same goes the same way.
+Result<std::string> WorkName(const PretrainFile& file, const std::string& directory) {
+  std::string parts = file.recipe;
+  for (const DataSource& source : file.data) {
+    TRIBUTARY_ASSIGN_OR_RETURN(const Digest data, Sha256OfFile(JoinPath(directory, source.path)));
+    parts += "\n" + data.ToHex();
+  }
+  return "pretrain " + Sha256Of(parts).ToHex();
+}
+
+// A predecessor that was told to end may be writing its checkpoint still.
+Result<FileDescriptor> LockWork(const std::string& directory,
+                                const std::function<Status(const std::string&)>& note,
+                                const std::function<bool()>& stop) {
+  constexpr std::chrono::milliseconds kPollInterval{100};
+  const std::string path = JoinPath(directory, kPretrainLock);
+  TRIBUTARY_ASSIGN_OR_RETURN(FileDescriptor lock, OpenFile(path, O_RDWR | O_CREAT));
+  const auto until = std::chrono::steady_clock::now() + kPretrainPatience;
+  for (bool said = false; flock(lock.get(), LOCK_EX | LOCK_NB) != 0; said = true) {
+    if (errno != EWOULDBLOCK && errno != EINTR) return ErrnoError("flock " + path, errno);
+    if (stop()) return CancelledError("stopped by a signal");
+    if (std::chrono::steady_clock::now() > until) {
+      return UnavailableError("another process pretrains in " + directory + ", " + path +
+                              " is locked; wait for its end, or choose another directory");
+    }
+    if (!said) TRIBUTARY_RETURN_IF_ERROR(note("waiting for another process in " + directory));
+    std::this_thread::sleep_for(kPollInterval);
+  }
+  return lock;
+}
+
 }  // namespace
 
 Result<PretrainFile> PretrainFile::FromJson(std::string_view text) {
@@ -109,6 +148,9 @@ Result<PretrainFile> PretrainFile::FromJson(std::string_view text) {
   reader.RejectUnknown();
   if (problems.empty()) CheckModel(file.model, &problems);
   TRIBUTARY_RETURN_IF_ERROR(ProblemsToStatus(problems));
+  json recipe = object;
+  for (const char* other : {"data", "threads", "output_path"}) recipe.erase(other);
+  file.recipe = recipe.dump(-1, ' ', false, json::error_handler_t::replace);
   return file;
 }
 
@@ -119,11 +161,20 @@ Result<PretrainFile> ReadPretrainFile(const std::string& directory) {
 
 Result<TrainingOutcome> RunPretraining(const std::string& directory, const PretrainFile& file,
                                        const std::function<bool()>& stop) {
+  TRIBUTARY_ASSIGN_OR_RETURN(ProgressWriter progress, ProgressWriter::Open(directory));
+  const auto note = [&](const std::string& text) {
+    Say(text);
+    return progress.Note(file.training.steps, text);
+  };
+  TRIBUTARY_ASSIGN_OR_RETURN(const FileDescriptor lock, LockWork(directory, note, stop));
   const std::string output = JoinPath(directory, file.output_path);
   if (PathExists(output))
     return AlreadyExistsError(output + " exists; remove it or choose another");
-  TRIBUTARY_ASSIGN_OR_RETURN(ProgressWriter progress, ProgressWriter::Open(directory));
+  TRIBUTARY_RETURN_IF_ERROR(note("reading the text"));
+  TRIBUTARY_ASSIGN_OR_RETURN(const std::string work, WorkName(file, directory));
   TRIBUTARY_ASSIGN_OR_RETURN(const std::vector<TextExample> texts, ReadAll(file, directory));
+  const std::string count = std::to_string(texts.size()) + " texts";
+  TRIBUTARY_RETURN_IF_ERROR(note("learning a tokenizer from " + count));
   TRIBUTARY_ASSIGN_OR_RETURN(const BpeModel bpe,
                              LearnTokenizer(texts, file.model.shape.vocab_size));
   ModelConfig config = file.model;
@@ -131,6 +182,7 @@ Result<TrainingOutcome> RunPretraining(const std::string& directory, const Pretr
   TRIBUTARY_ASSIGN_OR_RETURN(const std::unique_ptr<Tokenizer> tokenizer,
                              TokenizerFromJson(bpe.ToJson(kBos), TokenizerConfigJson(config)));
   TRIBUTARY_RETURN_IF_ERROR(CheckSequenceLength(config, file.training.sequence_length));
+  TRIBUTARY_RETURN_IF_ERROR(note("tokenizing " + count));
   TRIBUTARY_ASSIGN_OR_RETURN(TokenTable table, Tokenize(texts, {.eos = kEos}, tokenizer.get()));
   Dataset dataset;
   dataset.Add(std::make_shared<TokenTable>(std::move(table)), file.training.sequence_length);
@@ -141,12 +193,20 @@ Result<TrainingOutcome> RunPretraining(const std::string& directory, const Pretr
   TRIBUTARY_ASSIGN_OR_RETURN(const std::unique_ptr<LanguageModel> model,
                              CreateModel(config, weights));
   const auto optimizer = MakeOptimizer(weights, file.training);
-  TRIBUTARY_ASSIGN_OR_RETURN(const TrainingOutcome outcome,
-                             RunTraining(*model, weights, dataset, file.training, file.seed,
-                                         LocalObjective(), optimizer.get(), {&progress, stop}));
-  if (outcome.stopped) return CancelledError("stopped by a signal; no model was written");
+  TRIBUTARY_ASSIGN_OR_RETURN(Checkpoint checkpoint,
+                             Checkpoint::Open(directory, work, kCheckpointEvery));
+  TRIBUTARY_ASSIGN_OR_RETURN(
+      const TrainingOutcome outcome,
+      RunTraining(*model, weights, dataset, file.training, file.seed, LocalObjective(),
+                  optimizer.get(), {&progress, stop, &checkpoint, nullptr, true}));
+  if (outcome.stopped) {
+    return CancelledError("stopped by a signal after step " + std::to_string(outcome.steps) +
+                          " of " + std::to_string(file.training.steps) +
+                          "; the same command goes on from there");
+  }
   TRIBUTARY_RETURN_IF_ERROR(
       SaveModelDirectory(output, config, weights, bpe.ToJson(kBos), TokenizerConfigJson(config)));
+  TRIBUTARY_RETURN_IF_ERROR(checkpoint.Remove());
   return outcome;
 }
 

@@ -2,6 +2,8 @@
 
 #include <fcntl.h>
 
+#include <nlohmann/json.hpp>
+
 namespace tributary::trainer {
 namespace {
 
@@ -27,7 +29,16 @@ Status ProgressWriter::Report(ProgressLine line) {
   if (!due) return OkStatus();
   last_line_ = now;
   line.seconds = Seconds();
-  const std::string text = line.ToJson();
+  return Write(line.ToJson());
+}
+
+Status ProgressWriter::Note(std::int64_t steps, const std::string& text) {
+  const nlohmann::json line = {
+      {"step", 0}, {"steps", steps}, {"loss", 0}, {"seconds", Seconds()}, {"note", text}};
+  return Write(line.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace) + "\n");
+}
+
+Status ProgressWriter::Write(const std::string& text) {
   return WriteAll(file_.get(), text.data(), text.size());
 }
 

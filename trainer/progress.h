@@ -19,9 +19,12 @@ class ProgressWriter {
   // Writes the first ten steps, the last, and between them at most two lines a second. Sets
   // line.seconds.
   Status Report(ProgressLine line);
+  // What is done before the first of `steps` steps; always written.
+  Status Note(std::int64_t steps, const std::string& text);
   double Seconds() const;  // since Open()
 
  private:
+  Status Write(const std::string& text);
   explicit ProgressWriter(FileDescriptor file) : file_(std::move(file)) {}
 
   FileDescriptor file_;

@@ -20,6 +20,14 @@ void InstallStopSignals() {
   sigaction(SIGUSR1, &action, nullptr);
 }
 
+void StopOnInterrupt() {
+  struct sigaction action = {};
+  action.sa_handler = OnStopSignal;
+  action.sa_flags = static_cast<int>(SA_RESTART | SA_RESETHAND);
+  sigemptyset(&action.sa_mask);
+  sigaction(SIGINT, &action, nullptr);
+}
+
 bool StopRequested() { return g_stop_requested != 0; }
 
 }  // namespace tributary::trainer

@@ -6,6 +6,8 @@ namespace tributary::trainer {
 
 // Installs the handlers, once, from the main thread.
 void InstallStopSignals();
+// SIGINT, a person's Ctrl-C, asks for the same. The second one ends the program.
+void StopOnInterrupt();
 
 // True once a signal has come. Any thread.
 bool StopRequested();

@@ -7,6 +7,8 @@
 #include <numeric>
 #include <string>
 
+#include "trainer/say.h"
+
 namespace tributary::trainer {
 namespace {
 
@@ -97,6 +99,16 @@ void Skip(std::int64_t steps, const TrainingSettings& settings, ShuffledIndices*
   }
 }
 
+void SayRestored(const Status& restored, const TrainingState& state,
+                 const TrainingSettings& settings) {
+  if (restored.ok()) {
+    Say("going on after step " + std::to_string(state.steps()) + " of " +
+        std::to_string(settings.steps));
+  } else if (restored.code() != StatusCode::kNotFound) {
+    Say("the checkpoint is not used, training begins anew: " + restored.message());
+  }
+}
+
 }  // namespace
 
 Result<TrainingOutcome> RunTraining(const LanguageModel& model, const NamedTensors& parameters,
@@ -113,7 +125,8 @@ Result<TrainingOutcome> RunTraining(const LanguageModel& model, const NamedTenso
   bool stopped = false;
   const double start = around.progress->Seconds();
   if (checkpoint != nullptr) {
-    TRIBUTARY_RETURN_IF_ERROR(checkpoint->Restore(parameters, optimizer, &state).status());
+    const Status restored = checkpoint->Restore(parameters, optimizer, &state);
+    if (workers.first()) SayRestored(restored, state, settings);
     Skip(state.steps(), settings, &indices, &dropout_seeds);
   }
   while (state.steps() < settings.steps) {
@@ -143,6 +156,10 @@ Result<TrainingOutcome> RunTraining(const LanguageModel& model, const NamedTenso
     if (checkpoint != nullptr && state.steps() < settings.steps && checkpoint->Due(state)) {
       TRIBUTARY_RETURN_IF_ERROR(checkpoint->Save(state, parameters, *optimizer));
     }
+  }
+  if (stopped && around.save_at_stop && checkpoint != nullptr && state.steps() > 0 &&
+      workers.first()) {
+    TRIBUTARY_RETURN_IF_ERROR(checkpoint->Save(state, parameters, *optimizer));
   }
   TrainingOutcome outcome = Summarise(state);
   outcome.stopped = stopped;

@@ -33,13 +33,14 @@ struct TrainingSurroundings {
   std::function<bool()> stop;  // asked before each step
   Checkpoint* checkpoint = nullptr;
   const Workers* workers = nullptr;  // null: this process alone
+  bool save_at_stop = false;         // into the checkpoint: for work that will be taken up again
 };
 
 // Trains `parameters`, which require gradients and are part of `model`, with an optimizer of them
 // and what the strategy adds to their loss. The loss of a step is the
 // mean over all loss tokens of its accumulated batches, so that accumulation does not change what
 // is optimised. Equal arguments and thread counts give equal bits. With a checkpoint it goes on
-// from there, and saves when that is due: the same bits. Several processes share out every batch
+// from there, or says why not, and saves when that is due: the same bits. Several processes share out every batch
 // and step alike; without dropout they give what one gives, up to rounding. Fails when the loss is
 // not finite.
 Result<TrainingOutcome> RunTraining(const LanguageModel& model, const NamedTensors& parameters,

@@ -31,5 +31,21 @@ TEST(LastProgressTest, IsTheLastWholeLine) {
   EXPECT_EQ(step_of(many + two + one.substr(0, 5)), 2);
 }
 
+TEST(ProgressFileTest, ANoteIsReadWithItsLine) {
+  const auto directory = TemporaryDirectory::Create("progress");
+  ASSERT_TRUE(directory.ok());
+  const std::string path = JoinPath(directory->path(), kProgressFile);
+  EXPECT_EQ(LastProgressNote(directory->path()), "");
+  const std::string note = R"({"step": 0, "steps": 5, "loss": 0, "note": "reading"})"
+                           "\n";
+  ASSERT_TRUE(WriteFileAtomic(path, note).ok());
+  EXPECT_EQ(LastProgressNote(directory->path()), "reading");
+  EXPECT_EQ(LastProgress(directory->path())->steps, 5);
+  ASSERT_TRUE(WriteFileAtomic(path, note + ProgressLine{1, 5, 2.5, 10, 0.5}.ToJson()).ok());
+  EXPECT_EQ(LastProgressNote(directory->path()), "");
+  ASSERT_TRUE(WriteFileAtomic(path, "{\"note\": 3}\n").ok());
+  EXPECT_EQ(LastProgressNote(directory->path()), "");
+}
+
 }  // namespace
 }  // namespace tributary

@@ -1,8 +1,10 @@
 #include "trainer/pretraining.h"
 
 #include <ATen/ATen.h>
+#include <fcntl.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <sys/file.h>
 
 #include <nlohmann/json.hpp>
 
@@ -41,11 +43,13 @@ class PretrainingTest : public testing::Test {
     }
     ASSERT_TRUE(WriteFileAtomic(JoinPath(directory_.path(), "text.jsonl"), text).ok());
   }
-  Result<TrainingOutcome> Run(const json& object, bool stop = false) {
+  Result<TrainingOutcome> Run(const json& object, int stop_after = 1000) {
     auto file = PretrainFile::FromJson(object.dump());
     EXPECT_TRUE(file.ok()) << file.status();
-    return RunPretraining(directory_.path(), *file, [stop] { return stop; });
+    int steps = 0;
+    return RunPretraining(directory_.path(), *file, [&] { return steps++ == stop_after; });
   }
+  std::string File(const std::string& name) const { return JoinPath(directory_.path(), name); }
   TemporaryDirectory directory_ = std::move(TemporaryDirectory::Create("pretrain-test")).value();
 };
 
@@ -80,8 +84,60 @@ TEST_F(PretrainingTest, EqualSeedsGiveEqualFiles) {
 }
 
 TEST_F(PretrainingTest, AStopLeavesNoOutput) {
-  EXPECT_EQ(Run(SmallFile(), true).status().code(), StatusCode::kCancelled);
-  EXPECT_FALSE(PathExists(JoinPath(directory_.path(), "model")));
+  EXPECT_EQ(Run(SmallFile(), 0).status().code(), StatusCode::kCancelled);
+  EXPECT_FALSE(PathExists(File("model")));
+}
+
+TEST_F(PretrainingTest, GoesOnWhereItWasStoppedWithTheSameBits) {
+  json file = SmallFile();
+  ASSERT_TRUE(Run(file).ok());
+  file["output_path"] = "again";
+  for (const int stop_after : {1, 7, 3}) {  // steps of this run
+    EXPECT_THAT(Run(file, stop_after).status().message(), HasSubstr("goes on from there"));
+    EXPECT_FALSE(PathExists(File("again")));
+  }
+  testing::internal::CaptureStderr();
+  const auto outcome = Run(file);
+  const std::string said = testing::internal::GetCapturedStderr();
+  ASSERT_TRUE(outcome.ok()) << outcome.status();
+  EXPECT_THAT(said, HasSubstr("going on after step 11 of 20"));
+  EXPECT_EQ(outcome->steps, 20);
+  EXPECT_EQ(*ReadFile(File("model/model.safetensors")), *ReadFile(File("again/model.safetensors")));
+  EXPECT_FALSE(PathExists(File(std::string(kCheckpointFile))));
+}
+
+TEST_F(PretrainingTest, ACheckpointOfAnotherRecipeOrOfOtherDataIsNotUsed) {
+  json other = SmallFile();
+  other["training"]["learning_rate"] = 0.01;
+  EXPECT_FALSE(Run(other, 5).ok());
+  testing::internal::CaptureStderr();
+  ASSERT_TRUE(Run(SmallFile()).ok());
+  EXPECT_THAT(testing::internal::GetCapturedStderr(), HasSubstr("it is of other work"));
+
+  json file = SmallFile();
+  file["output_path"] = "again";
+  EXPECT_FALSE(Run(file, 5).ok());
+  const std::string text = *ReadFile(File("text.jsonl"));
+  ASSERT_TRUE(WriteFileAtomic(File("text.jsonl"), text + text).ok());
+  testing::internal::CaptureStderr();
+  ASSERT_TRUE(Run(file).ok());
+  EXPECT_THAT(testing::internal::GetCapturedStderr(), HasSubstr("it is of other work"));
+}
+
+TEST_F(PretrainingTest, SaysWhatItDoesBeforeItsFirstStep) {
+  ASSERT_TRUE(Run(SmallFile()).ok());
+  const std::string lines = *ReadFile(File(std::string(kProgressFile)));
+  for (const char* part : {"reading the text", "learning a tokenizer from 8 texts", "tokenizing"}) {
+    EXPECT_LT(lines.find(part), lines.find("\"step\":1,")) << part;
+  }
+}
+
+TEST_F(PretrainingTest, WaitsForAnotherProcessInItsDirectoryUntilItIsStopped) {
+  const auto lock = OpenFile(File(std::string(kPretrainLock)), O_RDWR | O_CREAT);
+  ASSERT_TRUE(lock.ok());
+  ASSERT_EQ(flock(lock->get(), LOCK_EX), 0);
+  EXPECT_EQ(Run(SmallFile(), 2).status().code(), StatusCode::kCancelled);
+  EXPECT_FALSE(PathExists(File("model")));
 }
 
 TEST_F(PretrainingTest, RefusesToOverwrite) {

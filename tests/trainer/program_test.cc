@@ -185,6 +185,40 @@ TEST_F(ProgramTest, KilledAndStartedAgainGivesTheSameBits) {
   ASSERT_EQ(unsetenv("TRIBUTARY_CHECKPOINT_STEPS"), 0);
 }
 
+// Pretraining likewise, with signals that let it save where it is, and one that does not.
+TEST_F(ProgramTest, PretrainingGoesOnAfterAnySignal) {
+  ASSERT_EQ(setenv("TRIBUTARY_CHECKPOINT_STEPS", "5", 1), 0);
+  const auto prepare = [&](const std::string& output) {
+    const std::string text = R"({"model": {"hidden_size": 16, "layers": 1, "heads": 2,
+      "intermediate_size": 24, "vocab_size": 270}, "training": {"steps": 1500, "batch_size": 4,
+      "sequence_length": 32, "learning_rate": 0.02, "schedule": "cosine"}, "seed": 5,
+      "data": ["text.jsonl"], "threads": 1, "output_path": ")" +
+                             output + "\"}";
+    ASSERT_TRUE(WriteFileAtomic(Path("pretrain.json"), text).ok());
+  };
+  ASSERT_TRUE(WriteFileAtomic(Path("text.jsonl"), "{\"text\": \"to be or not to be\"}\n").ok());
+  prepare("whole");
+  ASSERT_EQ(Run("pretrain"), 0) << Errors();
+  for (const int number : {SIGTERM, SIGINT, SIGKILL}) {
+    ASSERT_TRUE(RemoveFile(Path("progress.jsonl")).ok());
+    prepare("after-" + std::to_string(number));
+    const pid_t child = Start("pretrain");
+    const auto began = [&] {
+      const auto text = ReadFile(Path("progress.jsonl"));
+      return text.ok() && text->find("\"step\":9,") != std::string::npos;
+    };
+    while (!began()) std::this_thread::yield();
+    kill(child, number);
+    EXPECT_EQ(Wait(child), number == SIGKILL ? 128 + SIGKILL : 1);
+    EXPECT_TRUE(PathExists(Path("checkpoint.safetensors")));
+    ASSERT_EQ(Run("pretrain"), 0) << Errors();
+    EXPECT_THAT(Errors(), HasSubstr("going on after step"));
+    EXPECT_EQ(*Sha256OfFile(Path("after-" + std::to_string(number) + "/model.safetensors")),
+              *Sha256OfFile(Path("whole/model.safetensors")));
+  }
+  ASSERT_EQ(unsetenv("TRIBUTARY_CHECKPOINT_STEPS"), 0);
+}
+
 // Two processes with half of each batch against one with all of it.
 TEST_F(ProgramTest, TwoProcessesGiveWhatOneGives) {
   task_.training.steps = 10;

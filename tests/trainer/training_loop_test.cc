@@ -11,6 +11,8 @@
 namespace tributary::trainer {
 namespace {
 
+using testing::HasSubstr;
+
 bool Never() { return false; }
 
 class TrainingLoopTest : public testing::Test {
@@ -105,9 +107,27 @@ TEST_F(TrainingLoopTest, ACheckpointOfOtherWorkIsNotUsed) {
   const auto same = [&](const NamedTensors& tensors) {
     return at::equal(whole.begin()->second, tensors.begin()->second);
   };
-  EXPECT_TRUE(same(Train(0, Never, &*mine)));
-  ASSERT_TRUE(WriteFileAtomic(JoinPath(directory_.path(), kCheckpointFile), "damaged").ok());
-  EXPECT_TRUE(same(Train(0, Never, &*mine)));
+  const auto said = [&] {
+    testing::internal::CaptureStderr();
+    EXPECT_TRUE(same(Train(0, Never, &*mine)));
+    return testing::internal::GetCapturedStderr();
+  };
+  EXPECT_THAT(said(), HasSubstr("not used, training begins anew"));
+  const std::string path = JoinPath(directory_.path(), kCheckpointFile);
+  ASSERT_TRUE(mine->Remove().ok());
+  steps = 0;
+  Train(
+      0, [&] { return steps++ == 3; }, &*mine);
+  const std::string whole_file = *ReadFile(path);
+  EXPECT_THAT(said(), HasSubstr("going on after step"));
+  for (const std::size_t at : {whole_file.size() / 2, whole_file.size() - 3}) {
+    std::string flipped = whole_file;
+    flipped[at] = static_cast<char>(flipped[at] ^ 0x40);
+    for (const std::string& bytes : {flipped, whole_file.substr(0, at), std::string("damaged")}) {
+      ASSERT_TRUE(WriteFileAtomic(path, bytes).ok());
+      EXPECT_THAT(said(), HasSubstr("not used, training begins anew")) << at;
+    }
+  }
   ASSERT_EQ(setenv("TRIBUTARY_CHECKPOINT_STEPS", "often", 1), 0);
   EXPECT_EQ(Checkpoint::Open(directory_.path(), "task").status().code(),
             StatusCode::kInvalidArgument);
