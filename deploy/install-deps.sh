@@ -23,14 +23,14 @@ packages=(
   libpcre2-dev                                                             # expressions over names, tokenizers
   libtorch-dev libgloo-dev libopenblas0-openmp                             # the trainer, and its BLAS
   libutf8proc-dev                                                          # its tokenizers
-  wordnet-base                                                             # the demonstration's data
+  wordnet-base python3-venv                                                # the demonstration: its data, and a real model
 )
 if [ "$dev" = 1 ]; then
   packages+=(git libgtest-dev libgmock-dev clang clang-format clang-tidy llvm openssl procps)
   # The sanitizer and fuzzer runtimes of the distribution's default Clang.
   major=$(apt-cache depends clang 2>/dev/null | sed -n 's/.*Depends: clang-\([0-9]*\)$/\1/p' | head -n 1)
   packages+=("libclang-rt-${major:-14}-dev")
-  packages+=(python3-torch python3-venv)  # what the trainer is compared with
+  packages+=(python3-torch)  # what the trainer is compared with
   packages+=(slurmctld slurmd slurm-client munge slurmdbd mariadb-server-core)  # a Slurm cluster for the tests
 fi
 

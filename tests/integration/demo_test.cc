@@ -72,7 +72,9 @@ class DemoTest : public testing::Test {
   // Command lines of processes that have to do with this test's folder.
   std::vector<std::string> Processes() const {
     std::vector<std::string> found;
-    for (const std::string& id : *ListDirectory("/proc")) {
+    const auto ids = ListDirectory("/proc");
+    if (!ids.ok()) return found;
+    for (const std::string& id : *ids) {
       if (id.find_first_not_of("0123456789") != std::string::npos) continue;
       const auto command = ReadFile("/proc/" + id + "/cmdline");
       if (command.ok() && command->find(scratch_.path()) != std::string::npos) {

@@ -121,7 +121,9 @@ TEST(TokenizerJsonTest, AByteVocabularyMayLackBytes) {
   object["model"]["vocab"]["ab"] = 258;
   object["model"]["merges"] = {"a b"};
   const auto tokenizer = Make(object);
-  EXPECT_THAT(*tokenizer->Encode("ab\x04ab"), ElementsAre(258, 258));
+  EXPECT_THAT(*tokenizer->Encode("ab\x04"
+                                 "ab"),
+              ElementsAre(258, 258));
   EXPECT_THAT(*tokenizer->Encode("a\x04"), ElementsAre(2 + 'a'));
   EXPECT_THAT(*tokenizer->Encode("\x04"), IsEmpty());
   EXPECT_EQ(tokenizer->DroppedCharacters(), 3);
