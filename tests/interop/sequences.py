@@ -39,8 +39,9 @@ TALKS = [{"messages": [{"role": role, "content": content} for role, content in t
 LLAMA3 = (r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*"
           r"|\s*[\r\n]+|\s+(?!\S)|\s+")
 BAD = ['{"text": 3}', "[]", '{"prompt": "a"}', "{", '{"text": "a", "text": "b"}', '{"messages": []}', '{"text": "\\ud800"}',
-       '{"messages": [{"role": "user", "content": "u"}]}', '{"text": "a", "n": NaN}']
-FINE = ['{"text": "a"}', " \t", "\ufeff" + '{"text": "b"}', '{"text": "c\\u2028d", "messages": null}\r', '{"text": "e\u2028f"}']
+       '{"messages": [{"role": "user", "content": "u"}]}',
+       '{"messages": [{"role": "user", "content": "u"}, {"role": "assistant", "content": "a", "weight": 0}]}']
+FINE = ['{"text": "a", "n": NaN, "m": 1, "m": 2}', " \t", "\ufeff" + '{"text": "b"}', '{"text": "c\\u2028d", "messages": null}\r', '{"text": "e\u2028f"}']
 
 
 def byte_level(add_prefix_space=False):

@@ -172,6 +172,20 @@ TEMPLATES = {
 }
 
 
+class Row(dict):
+    """An object of a line, which remembers the keys that it has twice: wrong only where somebody reads them."""
+
+    def __init__(self, pairs):
+        super().__init__(pairs)
+        keys = [key for key, _ in pairs]
+        self.repeated = {key for key in keys if keys.count(key) > 1} if len(self) < len(keys) else set()
+
+    def check(self, *read):
+        for key in read:
+            if key in self.repeated:
+                raise ValueError(f"{key}: appears twice")
+
+
 def parse_line(line):
     """("text", text), ("pair", prompt, completion), ("instruction", instruction, input, output) or ("messages", list)."""
     def text(row, key):
@@ -182,21 +196,19 @@ def parse_line(line):
         row[key].encode()  # half a surrogate pair is no text
         return row[key]
 
-    def unique(pairs):
-        if len(dict(pairs)) < len(pairs):
-            raise ValueError("a key appears twice")
-        return dict(pairs)
-
-    def refuse(number):
-        raise ValueError(f"{number} is not valid JSON")
-
-    row = json.loads(line.decode("utf-8-sig"), object_pairs_hook=unique, parse_constant=refuse)
+    row = json.loads(line.decode("utf-8-sig"), object_pairs_hook=Row)
+    if isinstance(row, Row):
+        row.check("messages", "instruction", "input", "output", "prompt", "completion", "text")
     has = lambda key: isinstance(row, dict) and row.get(key) is not None
     if has("messages"):
         if not isinstance(row["messages"], list):
             raise ValueError("messages: must be a list")
         if not all(isinstance(message, dict) for message in row["messages"]):
             raise ValueError("messages: must be {role, content}")
+        for message in row["messages"]:
+            message.check("role", "content", "weight")
+            if message.get("weight") not in (None, 1) or isinstance(message.get("weight"), bool):
+                raise ValueError(f"weight: {message['weight']} is not supported; supported: 1")
         messages = [(text(message, "role"), text(message, "content")) for message in row["messages"]]
         turns = [role for role, _ in messages[1 if messages and messages[0][0] == "system" else 0:]]
         if not turns or len(turns) % 2 or any(role != ROLES[i % 2] for i, role in enumerate(turns)):
