@@ -59,7 +59,7 @@ class SiteFileTest : public testing::TestWithParam<std::string> {
   }
 
   const TestDirectory scratch_;
-  const SystemClock clock_;
+  const SystemClock clock_{};
   ClientConfig config_;
 };
 

@@ -57,6 +57,23 @@ expect 'E: Unable to locate package nosuch'
 script 'run build/logs/a.log bash -c "echo CMake Error at x.cmake:1; echo; echo   no such package; exit 1"' 1
 expect 'no such package'
 
+cat >ctest.log <<END
+      Start  1: core_tests
+1/2 Test #1: core_tests .....***Failed    0.10 sec
+files_test.cc:3: Failure
+      Start  2: cli_tests
+2/2 Test #2: cli_tests ......   Passed    0.10 sec
+
+50% tests passed, 1 tests failed out of 2
+
+The following tests FAILED:
+	  1 - core_tests (Failed)
+END
+script 'run build/logs/tests.log bash -c "cat ctest.log; exit 8"' 1
+expect 'files_test.cc:3: Failure'
+expect '1 - core_tests (Failed)'
+if grep -q 'cli_tests ......' out; then echo 'what passed is told:'; cat out; failures=$((failures + 1)); fi
+
 script 'step one; run build/logs/a.log true; step two; time_table' 0
 expect '0:00  one'
 expect '0:00  two'
