@@ -157,6 +157,9 @@ function(tributary_as_test target)
     # GCC 12 at -O1 misreads moved strings.
     target_compile_options(${target} PRIVATE -O1 "$<$<CXX_COMPILER_ID:GNU>:-Wno-array-bounds;-Wno-stringop-overflow>")
   endif()
+  if(TRIBUTARY_SANITIZE)  # the compilers' own words for it differ
+    target_compile_definitions(${target} PRIVATE TRIBUTARY_SANITIZED)
+  endif()
   target_compile_options(${target} PRIVATE -pthread)  # as gRPC asks for: one precompiled header fits all only so
   if(NOT target STREQUAL tributary_test_main AND NOT ARG_NO_PRECOMPILED_HEADER)
     target_precompile_headers(${target} REUSE_FROM tributary_test_main)

@@ -230,7 +230,7 @@ TEST_F(SlurmSystemTest, ListsLiveJobsOfAPrefix) {
   EXPECT_THAT(ids, ElementsAre("1", "3", "5"));
 }
 
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#ifdef TRIBUTARY_SANITIZED
 constexpr bool kSanitized = true;  // keeps freed memory
 #else
 constexpr bool kSanitized = false;
