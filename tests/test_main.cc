@@ -1,4 +1,5 @@
-// The main function of every test program, and the source that their precompiled header is made with.
+// The main function of every test program, and the source that their precompiled header is made
+// with.
 #include <gmock/gmock.h>
 
 int main(int argc, char** argv) {

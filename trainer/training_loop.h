@@ -40,9 +40,9 @@ struct TrainingSurroundings {
 // and what the strategy adds to their loss. The loss of a step is the
 // mean over all loss tokens of its accumulated batches, so that accumulation does not change what
 // is optimised. Equal arguments and thread counts give equal bits. With a checkpoint it goes on
-// from there, or says why not, and saves when that is due: the same bits. Several processes share out every batch
-// and step alike; without dropout they give what one gives, up to rounding. Fails when the loss is
-// not finite.
+// from there, or says why not, and saves when that is due: the same bits. Several processes share
+// out every batch and step alike; without dropout they give what one gives, up to rounding. Fails
+// when the loss is not finite.
 Result<TrainingOutcome> RunTraining(const LanguageModel& model, const NamedTensors& parameters,
                                     const Dataset& dataset, const TrainingSettings& settings,
                                     std::uint64_t seed, const LocalObjective& objective,
