@@ -6,6 +6,7 @@
 #include "aggregators/file_round_passes.h"
 #include "aggregators/kernels.h"
 #include "aggregators/update_file.h"
+#include "core/catch_all.h"
 
 namespace tributary::aggregators {
 namespace {
@@ -58,13 +59,16 @@ Result<RoundOutput> FoldRound(const Aggregator& aggregator, RoundInput input,
   const TrainDirective directive = aggregator.Directive(input.number);
   TRIBUTARY_ASSIGN_OR_RETURN(const auto round,
                              FileRound::Open(std::move(input), directive, directory, prefix));
-  const auto fold = [&]() -> Result<RoundOutput> {
+  auto output = Result<RoundOutput>(InternalError("the round was not folded"));
+  const Status folded = CatchAll("the fold", [&]() -> Status {
     TRIBUTARY_RETURN_IF_ERROR(aggregator.Fold(*round));
-    return round->TakeOutput();
-  };
-  auto output = fold();
-  if (!output.ok()) round->Discard();
-  return output;
+    output = round->TakeOutput();
+    return output.status();
+  });
+  const Status intact = round->CheckIntact();  // says more than what came of damaged bytes
+  if (folded.ok() && intact.ok()) return output;
+  round->Discard();
+  return intact.ok() ? folded : intact;
 }
 
 Result<UpdateScan> ScanUpdate(const SafetensorsFile& update) {
@@ -81,6 +85,7 @@ Result<UpdateScan> ScanUpdate(const SafetensorsFile& update) {
     const std::string& name = entry.spec.name;
     if (!name.starts_with(kSecondPrefix) && !IsScaleOf(update, name)) squares += sum;
   }
+  TRIBUTARY_RETURN_IF_ERROR(update.Intact());
   scan.norm = std::sqrt(squares);
   return scan;
 }

@@ -55,7 +55,8 @@ struct RoundOutput {
 
 // Files are written into `directory`, under names that begin with `prefix`; none stays when this
 // fails. Invalid argument, naming the site, for an update whose manifest is not what the directive
-// of this round asks for (a frozen factor does not travel), or for a second update of one site.
+// of this round asks for (a frozen factor does not travel), or for a second update of one site;
+// data loss when a file cannot be read to its end; resource exhausted when memory is not enough.
 Result<RoundOutput> FoldRound(const Aggregator& aggregator, RoundInput input,
                               const std::string& directory, const std::string& prefix);
 
@@ -65,6 +66,7 @@ struct UpdateScan {
   bool finite = true;
   std::string first_bad_tensor;  // when not finite
 };
+// Data loss when the file cannot be read to its end.
 Result<UpdateScan> ScanUpdate(const SafetensorsFile& update);
 
 }  // namespace tributary::aggregators

@@ -109,6 +109,7 @@ Result<Geometry> FileRound::Measure(std::span<const std::string> state) {
         Release(stretch, vectors);
         return OkStatus();
       }));
+  TRIBUTARY_RETURN_IF_ERROR(CheckIntact(vectors));
   for (std::size_t i = 0; i < n; ++i) {
     for (std::size_t j = 0; j < i; ++j) geometry.gram[i * n + j] = geometry.gram[j * n + i];
   }

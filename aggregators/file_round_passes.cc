@@ -40,7 +40,8 @@ Result<std::unique_ptr<FileRound>> FileRound::Open(RoundInput input,
   round->prefix_ = prefix;
   round->second_ = directive.offset == GradientOffset::kControlVariate;
   round->output_.numbers = round->input_.numbers;
-  TRIBUTARY_ASSIGN_OR_RETURN(auto global, SafetensorsFile::Open(round->input_.global_path));
+  TRIBUTARY_ASSIGN_OR_RETURN(auto global,
+                             SafetensorsFile::Open(round->input_.global_path, OnDamage::kReport));
   round->manifest_ = global.ToManifest();
   TRIBUTARY_RETURN_IF_ERROR(RequireFloats(round->manifest_));
   TRIBUTARY_ASSIGN_OR_RETURN(round->global_,
@@ -131,6 +132,18 @@ Result<std::vector<OpenUpdate>> FileRound::OpenState(std::span<const std::string
     vectors.push_back(std::move(vector));
   }
   return vectors;
+}
+
+Status FileRound::CheckIntact(std::span<const OpenUpdate> vectors) const {
+  TRIBUTARY_RETURN_IF_ERROR(global_.file->Intact());
+  for (std::size_t k = 0; k < updates_.size(); ++k) {
+    TRIBUTARY_RETURN_IF_ERROR(
+        updates_[k].file->Intact().Annotate("update of site " + contributions_[k].site));
+  }
+  for (const OpenUpdate& vector : vectors) {
+    if (vector.file) TRIBUTARY_RETURN_IF_ERROR(vector.file->Intact());
+  }
+  return OkStatus();
 }
 
 Result<FileRound::Output> FileRound::CreateOutput(const std::string& name) const {
@@ -281,6 +294,7 @@ Status FileRound::MakeVectors(std::span<const std::string> state, const StretchF
         Release(stretches[item], vectors);
         return status;
       }));
+  TRIBUTARY_RETURN_IF_ERROR(CheckIntact(vectors));
   TRIBUTARY_RETURN_IF_ERROR(FinishOutput(&outputs[0], &output_.next));
   for (std::size_t s = 0; s < state.size(); ++s) {
     TRIBUTARY_RETURN_IF_ERROR(FinishOutput(&outputs[1 + s], &output_.state[state[s]]));

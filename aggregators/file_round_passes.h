@@ -40,6 +40,8 @@ class FileRound final : public Round {
   // After the fold. Internal error when it made no version, invalid argument when a number is not
   // finite.
   Result<RoundOutput> TakeOutput();
+  // Data loss when what was read of the round's files, and of these, was not what they hold.
+  Status CheckIntact(std::span<const OpenUpdate> vectors = {}) const;
   // Removes the files that were made.
   void Discard();
 

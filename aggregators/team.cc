@@ -6,6 +6,8 @@
 #include <thread>
 #include <vector>
 
+#include "core/catch_all.h"
+
 namespace tributary::aggregators {
 namespace {
 
@@ -16,7 +18,8 @@ class Team {
 
   void Work(unsigned thread) {
     for (std::size_t item = next_++; item < items_ && !failed_; item = next_++) {
-      if (const Status status = task_(thread, item); !status.ok()) Fail(item, status);
+      const Status status = CatchAll("a fold", [&] { return task_(thread, item); });
+      if (!status.ok()) Fail(item, status);
     }
   }
 

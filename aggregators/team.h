@@ -30,7 +30,7 @@ class Turns {
 // Runs task(thread, item) for every item below `items`, on `threads` threads, this one included;
 // threads take items in ascending order, so waiting for an earlier item's turn never deadlocks. At
 // the first failure no more items are taken and `turns` are abandoned; the failure of the lowest
-// item is returned.
+// item is returned. What a task throws is a failure: resource exhausted for memory.
 using TeamTask = std::function<Status(unsigned thread, std::size_t item)>;
 Status RunTeam(unsigned threads, std::size_t items, std::span<Turns> turns, const TeamTask& task);
 

@@ -121,7 +121,7 @@ void TensorSource::Release(std::size_t offset, std::size_t count) const {
 }
 
 Result<OpenUpdate> OpenUpdateFile(const std::string& path, const UpdateLayout& layout) {
-  TRIBUTARY_ASSIGN_OR_RETURN(SafetensorsFile file, SafetensorsFile::Open(path));
+  TRIBUTARY_ASSIGN_OR_RETURN(SafetensorsFile file, SafetensorsFile::Open(path, OnDamage::kReport));
   TRIBUTARY_ASSIGN_OR_RETURN(const Manifest tensors, TravellingTensors(layout));
   TRIBUTARY_RETURN_IF_ERROR(CheckLayout(file, tensors, layout.second));
   OpenUpdate update;
@@ -137,7 +137,7 @@ Result<OpenUpdate> OpenUpdateFile(const std::string& path, const UpdateLayout& l
 }
 
 Result<OpenUpdate> OpenVectorFile(const std::string& path, const Manifest& manifest) {
-  TRIBUTARY_ASSIGN_OR_RETURN(SafetensorsFile file, SafetensorsFile::Open(path));
+  TRIBUTARY_ASSIGN_OR_RETURN(SafetensorsFile file, SafetensorsFile::Open(path, OnDamage::kReport));
   TRIBUTARY_RETURN_IF_ERROR(CheckManifest(manifest, file.ToManifest()));
   OpenUpdate vector;
   vector.file = std::make_unique<SafetensorsFile>(std::move(file));

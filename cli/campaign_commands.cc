@@ -1,9 +1,9 @@
 #include "cli/campaign_commands.h"
 
-#include <cstdio>
 #include <nlohmann/json.hpp>
 
 #include "cli/initial_adapter.h"
+#include "cli/listing_view.h"
 #include "cli/middle_matrix.h"
 #include "cli/output.h"
 #include "cli/stacked_adapter.h"
@@ -13,12 +13,15 @@
 #include "core/files.h"
 #include "core/json.h"
 #include "core/peft_adapter.h"
+#include "core/text.h"
 
 namespace tributary::cli {
 namespace {
 
 using nlohmann::json;
 using Stub = v1::Control::StubInterface;
+
+constexpr std::size_t kMaxEventPrinted = std::size_t{4} << 20;  // as long as any the server has
 
 const client::KeepGoing kAlways = [] { return true; };
 
@@ -55,7 +58,7 @@ int Command(const GlobalOptions& options, const std::string& campaign, const cha
   if (!session.ok()) return Fail(session.status(), options.json);
   const auto status = session->Call(method, RequestFor(campaign));
   return Print<v1::CampaignStatus>(options, status, [&](const v1::CampaignStatus& s) {
-    PrintLine("campaign " + s.campaign() + " " + done);
+    PrintLine("campaign " + Printable(s.campaign()) + " " + done);
   });
 }
 
@@ -104,7 +107,7 @@ Result<std::string> SubmitFile(const GlobalOptions& options, const std::string& 
                                 .Upload(initial, written.digest, written.bytes, "", kAlways));
   request.set_initial_digest(written.digest.ToHex());
   TRIBUTARY_ASSIGN_OR_RETURN(const auto response, session.Call(&Stub::Submit, request));
-  return response.campaign();
+  return Printable(response.campaign());
 }
 
 int SubmitCommand(const GlobalOptions& options, const std::string& path) {
@@ -135,15 +138,8 @@ int ListCommand(const GlobalOptions& options) {
   auto session = Session::Open(options);
   if (!session.ok()) return Fail(session.status(), options.json);
   const auto response = session->Call(&Stub::List, v1::ListRequest());
-  return Print<v1::ListResponse>(options, response, [](const v1::ListResponse& r) {
-    if (r.campaigns().empty()) PrintLine("no campaigns");
-    for (const v1::CampaignStatus& c : r.campaigns()) {
-      std::printf("%-24s %-12s round %lld/%lld  version %lld  lead %s%s%s\n", c.campaign().c_str(),
-                  PhaseText(c).c_str(), static_cast<long long>(c.round()),
-                  static_cast<long long>(c.rounds()), static_cast<long long>(c.version()),
-                  c.lead().c_str(), c.note().empty() ? "" : "  ", c.note().c_str());
-    }
-  });
+  return Print<v1::ListResponse>(options, response,
+                                 [](const v1::ListResponse& r) { PrintText(RenderCampaigns(r)); });
 }
 
 int ShowCommand(const GlobalOptions& options, const std::string& campaign) {
@@ -151,7 +147,7 @@ int ShowCommand(const GlobalOptions& options, const std::string& campaign) {
   if (!session.ok()) return Fail(session.status(), options.json);
   const auto status = session->Call(&Stub::Show, RequestFor(campaign));
   return Print<v1::CampaignStatus>(options, status, [](const v1::CampaignStatus& s) {
-    std::fputs(RenderStatus(s, /*max_rounds=*/0).c_str(), stdout);
+    PrintText(RenderStatus(s, /*max_rounds=*/0));
   });
 }
 
@@ -215,14 +211,15 @@ int AuditCommand(const GlobalOptions& options, const std::string& campaign) {
   while (reader->Read(&entry)) {
     if (!options.json) {
       PrintLine(std::to_string(entry.sequence()) + " " +
-                FormatTimestamp(TimestampFromMicros(entry.at_us())) + " " + entry.event_json());
+                FormatTimestamp(TimestampFromMicros(entry.at_us())) + " " +
+                Printable(entry.event_json(), kMaxEventPrinted));
       continue;
     }
     const auto event = ParseJson(entry.event_json(), "event");
     const json line = {{"sequence", entry.sequence()},
                        {"at_us", entry.at_us()},
                        {"event", event.ok() ? *event : json(nullptr)}};
-    PrintLine(line.dump());
+    PrintJson(line, /*indent=*/-1);
   }
   const Status status = FromGrpc(reader->Finish());
   return status.ok() ? kExitOk : Fail(status, options.json);

@@ -1,17 +1,32 @@
 #include "cli/member_commands.h"
 
-#include <cstdio>
+#include <algorithm>
 #include <nlohmann/json.hpp>
 
+#include "cli/listing_view.h"
 #include "cli/output.h"
 #include "cli/profile.h"
 #include "core/clock.h"
 #include "core/config.h"
+#include "core/text.h"
 #include "security/enroll.h"
 
 namespace tributary::cli {
 
 using Stub = v1::Control::StubInterface;
+
+namespace {
+
+// What a person may copy into a shell: letters, digits and marks that mean nothing there.
+bool IsShellWord(const std::string& word) {
+  constexpr std::string_view kMarks = "-_.:/+=@[]";
+  return !word.empty() && word[0] != '-' && std::all_of(word.begin(), word.end(), [&](char c) {
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+           kMarks.find(c) != kMarks.npos;
+  });
+}
+
+}  // namespace
 
 int ProvisionCommand(const GlobalOptions& options, const ProvisionOptions& provision) {
   const auto made = Provision(provision);
@@ -54,6 +69,14 @@ int TokenCommand(const GlobalOptions& options, const TokenOptions& token) {
     PrintJson(ToJson(*response));
     return kExitOk;
   }
+  for (const std::string& word :
+       {response->address(), response->token(), response->ca_fingerprint()}) {
+    if (!IsShellWord(word)) {
+      return Fail(DataLossError("the server's answer has no place in a command line: \"" +
+                                Excerpt(word) + "\""),
+                  options.json);
+    }
+  }
   const std::string program = token.role == "site" ? "tributary-client" : "tributary";
   PrintLine("# one-time token for " + token.role + " " + token.name + ", valid until " +
             FormatTimestamp(TimestampFromMicros(response->expires_at_us())) + "\n" +
@@ -84,18 +107,6 @@ int JoinCommand(const GlobalOptions& options, const JoinOptions& join) {
 
 namespace {
 
-std::string LimitText(double limit, double left) {
-  char text[80];
-  std::snprintf(text, sizeof text, "of %.2f, %.2f left", limit, left);
-  return limit > 0 ? text : "no limit";
-}
-
-std::string IdleText(double idle) {
-  char text[80];
-  std::snprintf(text, sizeof text, ", %.2f of it idle in pilots", idle);
-  return idle > 0 ? text : "";
-}
-
 // Each allocation with a limit also says what is left of it.
 nlohmann::json WithLeft(nlohmann::json sites) {
   for (nlohmann::json& site : sites["sites"]) {
@@ -106,31 +117,6 @@ nlohmann::json WithLeft(nlohmann::json sites) {
     }
   }
   return sites;
-}
-
-// What a site says of its allocation and its queue, one line each.
-void PrintFacts(const v1::SiteFacts& facts) {
-  if (!facts.scheduler().empty()) std::printf("  scheduler    %s\n", facts.scheduler().c_str());
-  for (const v1::Allocation& a : facts.allocations()) {
-    if (a.used() == 0 && a.pending() == 0 && a.limit() == 0) continue;
-    std::printf("  %-12s %.2f %s used, %.2f pending%s (%s)\n",
-                a.campaign().empty() ? "allocation" : a.campaign().c_str(), a.used(),
-                a.unit().c_str(), a.pending(), IdleText(a.idle()).c_str(),
-                LimitText(a.limit(), a.limit() - a.used() - a.pending()).c_str());
-  }
-  for (const v1::StartForecast& f : facts.forecasts()) {
-    std::printf(
-        "  queue %-6s a job waits %.0f s (half), %.0f s (8 of 10), %.0f s (19 of 20); from "
-        "%lld waits",
-        f.queue().empty() ? "" : f.queue().c_str(), f.p50_seconds(), f.p80_seconds(),
-        f.p95_seconds(), static_cast<long long>(f.waits()));
-    if (f.judged() > 0) {
-      std::printf("; %.0f%% of %lld earlier ones were within the second, %.0f s off at the median",
-                  100 * f.within_p80(), static_cast<long long>(f.judged()),
-                  f.median_error_seconds());
-    }
-    std::printf("\n");
-  }
 }
 
 }  // namespace
@@ -144,19 +130,7 @@ int SitesCommand(const GlobalOptions& options) {
     PrintJson(WithLeft(ToJson(*response)));
     return kExitOk;
   }
-  if (response->sites().empty()) PrintLine("no sites have joined; `tributary token` invites one");
-  for (const v1::SiteStatus& site : response->sites()) {
-    std::string campaigns;
-    for (const std::string& campaign : site.campaigns()) campaigns += " " + campaign;
-    std::printf("%-20s %-12s version %-10s last seen %s  campaigns:%s\n", site.site().c_str(),
-                site.connected() ? "connected" : "away",
-                site.client_version().empty() ? "-" : site.client_version().c_str(),
-                site.last_seen_us() == 0
-                    ? "never"
-                    : FormatTimestamp(TimestampFromMicros(site.last_seen_us())).c_str(),
-                campaigns.empty() ? " none" : campaigns.c_str());
-    PrintFacts(site.facts());
-  }
+  PrintText(RenderSites(*response));
   return kExitOk;
 }
 

@@ -3,9 +3,15 @@
 #include <google/protobuf/descriptor.h>
 #include <grpcpp/support/status.h>
 
+#include <algorithm>
 #include <array>
+#include <cmath>
+#include <cstdarg>
 #include <cstdio>
 #include <nlohmann/json.hpp>
+#include <vector>
+
+#include "core/text.h"
 
 namespace tributary::cli {
 namespace {
@@ -14,6 +20,9 @@ using google::protobuf::FieldDescriptor;
 using google::protobuf::Message;
 using google::protobuf::Reflection;
 using nlohmann::json;
+
+constexpr std::size_t kMaxPrinted = std::size_t{64} << 20;  // as long as a message of the server
+constexpr std::size_t kMaxErrorPrinted = std::size_t{64} << 10;
 
 json ScalarOf(const Message& message, const FieldDescriptor* field) {
   const Reflection* r = message.GetReflection();
@@ -107,13 +116,55 @@ json ToJson(const Message& message) {
   return object;
 }
 
-void PrintLine(const std::string& text) {
-  std::printf("%s\n", text.c_str());
+void MakePrintable(Message* message) {
+  const Reflection* r = message->GetReflection();
+  std::vector<const FieldDescriptor*> fields;
+  r->ListFields(*message, &fields);
+  for (const FieldDescriptor* field : fields) {
+    const int size = field->is_repeated() ? r->FieldSize(*message, field) : 1;
+    for (int i = 0; i < size; ++i) {
+      if (field->cpp_type() == FieldDescriptor::CPPTYPE_MESSAGE) {
+        MakePrintable(field->is_repeated() ? r->MutableRepeatedMessage(message, field, i)
+                                           : r->MutableMessage(message, field));
+      } else if (field->cpp_type() == FieldDescriptor::CPPTYPE_STRING && field->is_repeated()) {
+        r->SetRepeatedString(message, field, i,
+                             Printable(r->GetRepeatedString(*message, field, i)));
+      } else if (field->cpp_type() == FieldDescriptor::CPPTYPE_STRING) {
+        r->SetString(message, field, Printable(r->GetString(*message, field)));
+      }
+    }
+  }
+}
+
+std::string Format(const char* format, ...) {
+  va_list arguments;
+  va_start(arguments, format);
+  va_list again;
+  va_copy(again, arguments);
+  const int size = std::vsnprintf(nullptr, 0, format, arguments);
+  va_end(arguments);
+  std::string text(static_cast<std::size_t>(std::max(size, 0)), '\0');
+  std::vsnprintf(text.data(), text.size() + 1, format, again);
+  va_end(again);
+  return text;
+}
+
+std::string NumberText(double number, int decimals) {
+  constexpr double kLongest = 1e12;
+  return std::abs(number) < kLongest ? Format("%.*f", decimals, number) : Format("%.3g", number);
+}
+
+void PrintText(const std::string& text) {
+  const std::string shown = PrintableLines(text, kMaxPrinted);
+  std::fwrite(shown.data(), 1, shown.size(), stdout);
   std::fflush(stdout);
 }
 
-void PrintJson(const json& value) {
-  PrintLine(value.dump(2, ' ', false, json::error_handler_t::replace));
+void PrintLine(const std::string& text) { PrintText(text + "\n"); }
+
+void PrintJson(const json& value, int indent) {
+  std::printf("%s\n", value.dump(indent, ' ', true, json::error_handler_t::replace).c_str());
+  std::fflush(stdout);
 }
 
 int Fail(const Status& status, bool as_json) {
@@ -121,9 +172,10 @@ int Fail(const Status& status, bool as_json) {
     const json error = {
         {"error",
          {{"code", std::string(StatusCodeName(status.code()))}, {"message", status.message()}}}};
-    std::fprintf(stderr, "%s\n", error.dump(2, ' ', false, json::error_handler_t::replace).c_str());
+    std::fprintf(stderr, "%s\n", error.dump(2, ' ', true, json::error_handler_t::replace).c_str());
   } else {
-    std::fprintf(stderr, "tributary: %s\n", status.message().c_str());
+    std::fprintf(stderr, "tributary: %s\n",
+                 PrintableLines(status.message(), kMaxErrorPrinted).c_str());
   }
   return ExitCodeOf(status);
 }
@@ -142,15 +194,9 @@ std::string BytesText(std::uint64_t bytes) {
 }
 
 std::string SecondsText(double seconds) {
-  char text[32];
-  if (seconds < 120) {
-    std::snprintf(text, sizeof text, "%.1f s", seconds);
-  } else if (seconds < 7200) {
-    std::snprintf(text, sizeof text, "%.0f min", seconds / 60);
-  } else {
-    std::snprintf(text, sizeof text, "%.1f h", seconds / 3600);
-  }
-  return text;
+  if (seconds < 120) return NumberText(seconds, 1) + " s";
+  if (seconds < 7200) return NumberText(seconds / 60, 0) + " min";
+  return NumberText(seconds / 3600, 1) + " h";
 }
 
 }  // namespace tributary::cli

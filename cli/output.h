@@ -35,9 +35,28 @@ Status FromGrpc(const grpc::Status& status);
 // all scalars.
 nlohmann::json ToJson(const google::protobuf::Message& message);
 
+// What a server says may come from anybody. A copy for people: every text in it is one printable
+// line of bounded length (core/text.h).
+void MakePrintable(google::protobuf::Message* message);
+template <class Message>
+Message Shown(Message message) {
+  MakePrintable(&message);
+  return message;
+}
+
+// printf into a string of any length.
+[[gnu::format(printf, 1, 2)]] std::string Format(const char* format, ...);
+// "0.25"; a number too large for that "1e+308".
+std::string NumberText(double number, int decimals);
+
+// The one way out for text: whatever it is made of, it cannot steer a terminal. Line breaks are
+// printed: a text from a server is made one line before (Shown).
+void PrintText(const std::string& text);
 void PrintLine(const std::string& text);
-void PrintJson(const nlohmann::json& value);
-// The error on standard error, as text or {"error": {"code", "message"}}; returns the exit code.
+// The one way out for JSON: ASCII alone. On one line or, with an indentation, on several.
+void PrintJson(const nlohmann::json& value, int indent = 2);
+// The error on standard error, printable, as text or {"error": {"code", "message"}}; returns the
+// exit code.
 int Fail(const Status& status, bool json);
 
 // "1.2 MiB", "3.4 s", "2026-03-01 09:30:00 UTC".

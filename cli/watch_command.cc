@@ -59,7 +59,7 @@ int WatchCommand(const GlobalOptions& options, const std::string& campaign) {
       options, campaign,
       [&](const v1::CampaignStatus& status) {
         if (options.json) {
-          PrintLine(ToJson(status).dump(-1, ' ', false, nlohmann::json::error_handler_t::replace));
+          PrintJson(ToJson(status), /*indent=*/-1);
         } else {
           printer.Show(status);
         }

@@ -4,7 +4,6 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <cstdarg>
 #include <cstdio>
 
 #include "cli/output.h"
@@ -17,23 +16,20 @@ namespace {
 constexpr int kWatchedRounds = 5;
 constexpr int kBarWidth = 20;
 
-[[gnu::format(printf, 1, 2)]] std::string Format(const char* format, ...) {
-  char text[512];
-  va_list arguments;
-  va_start(arguments, format);
-  std::vsnprintf(text, sizeof text, format, arguments);
-  va_end(arguments);
-  return text;
+// How many of `parts` are done; numbers of a peer may be any.
+int PartsDone(std::int64_t step, std::int64_t steps, int parts) {
+  if (steps <= 0 || step <= 0) return 0;
+  const double share = static_cast<double>(step) / static_cast<double>(steps);
+  return static_cast<int>(std::min(1.0, share) * parts);
 }
 
 std::string Bar(std::int64_t step, std::int64_t steps) {
-  const std::int64_t full =
-      steps > 0 ? std::clamp<std::int64_t>(kBarWidth * step / steps, 0, kBarWidth) : 0;
+  const int full = PartsDone(step, steps, kBarWidth);
   return "[" + std::string(static_cast<std::size_t>(full), '#') +
          std::string(static_cast<std::size_t>(kBarWidth - full), '.') + "]";
 }
 
-std::string LossText(double loss) { return loss == 0 ? "" : Format("loss %.4f", loss); }
+std::string LossText(double loss) { return loss == 0 ? "" : "loss " + NumberText(loss, 4); }
 
 // "21 14:05" UTC: day and minute are what a wait in a queue is known to.
 std::string ClockTime(std::int64_t micros) {
@@ -42,13 +38,18 @@ std::string ClockTime(std::int64_t micros) {
 }
 
 std::string TaskLine(const v1::TaskStatus& task) {
-  const std::string head = Format("  %-20s %-9s %-12s", task.site().c_str(), task.kind().c_str(),
-                                  EscapeControl(task.phase()).c_str());
+  const std::string head =
+      Format("  %-20s %-9s %-12s", task.site().c_str(), task.kind().c_str(), task.phase().c_str());
   if (task.start_p50_us() > 0) {
     return head + Format(" start expected %s (8 of 10 by %s)",
                          ClockTime(task.start_p50_us()).c_str(),
                          ClockTime(task.start_p80_us()).c_str());
   }
+  // Why it does not run.
+  const bool waits = task.phase() == "queued" || task.phase() == "held" ||
+                     task.phase() == "unknown" || task.phase() == "submitting" ||
+                     task.phase() == "suspended" || task.phase() == "waiting for room";
+  if (waits && !task.message().empty()) return head + " " + EscapeControl(task.message());
   if (task.kind() != "train") return head;
   return head + Format(" %s step %lld/%lld  %s", Bar(task.step(), task.steps()).c_str(),
                        static_cast<long long>(task.step()), static_cast<long long>(task.steps()),
@@ -67,8 +68,8 @@ std::string MetricsText(const v1::RoundStatus& round) {
   }
   std::string text;
   for (const auto& [name, mean] : means) {
-    text += Format("  %s %.4f (mean of %d)", EscapeControl(name).c_str(), mean.first / mean.second,
-                   mean.second);
+    text += Format("  %s %s (mean of %d)", name.c_str(),
+                   NumberText(mean.first / mean.second, 4).c_str(), mean.second);
   }
   return text;
 }
@@ -87,10 +88,12 @@ std::string RoundLine(const v1::RoundStatus& round) {
       others += "  " + c.site() + " " + c.outcome() + (c.reason().empty() ? "" : ": ") + c.reason();
     }
   }
-  const double seconds = static_cast<double>(round.closed_at_us() - round.opened_at_us()) * 1e-6;
+  const double seconds =
+      (static_cast<double>(round.closed_at_us()) - static_cast<double>(round.opened_at_us())) *
+      1e-6;
   return text +
-         Format(" %7s  %d updates, %s  train loss %.4f", SecondsText(seconds).c_str(), accepted,
-                BytesText(bytes).c_str(), round.mean_loss()) +
+         Format(" %7s  %d updates, %s  train loss %s", SecondsText(seconds).c_str(), accepted,
+                BytesText(bytes).c_str(), NumberText(round.mean_loss(), 4).c_str()) +
          MetricsText(round) + others;
 }
 
@@ -100,16 +103,20 @@ std::string PhaseText(const v1::CampaignStatus& status) {
   return status.phase() + (status.paused() ? " (paused)" : "");
 }
 
-std::string RenderStatus(const v1::CampaignStatus& status, int max_rounds) {
+std::string RenderStatus(const v1::CampaignStatus& said, int max_rounds) {
+  const v1::CampaignStatus status = Shown(said);
   std::string text =
       Format("campaign %s: %s, round %lld of %lld, version %lld\n", status.campaign().c_str(),
              PhaseText(status).c_str(), static_cast<long long>(status.round()),
              static_cast<long long>(status.rounds()), static_cast<long long>(status.version()));
-  if (!status.note().empty()) text += "  " + EscapeControl(status.note()) + "\n";
+  if (!status.note().empty()) text += "  " + status.note() + "\n";
   for (const v1::SiteAnswer& answer : status.answers()) {
     if (answer.answer() == "accepted") continue;
-    text +=
-        "  " + answer.site() + " " + answer.answer() + " " + EscapeControl(answer.reason()) + "\n";
+    text += "  " + answer.site() + " " + answer.answer() + " " + answer.reason() + "\n";
+  }
+  if (status.rounds_left_out() > 0 && max_rounds == 0) {
+    text += Format("  rounds 1 to %lld are left out: the history is too long for one answer\n",
+                   static_cast<long long>(status.rounds_left_out()));
   }
   const int rounds = status.round_history_size();
   for (int i = max_rounds == 0 ? 0 : std::max(0, rounds - max_rounds); i < rounds; ++i) {
@@ -119,7 +126,8 @@ std::string RenderStatus(const v1::CampaignStatus& status, int max_rounds) {
   return text;
 }
 
-std::vector<std::string> LineReporter::Update(const v1::CampaignStatus& status) {
+std::vector<std::string> LineReporter::Update(const v1::CampaignStatus& said) {
+  const v1::CampaignStatus status = Shown(said);
   std::vector<std::string> lines;
   const auto say = [&](const std::string& thing, const std::string& key, const std::string& line) {
     std::string& last = seen_[thing];
@@ -130,7 +138,7 @@ std::vector<std::string> LineReporter::Update(const v1::CampaignStatus& status) 
   for (const v1::SiteAnswer& answer : status.answers()) {
     say("answer " + answer.site(), answer.answer(),
         "site " + answer.site() + " " + answer.answer() + (answer.reason().empty() ? "" : ": ") +
-            EscapeControl(answer.reason()));
+            answer.reason());
   }
   for (const v1::RoundStatus& round : status.round_history()) {
     const std::string name = "round " + std::to_string(round.round());
@@ -151,12 +159,12 @@ std::vector<std::string> LineReporter::Update(const v1::CampaignStatus& status) 
     if (evaluated) say(name + " evaluated", "yes", name + " evaluated:" + MetricsText(round));
   }
   for (const v1::TaskStatus& task : status.tasks()) {
-    const std::int64_t quarter = task.steps() > 0 ? 4 * task.step() / task.steps() : 0;
+    const int quarter = PartsDone(task.step(), task.steps(), 4);
     say(task.task(), task.phase() + std::to_string(quarter), TaskLine(task).substr(2));
   }
   say("campaign", PhaseText(status) + status.note(),
       "campaign " + status.campaign() + ": " + PhaseText(status) +
-          (status.note().empty() ? "" : ": ") + EscapeControl(status.note()));
+          (status.note().empty() ? "" : ": ") + status.note());
   return lines;
 }
 
@@ -173,7 +181,8 @@ void WatchPrinter::Show(const v1::CampaignStatus& status) {
   const std::string text = RenderStatus(status, kWatchedRounds);
   for (std::size_t at = 0; at < text.size();) {
     const std::size_t end = text.find('\n', at);
-    std::printf("\x1b[2K%s\n", text.substr(at, std::min(end - at, width - 1)).c_str());
+    // A line that is too long for the terminal would take two of it.
+    std::printf("\x1b[2K%s\n", Printable(text.substr(at, end - at), width - 1).c_str());
     ++drawn_lines_;
     at = end + 1;
   }

@@ -12,6 +12,8 @@ namespace tributary::cli {
 // "training", "training (paused)".
 std::string PhaseText(const v1::CampaignStatus& status);
 
+// Texts in a status may come from anybody: what is made of them here is printable.
+
 // Several lines: phase, sites, tasks under way, the last `max_rounds` rounds (0: all).
 std::string RenderStatus(const v1::CampaignStatus& status, int max_rounds);
 

@@ -2,13 +2,22 @@
 
 #include <grpcpp/create_channel.h>
 #include <grpcpp/support/channel_arguments.h>
+#include <unistd.h>
 
+#include <random>
+
+#include "client/assignment_check.h"
+#include "client/call_verdict.h"
 #include "client/pilots.h"
 #include "client/policy.h"
 #include "client/site_facts.h"
+#include "core/campaign_file.h"
 #include "core/files.h"
 #include "core/log.h"
+#include "core/sha256.h"
+#include "core/text.h"
 #include "core/version.h"
+#include "core/wire_bounds.h"
 #include "security/grpc_credentials.h"
 #include "security/key_file.h"
 
@@ -24,6 +33,7 @@ constexpr int kSilentHeartbeats = 3;           // then the connection is given u
 constexpr int kStreamWindowBytes = 4 << 20;
 constexpr int kFrameBytes = 1 << 20;
 constexpr int kMaxMessageBytes = 64 << 20;  // an offer carries the adapter's whole manifest
+constexpr std::size_t kMaxCampaigns = 256;  // at a time: each keeps its offer in memory
 
 grpc::ChannelArguments TransportOptions(const std::string& server_name) {
   grpc::ChannelArguments arguments;
@@ -39,6 +49,38 @@ grpc::ChannelArguments TransportOptions(const std::string& server_name) {
   arguments.SetInt(GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL, 1);
   arguments.SetInt(GRPC_ARG_ENABLE_HTTP_PROXY, 1);
   return arguments;
+}
+
+std::string NewInstance() {
+  std::random_device device;
+  std::string bits;
+  for (int i = 0; i < 4; ++i) bits += std::to_string(device()) + "-";
+  return Sha256Of(bits).ToHex().substr(0, 32);
+}
+
+std::string HostName() {
+  char name[256] = {};
+  return gethostname(name, sizeof name - 1) == 0 ? name : "";
+}
+
+// An offer that an earlier version of the daemon took unread may be none.
+Result<std::map<std::string, v1::CampaignOffer>> LoadCheckedOffers(ClientJournal& journal) {
+  TRIBUTARY_ASSIGN_OR_RETURN(auto offers, journal.LoadOffers());
+  for (auto it = offers.begin(); it != offers.end();) {
+    Status status = CheckCampaignOffer(it->second);
+    if (status.ok() && it->first != it->second.campaign()) {
+      status = InvalidArgumentError("the offer is of another campaign");
+    }
+    if (status.ok()) {
+      ++it;
+      continue;
+    }
+    LogError("client", "an offer of the journal is dropped",
+             {{"campaign", it->first}, {"reason", status}});
+    TRIBUTARY_RETURN_IF_ERROR(journal.RemoveOffer(it->first));
+    it = offers.erase(it);
+  }
+  return offers;
 }
 
 }  // namespace
@@ -68,18 +110,19 @@ Result<std::unique_ptr<Agent>> Agent::Start(
 
   std::unique_ptr<Agent> agent(new Agent(config, ledger));
   agent->site_ = identity.name;
+  agent->instance_ = NewInstance();
   agent->channel_ =
       grpc::CreateCustomChannel(config.server, credentials, TransportOptions(config.server_name));
   agent->stub_ = v1::Federation::NewStub(agent->channel_);
   TRIBUTARY_ASSIGN_OR_RETURN(agent->journal_,
                              ClientJournal::Open(JoinPath(config.state_dir, "client.db")));
-  TRIBUTARY_ASSIGN_OR_RETURN(agent->offers_, agent->journal_->LoadOffers());
+  TRIBUTARY_ASSIGN_OR_RETURN(agent->offers_, LoadCheckedOffers(*agent->journal_));
   agent->jobs_ = std::make_unique<JobMonitor>(std::move(adapter), config.job.poll_interval);
-  agent->transfer_ = std::make_unique<Transfer>(agent->channel_);
+  agent->transfer_ = std::make_unique<Transfer>(agent->channel_, Patience::kDaemon);
   agent->runner_ = std::make_unique<TaskRunner>(
       RunnerParts{agent->config_, agent->site_, std::move(key), clock, *agent->journal_,
                   agent->ledger_, *agent->jobs_, *agent->transfer_, *agent});
-  TRIBUTARY_RETURN_IF_ERROR(agent->runner_->Recover());
+  TRIBUTARY_RETURN_IF_ERROR(agent->runner_->Recover(agent->offers_));
   LogInfo("client", "started",
           {{"site", agent->site_},
            {"server", config.server},
@@ -116,7 +159,15 @@ bool Agent::Send(const v1::ClientMessage& message) {
 void Agent::ConnectLoop() {
   Backoff backoff(kFirstPause, kLongestPause);
   while (AwaitChannel()) {
-    if (Converse()) backoff.Reset();
+    switch (Converse()) {
+      case Verdict::kDone:
+        backoff.Reset();
+        break;
+      case Verdict::kTransient:
+        break;
+      default:  // asked again all the same, but not soon: somebody may have mended it
+        backoff.Stretch();
+    }
     const auto until = std::chrono::steady_clock::now() + backoff.Next();
     MutexLock lock(mutex_);
     while (!stopping_ && changed_.WaitUntil(mutex_, until)) {
@@ -138,11 +189,11 @@ bool Agent::AwaitChannel() {
   return false;
 }
 
-bool Agent::Converse() {
+Verdict Agent::Converse() {
   grpc::ClientContext context;
   {
     MutexLock lock(mutex_);
-    if (stopping_) return false;
+    if (stopping_) return Verdict::kDone;
     context_ = &context;
     heard_ = std::chrono::steady_clock::now();
   }
@@ -151,15 +202,20 @@ bool Agent::Converse() {
   hello.mutable_hello()->set_protocol_min(kProtocol);
   hello.mutable_hello()->set_protocol_max(kProtocol);
   hello.mutable_hello()->set_client_version(kVersion);
+  hello.mutable_hello()->set_instance(instance_);
+  hello.mutable_hello()->set_host(HostName());
   for (const std::string& task : runner_->KnownTasks()) hello.mutable_hello()->add_tasks(task);
   v1::ServerMessage message;
   bool welcomed = false;
-  if (stream->Write(hello) && stream->Read(&message) && message.has_welcome()) {
+  const bool heard = stream->Write(hello) && stream->Read(&message);
+  const Status sound = heard ? CheckServerMessage(message) : OkStatus();
+  if (!sound.ok()) Refuse(message, sound);
+  if (heard && sound.ok() && message.has_welcome()) {
     welcomed = true;
     LogInfo("client", "connected", {{"server_version", message.welcome().server_version()}});
     {
       MutexLock lock(mutex_);
-      heartbeat_ = std::chrono::seconds(std::max(1U, message.welcome().heartbeat_seconds()));
+      heartbeat_ = std::chrono::seconds(message.welcome().heartbeat_seconds());
     }
     {
       MutexLock lock(write_mutex_);
@@ -172,14 +228,16 @@ bool Agent::Converse() {
         MutexLock lock(mutex_);
         heard_ = std::chrono::steady_clock::now();
       }
-      Handle(message);
+      Handle(std::move(message));
+      message.Clear();
     }
   }
   {
     MutexLock lock(write_mutex_);
     stream_ = nullptr;
   }
-  context.TryCancel();  // a no-op when the stream has ended
+  // Where reading ended, the stream has: to cancel it now would hide the server's reason.
+  if (heard && !welcomed) context.TryCancel();
   const grpc::Status status = stream->Finish();
   {
     MutexLock lock(mutex_);
@@ -191,7 +249,9 @@ bool Agent::Converse() {
                   {"code", static_cast<int>(status.error_code())}});
     }
   }
-  return welcomed;
+  if (welcomed) return Verdict::kDone;
+  if (status.ok()) return Verdict::kTransient;  // it ended before it said anything
+  return VerdictOn(Call::kConnect, static_cast<StatusCode>(status.error_code()));
 }
 
 // Heartbeats; and ends a stream on which the server has been silent for too long.
@@ -232,10 +292,14 @@ void Agent::SendFacts() {
   (void)Send(message);
 }
 
-void Agent::Handle(const v1::ServerMessage& message) {
+void Agent::Handle(v1::ServerMessage message) {
+  if (const Status status = CheckServerMessage(message); !status.ok()) {
+    return Refuse(message, status);
+  }
+  message.DiscardUnknownFields();  // what a newer server adds is not kept either
   switch (message.kind_case()) {
     case v1::ServerMessage::kCampaignOffer:
-      return Answer(message.campaign_offer());
+      return Answer(message.campaign_offer(), OkStatus());
     case v1::ServerMessage::kCampaignClosed: {
       const std::string& campaign = message.campaign_closed().campaign();
       if (!offers_.contains(campaign)) return;
@@ -258,15 +322,41 @@ void Agent::Handle(const v1::ServerMessage& message) {
     case v1::ServerMessage::kReportAck:
       return runner_->Acknowledge(message.report_ack());
     case v1::ServerMessage::kGoodbye:
-      LogInfo("client", "the server says goodbye", {{"reason", message.goodbye().reason()}});
-      return;
+      return log_limit_.Log("goodbye", LogLevel::kInfo, "client", "the server says goodbye",
+                            {{"reason", message.goodbye().reason()}});
     default:
       return;
   }
 }
 
-void Agent::Answer(const v1::CampaignOffer& offer) {
-  const Status status = CheckOffer(config_.policy, offer);
+// A server that is only newer than we are is told why, where the names are sound.
+void Agent::Refuse(const v1::ServerMessage& message, const Status& reason) {
+  const std::string cause = std::to_string(static_cast<int>(message.kind_case()));
+  log_limit_.Log(cause, LogLevel::kError, "client", "a message of the server is refused",
+                 {{"reason", reason}});
+  if (message.has_task() && CheckTaskNames(message.task()).ok() &&
+      offers_.contains(message.task().campaign())) {
+    runner_->Refuse(message.task(), reason.message());
+  }
+  if (message.has_campaign_offer() && IsPlainName(message.campaign_offer().campaign())) {
+    Answer(message.campaign_offer(), reason);
+  }
+}
+
+void Agent::SendAnswer(const std::string& campaign, const Status& status) {
+  v1::ClientMessage message;
+  message.mutable_campaign_answer()->set_campaign(campaign);
+  message.mutable_campaign_answer()->set_accepted(status.ok());
+  message.mutable_campaign_answer()->set_reason(Printable(status.message(), kMaxStatementMessage));
+  (void)Send(message);
+}
+
+void Agent::Answer(const v1::CampaignOffer& offer, const Status& sound) {
+  Status status = sound.ok() ? CheckOffer(config_.policy, offer) : sound;
+  if (status.ok() && offers_.size() >= kMaxCampaigns && !offers_.contains(offer.campaign())) {
+    status = ResourceExhaustedError("this site takes part in " + std::to_string(offers_.size()) +
+                                    " campaigns; that is the most at a time");
+  }
   if (status.ok()) {
     if (const Status saved = journal_->SaveOffer(offer); !saved.ok()) {
       // No answer: the offer comes again with the next connection.
@@ -274,18 +364,15 @@ void Agent::Answer(const v1::CampaignOffer& offer) {
       return;
     }
     offers_[offer.campaign()] = offer;
-  } else if (offers_.erase(offer.campaign()) >
-             0) {  // the policy has changed: nothing of it goes on
+  } else if (offers_.erase(offer.campaign()) > 0) {
+    // The policy has changed, or the campaign: nothing of it goes on.
     runner_->CloseCampaign(offer.campaign());
     (void)journal_->RemoveOffer(offer.campaign());  // refused again after a restart
   }
-  LogInfo("client", status.ok() ? "campaign accepted" : "campaign refused",
-          {{"campaign", offer.campaign()}, {"lead", offer.lead()}, {"reason", status.message()}});
-  v1::ClientMessage message;
-  message.mutable_campaign_answer()->set_campaign(offer.campaign());
-  message.mutable_campaign_answer()->set_accepted(status.ok());
-  message.mutable_campaign_answer()->set_reason(status.message());
-  (void)Send(message);
+  log_limit_.Log(
+      "answer", LogLevel::kInfo, "client", status.ok() ? "campaign accepted" : "campaign refused",
+      {{"campaign", offer.campaign()}, {"lead", offer.lead()}, {"reason", status.message()}});
+  SendAnswer(offer.campaign(), status);
 }
 
 }  // namespace tributary::client

@@ -18,6 +18,7 @@
 #include "client/transfer.h"
 #include "client/uplink.h"
 #include "core/clock.h"
+#include "core/log_limit.h"
 #include "core/mutex.h"
 #include "tributary/v1/federation.grpc.pb.h"
 
@@ -44,17 +45,22 @@ class Agent final : public Uplink {
 
   void ConnectLoop();
   bool AwaitChannel();
-  // One connection, from Hello to its end. True when the server welcomed us.
-  bool Converse();
+  // One connection, from Hello to its end. Done when the server welcomed us.
+  Verdict Converse();
   void WatchLoop();
-  void Handle(const v1::ServerMessage& message);
-  void Answer(const v1::CampaignOffer& offer);
+  void Handle(v1::ServerMessage message);
+  // A message that no honest server sends: nothing of it is kept.
+  void Refuse(const v1::ServerMessage& message, const Status& reason);
+  // `sound`: what the check of the message said.
+  void Answer(const v1::CampaignOffer& offer, const Status& sound);
+  void SendAnswer(const std::string& campaign, const Status& status);  // OK: accepted
   void SendFacts();
   bool Stopping();
 
   const ClientConfig config_;
   SiteLedger& ledger_;
   std::string site_;
+  std::string instance_;  // of this process: how the server tells it from a second daemon
   std::shared_ptr<grpc::Channel> channel_;
   std::unique_ptr<v1::Federation::StubInterface> stub_;
   std::unique_ptr<ClientJournal> journal_;
@@ -62,6 +68,7 @@ class Agent final : public Uplink {
   std::unique_ptr<Transfer> transfer_;
   std::unique_ptr<TaskRunner> runner_;
   std::map<std::string, v1::CampaignOffer> offers_;  // the stream's thread only
+  LogLimit log_limit_{/*lines=*/50};                 // of what a server can cause
 
   Mutex mutex_;
   CondVar changed_;

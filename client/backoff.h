@@ -14,6 +14,7 @@ class Backoff {
   // Half to all of a delay that doubles up to the longest.
   std::chrono::milliseconds Next();
   void Reset() { delay_ = first_; }
+  void Stretch() { delay_ = longest_; }  // the next is as long as any
 
  private:
   const std::chrono::milliseconds first_, longest_;

@@ -150,6 +150,7 @@ Result<ClientConfig> LoadClientConfig(const std::string& path) {
   if (config.scheduler.state_directory.empty()) {
     config.scheduler.state_directory = JoinPath(config.state_dir, "jobs");
   }
+  config.scheduler.directives = config.job.directives;
   if (config.job.pilot) {
     resolve(&config.job.pilot->directory);
     if (config.job.pilot->directory.empty()) {

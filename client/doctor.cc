@@ -120,14 +120,6 @@ class Examination {
   const SystemClock clock_;
 };
 
-// Most texts come with what is not printable escaped already.
-std::string Printable(const std::string& text) {
-  const bool clean = IsUtf8(text) && std::none_of(text.begin(), text.end(), [](unsigned char c) {
-                       return c < 0x20 || c == 0x7f;
-                     });
-  return clean ? text : EscapeControl(text);
-}
-
 void PrintLine(const Check& check) {
   std::printf("%-8s %-20s %s\n", kOutcomeWords[static_cast<std::size_t>(check.outcome)],
               Printable(check.name).c_str(), Printable(check.found).c_str());
@@ -168,7 +160,7 @@ int CheckPrinter::Finish() {
                       {"warnings", count(Outcome::kWarning)},
                       {"failed", count(Outcome::kFailed)},
                       {"skipped", count(Outcome::kSkipped)}};
-    std::puts(all.dump(2, ' ', false, json::error_handler_t::replace).c_str());
+    std::puts(all.dump(2, ' ', true, json::error_handler_t::replace).c_str());
   } else {
     std::printf("%d ok, %d warning%s, %d failed, %d skipped\n", count(Outcome::kOk),
                 count(Outcome::kWarning), count(Outcome::kWarning) == 1 ? "" : "s",
@@ -181,7 +173,7 @@ int RunDoctor(const DoctorOptions& options, const OpenScheduler& open) {
   CheckPrinter printer(options.json);
   Examine(
       options, open, [&](const Check& check) { printer.Print(check); },
-      [](std::string_view text) { std::fprintf(stderr, "%s\n", EscapeControl(text).c_str()); });
+      [](std::string_view text) { std::fprintf(stderr, "%s\n", Printable(text).c_str()); });
   return printer.Finish();
 }
 

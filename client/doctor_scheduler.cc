@@ -9,6 +9,7 @@
 
 #include "client/doctor_files.h"
 #include "client/job_rendering.h"
+#include "client/launcher.h"
 #include "core/files.h"
 #include "core/sha256.h"
 #include "core/text.h"
@@ -36,7 +37,7 @@ constexpr std::size_t kMaxSeenBytes = 65536;
 // of its own.
 constexpr const char* kProgram = R"sh(
 dir=$1; gpu=$2; count=$3; shift 3
-out="$dir/seen.$(uname -n).$$"
+out="$dir/seen.$(uname -n).$$.${SLURM_PROCID:-${PMI_RANK:-${OMPI_COMM_WORLD_RANK:-0}}}"
 {
   echo "host $(uname -n)"
   while [ "$count" -gt 0 ]; do
@@ -178,6 +179,7 @@ struct Seen {
   std::map<std::string, std::vector<std::string>> gpus;  // by host
   std::string tool;
   int tool_status = 0;
+  std::int64_t processes = 0;
 };
 
 void ReadSeen(const std::string& text, Seen* seen) {
@@ -196,6 +198,7 @@ void ReadSeen(const std::string& text, Seen* seen) {
       seen->tool_status = rest.ends_with(" 0") ? 0 : 1;
     }
   }
+  ++seen->processes;
   seen->hosts.insert(host);
   if (!gpus.empty()) seen->gpus[host] = std::move(gpus);
 }
@@ -297,7 +300,8 @@ Checks JudgeEnd(const ClientConfig& config, const TestJob& job, const std::strin
   }
   Seen seen = LookFor(directory);
   const SteadyTime end = std::chrono::steady_clock::now() + kSeenWithin;
-  while (seen.hosts.empty() && std::chrono::steady_clock::now() < end &&
+  const std::int64_t expected = config.job.nodes * CountLaunched(config.job).tasks;
+  while (seen.processes < expected && std::chrono::steady_clock::now() < end &&
          Pause(kStep, options.keep_going)) {
     seen = LookFor(directory);
   }
@@ -306,8 +310,16 @@ Checks JudgeEnd(const ClientConfig& config, const TestJob& job, const std::strin
                    "job " + job.id() + " ended well, but what it wrote is not in " + directory,
                    "move workspace to a file system that the nodes and this machine share")};
   }
-  Checks checks = {Passed(
-      name, "job " + job.id() + " ran on " + Joined(seen.hosts) + " and wrote into the workspace")};
+  const std::string processes = std::to_string(seen.processes) + " processes";
+  Checks checks = {Passed(name, "job " + job.id() + " ran on " + Joined(seen.hosts) +
+                                    (seen.processes > 1 ? " as " + processes : "") +
+                                    " and wrote into the workspace")};
+  if (!config.job.launcher.empty() && seen.processes != expected) {
+    checks.push_back(Warned("job processes",
+                            processes + " wrote; job.launcher says " + std::to_string(expected),
+                            "correct job.launcher, job.nodes or job.directives: each process has "
+                            "its share of job.cpus"));
+  }
   if (!seen.unreadable.empty()) {
     checks.push_back(Failed("job paths", "the job cannot read " + Joined(seen.unreadable),
                             "move them to a file system that the nodes see"));

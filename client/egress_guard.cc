@@ -9,6 +9,8 @@
 #include "client/policy.h"
 #include "core/files.h"
 #include "core/tensor_file.h"
+#include "core/text.h"
+#include "core/wire_bounds.h"
 
 namespace tributary::client {
 namespace {
@@ -80,10 +82,13 @@ Status CheckSize(const Manifest& update, const ByteSize& max_update) {
 Result<SafetensorsWriter::Written> WriteUpdateFile(const UpdateFiles& files,
                                                    const UpdateRules& rules) {
   if (!PathExists(files.trained)) return NotFoundError(files.trained + " is not there");
-  TRIBUTARY_ASSIGN_OR_RETURN(const auto trained, TensorReader::Open(files.trained));
-  TRIBUTARY_ASSIGN_OR_RETURN(const auto start, TensorReader::Open(files.start));
-  TRIBUTARY_ASSIGN_OR_RETURN(const auto control, TensorReader::Open(files.control));
-  TRIBUTARY_ASSIGN_OR_RETURN(const auto residual, TensorReader::Open(files.residual));
+  TRIBUTARY_ASSIGN_OR_RETURN(const auto trained,
+                             TensorReader::Open(files.trained, OnDamage::kReport));
+  TRIBUTARY_ASSIGN_OR_RETURN(const auto start, TensorReader::Open(files.start, OnDamage::kReport));
+  TRIBUTARY_ASSIGN_OR_RETURN(const auto control,
+                             TensorReader::Open(files.control, OnDamage::kReport));
+  TRIBUTARY_ASSIGN_OR_RETURN(const auto residual,
+                             TensorReader::Open(files.residual, OnDamage::kReport));
   TRIBUTARY_RETURN_IF_ERROR(
       CheckManifest(rules.trained, start.ToManifest()).Annotate("global adapter"));
   TRIBUTARY_RETURN_IF_ERROR(
@@ -97,8 +102,13 @@ Result<SafetensorsWriter::Written> WriteUpdateFile(const UpdateFiles& files,
   }
   UpdateValues values(trained, start, control, residual, rules.learning_rate_sum);
   auto written = WriteEncodedFile(files.update, manifest, dtype, std::ref(values));
-  if (values.bad().empty()) return written;
+  Status intact;  // the trainer's files lie where others may write
+  for (const TensorReader* read : {&trained, &start, &control, &residual}) {
+    if (intact.ok()) intact = read->Intact();
+  }
+  if (values.bad().empty() && intact.ok()) return written;
   TRIBUTARY_RETURN_IF_ERROR(RemoveFile(files.update));
+  if (!intact.ok()) return intact;
   return InvalidArgumentError("tensor " + values.bad() + " holds a value that is not finite");
 }
 
@@ -106,6 +116,8 @@ std::map<std::string, double> FilterMetrics(const std::map<std::string, double>&
                                             const PolicySection& policy) {
   std::map<std::string, double> kept;
   for (const auto& [name, value] : metrics) {
+    if (kept.size() == static_cast<std::size_t>(kMaxMetrics)) break;
+    if (name.size() > kMaxMetricName || Printable(name) != name) continue;
     if (std::isfinite(value) && MatchesAny(policy.metrics, name)) kept[name] = value;
   }
   return kept;

@@ -34,7 +34,7 @@ struct UpdateRules {
 Result<SafetensorsWriter::Written> WriteUpdateFile(const UpdateFiles& files,
                                                    const UpdateRules& rules);
 
-// Finite metrics that the policy lists.
+// Finite metrics that the policy lists, with printable names, as many as a report may have.
 std::map<std::string, double> FilterMetrics(const std::map<std::string, double>& metrics,
                                             const PolicySection& policy);
 

@@ -1,9 +1,13 @@
 #include "client/job_rendering.h"
 
 #include <algorithm>
+#include <csignal>
 
+#include "client/launcher.h"
+#include "core/files.h"
 #include "core/sha256.h"
 #include "scheduler_adapters/job_script.h"
+#include "security/pki.h"
 
 namespace tributary::client {
 namespace {
@@ -39,11 +43,30 @@ std::vector<std::string> CommandFor(const JobSection& job, const JobRequest& req
   return command;
 }
 
+std::string DaemonText(const ClientConfig& config, const std::string& site) {
+  return site + "\n" + config.server + "\n" + config.state_dir;
+}
+
+// Its authority. Empty before a site has joined, when names are for previews.
+std::string FederationText(const ClientConfig& config) {
+  const auto authority = ReadFile(config.tls.ca);
+  if (!authority.ok()) return "";
+  const auto fingerprint = security::CertificateFingerprint(*authority);
+  return fingerprint.ok() ? *fingerprint : "";
+}
+
+std::string PrefixOf(const std::string& text) {
+  return "trib-" + Sha256Of(text).ToHex().substr(0, 8) + ".";
+}
+
 }  // namespace
 
 std::string JobNamePrefix(const ClientConfig& config, const std::string& site) {
-  const Digest digest = Sha256Of(site + "\n" + config.server + "\n" + config.state_dir);
-  return "trib-" + digest.ToHex().substr(0, 8) + ".";
+  return PrefixOf(DaemonText(config, site) + "\n" + FederationText(config));
+}
+
+std::string OldJobNamePrefix(const ClientConfig& config, const std::string& site) {
+  return PrefixOf(DaemonText(config, site));
 }
 
 std::string JobName(const std::string& prefix, const std::string& task, std::int64_t attempt) {
@@ -60,15 +83,18 @@ scheduler_adapters::JobSpec MakeJob(const JobSection& job, const JobRequest& req
   spec.command = CommandFor(job, request);
   spec.environment = job.environment;
   for (const std::string& module : job.modules) {
-    spec.prologue.push_back("module load " + scheduler_adapters::ShellQuote(module));
+    spec.prologue.push_back("load_module " + scheduler_adapters::ShellQuote(module));
   }
   spec.prologue.insert(spec.prologue.end(), job.setup.begin(), job.setup.end());
   spec.stdout_path = request.directory + "/job.out";
   spec.stderr_path = request.directory + "/job.err";
   spec.cpus = job.cpus;
+  spec.tasks = CountLaunched(job).tasks;
   spec.gpus = job.gpus;
   spec.nodes = job.nodes;
   spec.walltime = request.walltime;
+  // srun kills its tasks on SIGTERM and others hand it on badly; all hand SIGUSR1 on.
+  if (!job.launcher.empty()) spec.warning_signal = SIGUSR1;
   spec.warning_before =
       job.warning_before < spec.walltime ? job.warning_before : std::chrono::seconds(0);
   spec.queue = job.queue;

@@ -12,8 +12,11 @@
 
 namespace tributary::client {
 
-// What all jobs of this daemon begin with, and no job of another one.
+// What all jobs of this daemon begin with, and no job of another one, nor of another federation at
+// the same address: that one's names, which begin alike, may be remembered by the scheduler.
 std::string JobNamePrefix(const ClientConfig& config, const std::string& site);
+// What they began with before names told the federation.
+std::string OldJobNamePrefix(const ClientConfig& config, const std::string& site);
 
 // Unique to the task and the attempt: the job is found again by it after a crash.
 std::string JobName(const std::string& prefix, const std::string& task, std::int64_t attempt);

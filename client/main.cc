@@ -16,6 +16,7 @@
 #include "client/site_ledger.h"
 #include "client/trainer_check.h"
 #include "core/files.h"
+#include "core/text.h"
 #include "core/version.h"
 #include "scheduler_adapters/local_supervisor.h"
 #include "scheduler_adapters/pilot_worker.h"
@@ -90,7 +91,7 @@ Status Run(ClientConfig config, bool end_jobs) {
 }
 
 int Fail(const Status& status) {
-  std::fprintf(stderr, "tributary-client: %s\n", status.message().c_str());
+  std::fprintf(stderr, "tributary-client: %s\n", PrintableLines(status.message()).c_str());
   return 1;
 }
 

@@ -32,13 +32,6 @@ bool MatchesAny(const std::vector<std::string>& patterns, std::string_view name)
   return false;
 }
 
-bool IsTaskId(std::string_view campaign, std::string_view id) {
-  if (!IsPlainName(campaign) || id.size() > 200 || !id.starts_with(campaign)) return false;
-  const std::string_view rest = id.substr(campaign.size());
-  if (!rest.starts_with('.')) return false;
-  return rest.find_first_not_of("abcdefghijklmnopqrstuvwxyz0123456789-.") == rest.npos;
-}
-
 Status CheckOffer(const std::optional<PolicySection>& policy, const v1::CampaignOffer& offer) {
   if (!policy) return PermissionDeniedError("this site has no policy; nothing is allowed");
   std::vector<std::string> reasons;

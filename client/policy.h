@@ -20,10 +20,6 @@ Status CheckOffer(const std::optional<PolicySection>& policy, const v1::Campaign
 Status CheckTask(const std::optional<PolicySection>& policy, const v1::CampaignOffer& offer,
                  const v1::TaskAssignment& task);
 
-// "<campaign>." and letters, digits, dots and dashes. A task's id names a directory here: nothing
-// else may become one.
-bool IsTaskId(std::string_view campaign, std::string_view id);
-
 // "loss/*" matches "loss/heldout"; "loss" matches itself only.
 bool MatchesAny(const std::vector<std::string>& patterns, std::string_view name);
 

@@ -70,10 +70,13 @@ std::int64_t FirstPenalisedRank(const RankPruning& pruning, std::int64_t kept) {
 
 Status WriteKeptRanks(const UpdateFiles& files, const PrunedRanks& pruning,
                       const std::string& state, const std::string& next) {
-  TRIBUTARY_ASSIGN_OR_RETURN(const auto start, TensorReader::Open(files.start));
-  TRIBUTARY_ASSIGN_OR_RETURN(const auto trained, TensorReader::Open(files.trained));
+  TRIBUTARY_ASSIGN_OR_RETURN(const auto start, TensorReader::Open(files.start, OnDamage::kReport));
+  TRIBUTARY_ASSIGN_OR_RETURN(const auto trained,
+                             TensorReader::Open(files.trained, OnDamage::kReport));
   const RankRange last{pruning.from, pruning.kept};
   const bool shrank = ProductOfNorms(trained, last) < ProductOfNorms(start, last);
+  TRIBUTARY_RETURN_IF_ERROR(start.Intact());
+  TRIBUTARY_RETURN_IF_ERROR(trained.Intact());
   TRIBUTARY_ASSIGN_OR_RETURN(const std::int64_t kept,
                              KeptRanks(state, shrank ? pruning.from : pruning.kept));
   return WriteFileAtomic(JoinPath(next, kKeptRanksFile),

@@ -52,9 +52,11 @@ Status WriteLocalB(const std::string& path, const TensorReader& trained) {
 // keep what they had.
 Status WriteResidual(const std::string& path, const UpdateFiles& files,
                      const TrainDirective& directive, std::int64_t version) {
-  TRIBUTARY_ASSIGN_OR_RETURN(const auto trained, TensorReader::Open(files.trained));
-  TRIBUTARY_ASSIGN_OR_RETURN(const auto start, TensorReader::Open(files.start));
-  TRIBUTARY_ASSIGN_OR_RETURN(const auto residual, TensorReader::Open(files.residual));
+  TRIBUTARY_ASSIGN_OR_RETURN(const auto trained,
+                             TensorReader::Open(files.trained, OnDamage::kReport));
+  TRIBUTARY_ASSIGN_OR_RETURN(const auto start, TensorReader::Open(files.start, OnDamage::kReport));
+  TRIBUTARY_ASSIGN_OR_RETURN(const auto residual,
+                             TensorReader::Open(files.residual, OnDamage::kReport));
   const Manifest manifest = trained.ToManifest();
   std::set<std::string> sent;
   for (const TensorSpec& spec : UpdateManifest(manifest, directive)) sent.insert(spec.name);
@@ -75,9 +77,14 @@ Status WriteResidual(const std::string& path, const UpdateFiles& files,
     RoundTrip(directive.dtype, received);
     for (std::size_t i = 0; i < out.size(); ++i) out[i] -= received[i];
   };
-  return WriteTensorFile(path, manifest, values,
-                         {{std::string(kResidualVersion), std::to_string(version)}})
-      .status();
+  TRIBUTARY_RETURN_IF_ERROR(
+      WriteTensorFile(path, manifest, values,
+                      {{std::string(kResidualVersion), std::to_string(version)}})
+          .status());
+  for (const TensorReader* read : {&trained, &start, &residual}) {
+    TRIBUTARY_RETURN_IF_ERROR(read->Intact());
+  }
+  return OkStatus();
 }
 
 }  // namespace
@@ -96,20 +103,30 @@ Status MakeNextState(const UpdateFiles& files, const TrainDirective& directive,
                      const TrainedTask& task, const std::string& state, const std::string& next) {
   TRIBUTARY_RETURN_IF_ERROR(MakeDirectories(next));
   if (directive.offset == GradientOffset::kControlVariate) {
-    TRIBUTARY_ASSIGN_OR_RETURN(const auto update, TensorReader::Open(files.update));
-    TRIBUTARY_ASSIGN_OR_RETURN(const auto own, TensorReader::Open(JoinPath(state, kControlFile)));
+    TRIBUTARY_ASSIGN_OR_RETURN(const auto update,
+                               TensorReader::Open(files.update, OnDamage::kReport));
+    TRIBUTARY_ASSIGN_OR_RETURN(
+        const auto own, TensorReader::Open(JoinPath(state, kControlFile), OnDamage::kReport));
     TRIBUTARY_RETURN_IF_ERROR(
         WriteMoved(JoinPath(next, kControlFile), own, update, kSecondPrefix, 1));
+    TRIBUTARY_RETURN_IF_ERROR(update.Intact());
+    TRIBUTARY_RETURN_IF_ERROR(own.Intact());
   }
   if (directive.offset == GradientOffset::kDualGradient) {
-    TRIBUTARY_ASSIGN_OR_RETURN(const auto update, TensorReader::Open(files.update));
-    TRIBUTARY_ASSIGN_OR_RETURN(const auto own, TensorReader::Open(JoinPath(state, kDualFile)));
+    TRIBUTARY_ASSIGN_OR_RETURN(const auto update,
+                               TensorReader::Open(files.update, OnDamage::kReport));
+    TRIBUTARY_ASSIGN_OR_RETURN(const auto own,
+                               TensorReader::Open(JoinPath(state, kDualFile), OnDamage::kReport));
     TRIBUTARY_RETURN_IF_ERROR(
         WriteMoved(JoinPath(next, kDualFile), own, update, "", -directive.proximal));
+    TRIBUTARY_RETURN_IF_ERROR(update.Intact());
+    TRIBUTARY_RETURN_IF_ERROR(own.Intact());
   }
   if (directive.keep_b_local) {
-    TRIBUTARY_ASSIGN_OR_RETURN(const auto trained, TensorReader::Open(files.trained));
+    TRIBUTARY_ASSIGN_OR_RETURN(const auto trained,
+                               TensorReader::Open(files.trained, OnDamage::kReport));
     TRIBUTARY_RETURN_IF_ERROR(WriteLocalB(JoinPath(next, kLocalBFile), trained));
+    TRIBUTARY_RETURN_IF_ERROR(trained.Intact());
   }
   if (directive.error_feedback) {
     TRIBUTARY_RETURN_IF_ERROR(

@@ -3,7 +3,9 @@
 #include <algorithm>
 
 #include "client/allocation.h"
+#include "client/backoff.h"
 #include "client/job_rendering.h"
+#include "core/files.h"
 #include "core/log.h"
 #include "core/progress_file.h"
 
@@ -14,10 +16,16 @@ using scheduler_adapters::JobSpec;
 using scheduler_adapters::JobState;
 using scheduler_adapters::JobStatus;
 
-constexpr std::chrono::milliseconds kAskAgain{2000};
+constexpr std::chrono::milliseconds kAskAgain{2000}, kLongestWait{60'000};
 constexpr std::chrono::milliseconds kProgressInterval{200};
 constexpr std::chrono::seconds kForecastInterval{60};
 constexpr double kWorthSaying = 10;  // seconds of waiting
+// Polls of a cancelled job before it is cancelled again, and of one that nothing is known about
+// before it is looked for by its name: the first time, and at most.
+constexpr int kFirstPatience = 3, kMostPatience = 64;
+// How long a name must be unknown to a scheduler that answers: it may have restarted, and read its
+// jobs later than it answers.
+constexpr std::chrono::seconds kLostAfter{120};
 
 double Seconds(Timestamp from, Timestamp to) {
   return std::max(0.0, std::chrono::duration<double>(to - from).count());
@@ -48,7 +56,7 @@ class Pulse {
 
   // True when nothing was written for longer than the time limit, counted from the first look.
   bool Stalled(std::uint64_t progress_bytes) {
-    const Timestamp now = clock_.Now();
+    const auto now = clock_.Elapsed();
     if (!last_ || progress_bytes != bytes_) {
       last_ = now;
       bytes_ = progress_bytes;
@@ -60,9 +68,27 @@ class Pulse {
  private:
   const std::chrono::seconds timeout_;
   const Clock& clock_;
-  std::optional<Timestamp> last_;
+  std::optional<std::chrono::microseconds> last_;
   std::uint64_t bytes_ = 0;
 };
+
+// A full disk, or a quota.
+bool HasNoRoom(const TaskWorkspace& workspace) {
+  constexpr std::size_t kSome = std::size_t{256} << 10;
+  const std::string probe = workspace.directory() + "/.room";
+  const Status written = WriteFileAtomic(probe, std::string(kSome, ' '));
+  (void)RemoveFile(probe);
+  return written.code() == StatusCode::kResourceExhausted;
+}
+
+JobStatus LostJob(const std::string& id) {
+  JobStatus status;
+  status.id = id;
+  status.state = JobState::kNodeFailed;
+  status.raw_state = "lost";
+  status.message = "nothing is known of a job of its name any more";
+  return status;
+}
 
 }  // namespace
 
@@ -70,6 +96,7 @@ TaskJobs::TaskJobs(const ClientConfig& config, const std::string& site, const Cl
                    JobMonitor& jobs, SiteLedger& ledger)
     : config_(config),
       prefix_(JobNamePrefix(config, site)),
+      old_prefix_(OldJobNamePrefix(config, site)),
       clock_(clock),
       jobs_(jobs),
       ledger_(ledger) {}
@@ -88,8 +115,14 @@ Result<JobStatus> TaskJobs::Run(TaskRecord& record, const TaskWorkspace& workspa
     // Cancelled before this life of the task submitted it: as an orphan, when the journal was lost.
     const bool stale =
         status.state == JobState::kCancelled && status.ended && *status.ended < record.submitted_at;
-    const bool resume = (LostItsNode(status) || stale) && !workspace.ReadResult().ok() &&
-                        record.attempt < config_.job.max_attempts;
+    const bool more = record.attempt < config_.job.max_attempts;
+    bool resume = more && (LostItsNode(status) || stale) && !workspace.ReadResult().ok();
+    if (more && status.state == JobState::kFailed && HasNoRoom(workspace)) {
+      TRIBUTARY_RETURN_IF_ERROR(AwaitRoom(workspace, host));
+      // What it said is that it could not write.
+      TRIBUTARY_RETURN_IF_ERROR(RemoveTree(workspace.directory() + "/update"));
+      resume = true;
+    }
     if (!resume) return status;
     LogWarning("client", "job lost; the task goes on in another one",
                {{"job", record.job},
@@ -104,14 +137,28 @@ Result<JobStatus> TaskJobs::Run(TaskRecord& record, const TaskWorkspace& workspa
   }
 }
 
+Status TaskJobs::AwaitRoom(const TaskWorkspace& workspace, const TaskHost& host) {
+  LogError("client", "a job failed where nothing can be written; the task waits for room",
+           {{"directory", workspace.directory()}});
+  Backoff backoff(kAskAgain, kLongestWait);
+  while (host.keep_going()) {
+    host.tell({"waiting for room", {}, {}, {}, "the site's workspace is full"});
+    host.pause(backoff.Next());
+    if (!HasNoRoom(workspace)) return OkStatus();
+  }
+  return CancelledError("given up");
+}
+
 Status TaskJobs::Submit(TaskRecord& record, const TaskWorkspace& workspace, const TaskFile& task,
                         bool found, const TaskHost& host) {
   const JobSpec spec = MakeJob(config_.job, RequestFor(record, workspace, task));
   host.tell({"submitting", {}, {}, {}, {}});
+  Backoff backoff(kAskAgain, kLongestWait);
   while (host.keep_going()) {
     // After a crash between submission and its note in the journal, the job is there under its
     // name.
     auto id = Result<std::string>(std::string());
+    bool full = false;
     if (found) {
       const auto there = jobs_.Find(spec.name);
       if (!there.ok()) id = there.status();
@@ -121,6 +168,7 @@ Status TaskJobs::Submit(TaskRecord& record, const TaskWorkspace& workspace, cons
       const Status entered = Enter(record, spec);
       if (!entered.ok() && entered.code() != StatusCode::kUnavailable) return entered;
       id = entered.ok() ? jobs_.Submit(spec) : Result<std::string>(entered);
+      full = id.status().code() == StatusCode::kResourceExhausted;
     }
     if (id.ok()) {
       record.job = *std::move(id);
@@ -136,11 +184,12 @@ Status TaskJobs::Submit(TaskRecord& record, const TaskWorkspace& workspace, cons
       return id.status().Annotate("submit");
     }
     // Any other trouble (a full disk) says nothing about a job that may be there.
-    if (code != StatusCode::kUnavailable && !found) return id.status().Annotate("submit");
+    if (code != StatusCode::kUnavailable && !full && !found) return id.status().Annotate("submit");
     LogWarning("client", "the job cannot be submitted now; will try again",
                {{"reason", id.status()}});
-    found = true;  // it may have taken the job nevertheless
-    host.pause(kAskAgain);
+    host.tell({"submitting", {}, {}, {}, id.status().message()});
+    if (!full) found = true;  // it may have taken the job nevertheless
+    host.pause(backoff.Next());
   }
   return CancelledError("given up");
 }
@@ -184,17 +233,24 @@ Result<JobStatus> TaskJobs::Await(TaskRecord& record, const TaskWorkspace& works
   std::optional<Forecast> forecast;
   bool started = false;
   std::string enough;  // why the job is to end before its time
+  int unknown = 0;     // polls since anything was known
+  int patience = kFirstPatience;
+  std::optional<std::chrono::microseconds> lost_since;
   Pulse pulse(config_.job.stall_timeout, clock_);
   const auto watch = [&](const JobStatus& status) {
     const bool running = status.state == JobState::kRunning;
     if (running && !started) NoteStart(record.job_name, status);
     started = running;
-    if (!running) pulse.Reset();
-    if (running && pulse.Stalled(workspace.ProgressBytes())) {
+    unknown = status.state == JobState::kUnknown ? unknown + 1 : 0;
+    if (unknown == 0) patience = kFirstPatience;
+    const bool moves = running && !status.suspended;
+    if (!moves) pulse.Reset();
+    if (moves && pulse.Stalled(workspace.ProgressBytes())) {
       enough = "no progress for " + std::to_string(config_.job.stall_timeout.count()) + " s";
     }
     // Back in the queue after a partial result: that result is the answer.
-    if (status.state == JobState::kQueued && status.restarts > 0 && workspace.ReadResult().ok()) {
+    const bool waits = status.state == JobState::kQueued || status.state == JobState::kHeld;
+    if (waits && status.restarts > 0 && workspace.ReadResult().ok()) {
       enough = "it left a result before it was put back into the queue";
     }
     const auto now = std::chrono::steady_clock::now();
@@ -207,21 +263,47 @@ Result<JobStatus> TaskJobs::Await(TaskRecord& record, const TaskWorkspace& works
         if (forecast && forecast->p95 < kWorthSaying) forecast.reset();
       }
     }
-    host.tell({std::string(scheduler_adapters::JobStateName(status.state)),
+    host.tell({std::string(status.suspended ? "suspended"
+                                            : scheduler_adapters::JobStateName(status.state)),
                running ? LastProgress(workspace.directory()) : std::nullopt,
                status.state == JobState::kQueued ? forecast : std::nullopt, record.submitted_at,
                status.message});
   };
-  auto ended = jobs_.AwaitEnd(
-      record.job, [&] { return enough.empty() && host.keep_going(); }, watch);
+  std::optional<JobStatus> ended;
+  while (!ended && enough.empty() && host.keep_going()) {
+    const auto go_on = [&] { return enough.empty() && unknown < patience && host.keep_going(); };
+    ended = jobs_.AwaitEnd(record.job, go_on, watch);
+    if (ended || unknown < patience) break;
+    const std::string before = record.job;
+    ended = LookAfterLost(record, &lost_since);
+    if (record.job != before) TRIBUTARY_RETURN_IF_ERROR(host.save());
+    unknown = 0;
+    patience = std::min(2 * patience, kMostPatience);
+  }
   if (!ended && !enough.empty()) {
     LogWarning("client", "job is ended by this site", {{"job", record.job}, {"reason", enough}});
-    (void)CancelSurely(record.job, host.keep_going, host.pause);
-    ended = jobs_.AwaitEnd(record.job, host.keep_going, [](const JobStatus&) {});
-    if (ended) ended->message = enough + (ended->message.empty() ? "" : "; " + ended->message);
+    auto cancelled = CancelUntilEnded(record, host.keep_going, host.pause);
+    if (cancelled.status().code() == StatusCode::kNotFound) cancelled = LostJob(record.job);
+    TRIBUTARY_RETURN_IF_ERROR(cancelled.status());
+    ended = *std::move(cancelled);
+    ended->message = enough + (ended->message.empty() ? "" : "; " + ended->message);
   }
   if (!ended) return CancelledError("given up");
   return *std::move(ended);
+}
+
+// The adapter's own notes may be lost, while the journal has the job.
+std::optional<JobStatus> TaskJobs::LookAfterLost(
+    TaskRecord& record, std::optional<std::chrono::microseconds>* lost_since) {
+  const auto found = jobs_.Find(record.job_name);
+  if (!found.ok() || *found) {
+    lost_since->reset();
+    if (found.ok()) record.job = **found;
+    return std::nullopt;
+  }
+  if (!*lost_since) *lost_since = clock_.Elapsed();
+  if (clock_.Elapsed() - **lost_since < kLostAfter) return std::nullopt;
+  return LostJob(record.job);
 }
 
 void TaskJobs::NoteStart(const std::string& name, const JobStatus& status) {
@@ -250,6 +332,10 @@ void TaskJobs::NoteEnd(TaskRecord& record, const JobStatus& status) {
   if (entry.charged.count() == 0 && entry.started) {
     entry.charged = std::chrono::duration_cast<std::chrono::seconds>(
         std::max(*entry.ended - *entry.started, Timestamp::duration(0)));
+    // Where its end was not seen, it ran no longer than it was allowed to.
+    if (!status.ended && entry.walltime.count() > 0) {
+      entry.charged = std::min(entry.charged, entry.walltime);
+    }
   }
   if (status.usage.nodes > 0) entry.nodes = status.usage.nodes;
   if (status.usage.cpus > 0) entry.cpus = status.usage.cpus;
@@ -274,11 +360,37 @@ void TaskJobs::NoteNoJob(const std::string& name) {
   }
 }
 
-// False when `go_on` says no before the scheduler has taken the cancellation.
-bool TaskJobs::CancelSurely(const std::string& id, const std::function<bool()>& go_on,
+Result<JobStatus> TaskJobs::CancelUntilEnded(
+    TaskRecord& record, const std::function<bool()>& go_on,
+    const std::function<void(std::chrono::milliseconds)>& pause) {
+  int patience = kFirstPatience;
+  while (true) {
+    Status status = jobs_.Cancel(record.job);
+    if (status.code() == StatusCode::kNotFound) {  // by the adapter's notes, which may be lost
+      const auto found = jobs_.Find(record.job_name);
+      if (found.ok() && !*found) return status;
+      if (found.ok()) record.job = **found;
+      status = found.ok() ? jobs_.Cancel(record.job) : found.status();
+    }
+    if (status.ok()) {
+      int polls = 0;
+      auto ended = jobs_.AwaitEnd(
+          record.job, [&] { return ++polls < patience && go_on(); }, [](const JobStatus&) {});
+      if (ended) return *std::move(ended);
+      patience = std::min(2 * patience, kMostPatience);
+    } else {
+      pause(kAskAgain);
+    }
+    if (!go_on()) return CancelledError("given up");
+  }
+}
+
+bool TaskJobs::CancelOrphan(const std::string& name, const std::function<bool()>& go_on,
                             const std::function<void(std::chrono::milliseconds)>& pause) {
   while (true) {
-    const Status status = jobs_.Cancel(id);
+    const auto found = jobs_.Find(name);
+    Status status = found.status();
+    if (found.ok()) status = *found ? jobs_.Cancel(**found) : OkStatus();
     if (status.ok() || status.code() == StatusCode::kNotFound) return true;
     if (!go_on()) return false;
     pause(kAskAgain);
@@ -298,33 +410,36 @@ bool TaskJobs::End(TaskRecord& record, const std::function<bool()>& go_on,
     if (!*found) NoteNoJob(record.job_name);
   }
   if (record.job.empty()) return true;
-  if (!CancelSurely(record.job, go_on, pause)) return false;
-  LogInfo("client", "job cancelled", {{"job", record.job}});
-  // A scheduler that does not know it (any more) answers unknown for ever.
-  const auto ended = jobs_.AwaitEnd(record.job, go_on, [](const JobStatus&) {});
-  if (ended) NoteEnd(record, *ended);
-  return ended.has_value();
+  const auto ended = CancelUntilEnded(record, go_on, pause);
+  const bool unknown = ended.status().code() == StatusCode::kNotFound;
+  if (!ended.ok() && !unknown) return false;
+  LogInfo("client", unknown ? "nothing is known of the job any more" : "job cancelled",
+          {{"job", record.job}});
+  NoteEnd(record, unknown ? LostJob(record.job) : *ended);
+  return true;
 }
 
 void TaskJobs::SweepOrphans(const std::function<std::vector<std::string>()>& known_tasks,
                             const std::function<bool()>& go_on,
                             const std::function<void(std::chrono::milliseconds)>& pause) {
-  auto live = jobs_.ListLive(prefix_);
-  while (!live.ok() && go_on()) {
-    pause(kAskAgain);
-    live = jobs_.ListLive(prefix_);
-  }
-  if (!live.ok()) return;
-  const std::vector<std::string> known = known_tasks();  // after the listing: none is missed
-  for (const scheduler_adapters::NamedJob& job : *live) {
-    const bool owned = std::any_of(known.begin(), known.end(), [&](const std::string& task) {
-      const std::string first = FirstName(task);
-      return job.name == first || job.name.starts_with(first + ".a");
-    });
-    if (owned) continue;
-    LogWarning("client", "a job of no task that is known here is cancelled",
-               {{"job", job.id}, {"name", job.name}});
-    if (!CancelSurely(job.id, go_on, pause)) return;
+  for (const std::string& prefix : {prefix_, old_prefix_}) {
+    auto live = jobs_.ListLive(prefix);
+    while (!live.ok() && go_on()) {
+      pause(kAskAgain);
+      live = jobs_.ListLive(prefix);
+    }
+    if (!live.ok()) return;
+    const std::vector<std::string> known = known_tasks();  // after the listing: none is missed
+    for (const scheduler_adapters::NamedJob& job : *live) {
+      const bool owned = std::any_of(known.begin(), known.end(), [&](const std::string& task) {
+        const std::string first = JobName(prefix, task, 1);
+        return job.name == first || job.name.starts_with(first + ".a");
+      });
+      if (owned) continue;
+      LogWarning("client", "a job of no task that is known here is cancelled",
+                 {{"job", job.id}, {"name", job.name}});
+      if (!CancelOrphan(job.name, go_on, pause)) return;
+    }
   }
 }
 

@@ -61,20 +61,32 @@ class TaskJobs {
   std::string FirstName(const std::string& task) const;  // of a task's first job
 
  private:
+  // For a cause outside the task no further job is spent.
+  Status AwaitRoom(const TaskWorkspace& workspace, const TaskHost& host);
   Status Submit(TaskRecord& record, const TaskWorkspace& workspace, const TaskFile& task,
                 bool found, const TaskHost& host);
   Result<scheduler_adapters::JobStatus> Await(TaskRecord& record, const TaskWorkspace& workspace,
                                               const TaskHost& host);
+  // Of a job that the adapter does not tell anything about: its status once nobody knows its name
+  // for a while; nothing as long as it is to be waited for.
+  std::optional<scheduler_adapters::JobStatus> LookAfterLost(
+      TaskRecord& record, std::optional<std::chrono::microseconds>* lost_since);
   Status Enter(const TaskRecord& record, const scheduler_adapters::JobSpec& spec);
   void NoteStart(const std::string& name, const scheduler_adapters::JobStatus& status);
   void NoteEnd(TaskRecord& record, const scheduler_adapters::JobStatus& status);
   void NoteNoJob(const std::string& name);
-  bool CancelSurely(const std::string& id, const std::function<bool()>& go_on,
+  // Cancels the record's job, again and again until its end is seen: a scheduler may forget the
+  // wish. NotFound: nobody knows a job of its name. Cancelled: `go_on` says no before that.
+  Result<scheduler_adapters::JobStatus> CancelUntilEnded(
+      TaskRecord& record, const std::function<bool()>& go_on,
+      const std::function<void(std::chrono::milliseconds)>& pause);
+  // Once, by its name, so that it is known whose it is.
+  bool CancelOrphan(const std::string& name, const std::function<bool()>& go_on,
                     const std::function<void(std::chrono::milliseconds)>& pause);
   std::optional<Forecast> ForecastFor(const JobEntry& job, const std::string& id);
 
   const ClientConfig& config_;
-  const std::string prefix_;
+  const std::string prefix_, old_prefix_;
   const Clock& clock_;
   JobMonitor& jobs_;
   SiteLedger& ledger_;

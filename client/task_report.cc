@@ -111,7 +111,7 @@ Result<v1::Statement> MakeStatement(const FinishedTask& task,
   for (const auto& [name, value] : FilterMetrics(result->metrics, policy)) {
     (*statement.mutable_metrics())[name] = value;
   }
-  const Timestamp begin = task.clock.Now();
+  const auto begin = task.clock.Elapsed();
   if (statement.kind() == v1::TASK_KIND_TRAIN) {
     TRIBUTARY_ASSIGN_OR_RETURN(const auto written, Package(task, *result));
     statement.set_digest(written.digest.ToHex());
@@ -124,7 +124,8 @@ Result<v1::Statement> MakeStatement(const FinishedTask& task,
   statement.set_node_seconds(task.record.node_seconds);
   statement.set_compute_seconds(result->train_seconds);
   statement.set_startup_seconds(std::max(0.0, Seconds(started, ended) - result->train_seconds));
-  statement.set_transfer_seconds(task.record.download_seconds + Seconds(begin, task.clock.Now()));
+  const std::chrono::duration<double> packaging = task.clock.Elapsed() - begin;
+  statement.set_transfer_seconds(task.record.download_seconds + packaging.count());
   return statement;
 }
 

@@ -3,12 +3,16 @@
 #include <algorithm>
 #include <chrono>
 
+#include "client/assignment_check.h"
 #include "client/backoff.h"
+#include "client/launcher.h"
 #include "client/policy.h"
 #include "client/site_state.h"
 #include "client/task_report.h"
 #include "core/files.h"
 #include "core/log.h"
+#include "core/text.h"
+#include "core/wire_bounds.h"
 #include "security/signature.h"
 
 namespace tributary::client {
@@ -19,6 +23,10 @@ using scheduler_adapters::JobStatus;
 constexpr std::chrono::seconds kReportAgain{30};  // an acknowledgement that does not come
 constexpr std::chrono::milliseconds kSubmitPause{2000};
 constexpr std::chrono::milliseconds kUploadPause{1000};
+constexpr std::size_t kMaxTasks = 1000;  // at a time: more than any honest server gives
+static_assert(kMaxTasks <= kMaxKnownTasks);
+constexpr std::chrono::milliseconds kLookAgain{250};
+constexpr std::chrono::seconds kLongestDelay{3600};
 
 }  // namespace
 
@@ -42,11 +50,17 @@ TaskRunner::~TaskRunner() {
   if (sweeper_.joinable()) sweeper_.join();
 }
 
-Status TaskRunner::Recover() {
+Status TaskRunner::Recover(const std::map<std::string, v1::CampaignOffer>& offers) {
   TRIBUTARY_ASSIGN_OR_RETURN(auto records, parts_.journal.LoadTasks());
-  TRIBUTARY_ASSIGN_OR_RETURN(const auto offers, parts_.journal.LoadOffers());
   MutexLock lock(mutex_);
   for (TaskRecord& record : records) {
+    if (const Status status = CheckTaskRecord(record); !status.ok()) {
+      // A job of it, if there is one, belongs to no task that is known, and is swept.
+      LogError("client", "a task of the journal is not continued",
+               {{"task", record.assignment.task()}, {"reason", status}});
+      TRIBUTARY_RETURN_IF_ERROR(parts_.journal.RemoveTask(record.assignment.task()));
+      continue;
+    }
     auto task = std::make_shared<Active>();
     const auto offer = offers.find(record.assignment.campaign());
     if (offer != offers.end()) task->offer = offer->second;
@@ -95,31 +109,58 @@ void TaskRunner::Pause(std::chrono::milliseconds time) {
   if (!stopping_) (void)changed_.WaitFor(mutex_, time);
 }
 
-void TaskRunner::Assign(const v1::CampaignOffer& offer, const v1::TaskAssignment& assignment) {
-  if (!IsTaskId(offer.campaign(), assignment.task()) || assignment.campaign() != offer.campaign()) {
-    LogError("client", "task refused: the id is not one of its campaign's",
-             {{"campaign", offer.campaign()}, {"task", assignment.task()}});
-    return;
-  }
+// Null for a task that is known already, or one too many: the server assigns it again at the next
+// connection.
+TaskRunner::ActivePtr TaskRunner::Admit(const v1::TaskAssignment& assignment) {
   auto task = std::make_shared<Active>();
   task->record.assignment = assignment;
-  task->offer = offer;
-  {
-    MutexLock lock(mutex_);
-    if (stopping_ || active_.contains(assignment.task())) return;
-    closed_.erase(assignment.campaign());  // accepted again
-    active_[assignment.task()] = task;
-  }
-  // Not journaled (a full disk): forgotten; the server assigns it again at the next connection.
-  const Status saved = parts_.journal.SaveTask(task->record);
   MutexLock lock(mutex_);
-  if (!saved.ok()) {
+  if (stopping_ || active_.contains(assignment.task())) return nullptr;
+  if (active_.size() >= kMaxTasks) {
+    log_limit_.Log("too many", LogLevel::kWarning, "client", "task not taken: there are too many",
+                   {{"task", assignment.task()}, {"tasks", active_.size()}});
+    return nullptr;
+  }
+  closed_.erase(assignment.campaign());  // accepted again
+  active_[assignment.task()] = task;
+  return task;
+}
+
+void TaskRunner::Enqueue(ActivePtr task) {
+  MutexLock lock(mutex_);
+  waiting_.push_back(std::move(task));
+  changed_.NotifyAll();
+}
+
+void TaskRunner::Assign(const v1::CampaignOffer& offer, const v1::TaskAssignment& assignment) {
+  ActivePtr task = Admit(assignment);
+  if (!task) return;
+  task->offer = offer;
+  task->not_before =
+      std::chrono::steady_clock::now() +
+      std::clamp<std::chrono::seconds>(std::chrono::seconds(assignment.delay_seconds()),
+                                       std::chrono::seconds(0), kLongestDelay);
+  // Not journaled (a full disk): forgotten; the server assigns it again at the next connection.
+  if (const Status saved = parts_.journal.SaveTask(task->record); !saved.ok()) {
     LogError("client", "task refused", {{"task", assignment.task()}, {"reason", saved}});
+    MutexLock lock(mutex_);
     active_.erase(assignment.task());
     return;
   }
-  waiting_.push_back(std::move(task));
-  changed_.NotifyAll();
+  Enqueue(std::move(task));
+}
+
+// Nothing that was not checked is kept. The journal hears of it with the signed report.
+void TaskRunner::Refuse(const v1::TaskAssignment& assignment, const std::string& reason) {
+  v1::TaskAssignment names;
+  names.set_task(assignment.task());
+  names.set_campaign(assignment.campaign());
+  names.set_kind(assignment.kind());
+  names.set_global_version(assignment.global_version());
+  ActivePtr task = Admit(names);
+  if (!task) return;
+  task->refusal = reason;
+  Enqueue(std::move(task));
 }
 
 void TaskRunner::Cancel(const std::string& id, const std::string& reason) {
@@ -137,11 +178,15 @@ void TaskRunner::Cancel(const std::string& id, const std::string& reason) {
 // The site's state moves here, on the thread that receives, and so before a task of the next round
 // can be staged with it.
 void TaskRunner::Acknowledge(const v1::ReportAck& ack) {
-  MutexLock lock(mutex_);
-  const auto it = active_.find(ack.task());
-  if (it == active_.end()) return;
-  if (ack.counts()) {
-    const TaskWorkspace workspace(parts_.config.workspace, it->second->record.assignment);
+  ActivePtr task;
+  {
+    MutexLock lock(mutex_);
+    const auto it = active_.find(ack.task());
+    if (it == active_.end()) return;
+    task = it->second;
+  }
+  if (ack.counts()) {  // without the lock: a slow disk holds up no other task
+    const TaskWorkspace workspace(parts_.config.workspace, task->record.assignment);
     const Status moved = CommitState(workspace.NextStatePath(), workspace.StatePath());
     if (!moved.ok()) {
       LogError("client", "what the site keeps for its next task was not moved; will try again",
@@ -149,7 +194,8 @@ void TaskRunner::Acknowledge(const v1::ReportAck& ack) {
       return;  // reported again after a while, the server acknowledges again
     }
   }
-  (ack.resend() ? it->second->resend : it->second->acknowledged) = true;
+  MutexLock lock(mutex_);
+  (ack.resend() ? task->resend : task->acknowledged) = true;
   if (!ack.resend() && !ack.accepted()) {
     LogWarning("client", "the update does not count",
                {{"task", ack.task()}, {"reason", ack.reason()}});
@@ -184,6 +230,10 @@ void TaskRunner::CloseCampaign(const std::string& campaign) {
   }
   parts_.jobs.Wake();
   if (!idle) return;
+  {
+    MutexLock lock(mutex_);
+    closed_.erase(campaign);
+  }
   if (const Status status = RemoveTree(JoinPath(parts_.config.workspace, campaign)); !status.ok()) {
     LogWarning("client", "campaign directory stays", {{"campaign", campaign}, {"reason", status}});
   }
@@ -243,13 +293,29 @@ void TaskRunner::WorkerLoop() {
     ActivePtr task;
     {
       MutexLock lock(mutex_);
-      while (waiting_.empty() && !stopping_) changed_.Wait(mutex_);
+      while (!stopping_ && (task = NextDue()) == nullptr) {
+        if (waiting_.empty()) {
+          changed_.Wait(mutex_);
+        } else {
+          (void)changed_.WaitFor(mutex_, kLookAgain);  // for one that comes due
+        }
+      }
       if (stopping_) return;
-      task = std::move(waiting_.front());
-      waiting_.pop_front();
     }
     RunTask(task);
   }
+}
+
+// The first that need not wait any more; a withdrawn one need not.
+TaskRunner::ActivePtr TaskRunner::NextDue() {
+  const auto now = std::chrono::steady_clock::now();
+  const auto due = std::find_if(waiting_.begin(), waiting_.end(), [&](const ActivePtr& task) {
+    return task->cancelled || task->not_before <= now;
+  });
+  if (due == waiting_.end()) return nullptr;
+  ActivePtr task = std::move(*due);
+  waiting_.erase(due);
+  return task;
 }
 
 // The whole life of a task, in order. Each step leaves the journal so that a restart continues at
@@ -257,13 +323,15 @@ void TaskRunner::WorkerLoop() {
 void TaskRunner::RunTask(const ActivePtr& task) {
   const TaskWorkspace workspace(parts_.config.workspace, task->record.assignment);
   if (task->record.phase != Phase::kReady && KeepGoing(task)) {
-    const Status status = Produce(task, workspace);
+    const Status status =
+        task->refusal.empty() ? Produce(task, workspace) : InvalidArgumentError(task->refusal);
     if (!status.ok() && KeepGoing(task)) {
       LogError("client", "task failed",
                {{"task", task->record.assignment.task()}, {"reason", status}});
       v1::Statement statement = StatementOf(task->record, parts_.site);
       statement.set_outcome(v1::OUTCOME_FAILED);
       statement.set_message(status.message());
+      statement.set_refused(status.code() == StatusCode::kPermissionDenied);
       if (const Status kept = SignAndKeep(task, std::move(statement)); !kept.ok()) {
         LogError("client", "failure cannot be journaled; the task is tried again after a restart",
                  {{"reason", kept}});
@@ -282,11 +350,10 @@ void TaskRunner::RunTask(const ActivePtr& task) {
 Status TaskRunner::Produce(const ActivePtr& task, const TaskWorkspace& workspace) {
   TRIBUTARY_RETURN_IF_ERROR(CheckTask(parts_.config.policy, task->offer, task->record.assignment));
   const TaskFile file = MakeTaskFile(task->offer, task->record.assignment, *parts_.config.policy,
-                                     parts_.site, parts_.config.job.cpus);
+                                     parts_.site, ThreadsOf(parts_.config.job));
   if (task->record.phase == Phase::kReceived) {
-    TRIBUTARY_RETURN_IF_ERROR(workspace.Create());
-    TRIBUTARY_RETURN_IF_ERROR(Download(task, workspace));
-    TRIBUTARY_RETURN_IF_ERROR(workspace.Stage(task->offer, file));
+    TRIBUTARY_RETURN_IF_ERROR(
+        Patiently(task, "the task cannot be staged", [&] { return Stage(task, workspace, file); }));
     task->record.job_name = task_jobs_.FirstName(task->record.assignment.task());
     task->record.phase = Phase::kSubmitting;
     TRIBUTARY_RETURN_IF_ERROR(Save(task));
@@ -297,39 +364,55 @@ Status TaskRunner::Produce(const ActivePtr& task, const TaskWorkspace& workspace
   Report(task, "packaging");
   const FinishedTask finished{task->record,  task->offer, workspace,
                               parts_.config, parts_.site, parts_.clock};
-  auto statement = MakeStatement(finished, job);
-  // A full disk says nothing about the result, which is there.
-  while (statement.status().code() == StatusCode::kResourceExhausted && KeepGoing(task)) {
-    LogError("client", "the update cannot be written; will try again",
-             {{"task", task->record.assignment.task()}, {"reason", statement.status()}});
-    Pause(kReportAgain);
-    statement = MakeStatement(finished, job);
+  v1::Statement statement;
+  TRIBUTARY_RETURN_IF_ERROR(Patiently(task, "the update cannot be written", [&]() -> Status {
+    TRIBUTARY_ASSIGN_OR_RETURN(statement, MakeStatement(finished, job));
+    return OkStatus();
+  }));
+  return SignAndKeep(task, std::move(statement));
+}
+
+Status TaskRunner::Stage(const ActivePtr& task, const TaskWorkspace& workspace,
+                         const TaskFile& file) {
+  TRIBUTARY_RETURN_IF_ERROR(workspace.Create());
+  TRIBUTARY_RETURN_IF_ERROR(Download(task, workspace));
+  return workspace.Stage(task->offer, file);
+}
+
+Status TaskRunner::Patiently(const ActivePtr& task, const char* what,
+                             const std::function<Status()>& work) {
+  Backoff backoff(kSubmitPause, kReportAgain);
+  Status status = work();
+  while (status.code() == StatusCode::kResourceExhausted && KeepGoing(task)) {
+    LogError("client", std::string(what) + "; will try again",
+             {{"task", task->record.assignment.task()}, {"reason", status}});
+    Pause(backoff.Next());
+    status = work();
   }
-  if (!statement.ok()) return statement.status();
-  return SignAndKeep(task, *std::move(statement));
+  return status;
 }
 
 Status TaskRunner::Download(const ActivePtr& task, const TaskWorkspace& workspace) {
   const v1::TaskAssignment& assignment = task->record.assignment;
   Report(task, "downloading");
-  const Timestamp begin = parts_.clock.Now();
-  for (const NeededFile& file : workspace.Needs()) {
+  const auto begin = parts_.clock.Elapsed();
+  TRIBUTARY_ASSIGN_OR_RETURN(const std::vector<NeededFile> needs, workspace.Needs());
+  for (const NeededFile& file : needs) {
     TRIBUTARY_ASSIGN_OR_RETURN(const bool here, workspace.Take(file));
     if (here) continue;
     const std::string partial = file.shared + "-" + assignment.task();
-    TRIBUTARY_ASSIGN_OR_RETURN(const Digest digest, Digest::FromHex(file.blob.digest()));
     TRIBUTARY_RETURN_IF_ERROR(
-        parts_.transfer
-            .Download(digest, file.blob.bytes(), partial, [&] { return KeepGoing(task); })
+        parts_.transfer.Download(file.digest, file.bytes, partial, [&] { return KeepGoing(task); })
             .Annotate("download of version " + std::to_string(assignment.global_version())));
     TRIBUTARY_RETURN_IF_ERROR(workspace.Keep(file, partial));
   }
-  const std::chrono::duration<double> took = parts_.clock.Now() - begin;
+  const std::chrono::duration<double> took = parts_.clock.Elapsed() - begin;
   task->record.download_seconds = std::max(0.0, took.count());
   return OkStatus();
 }
 
 Status TaskRunner::SignAndKeep(const ActivePtr& task, v1::Statement statement) {
+  statement.set_message(Printable(statement.message(), kMaxStatementMessage));
   v1::TaskReport& report = task->record.report;
   report.set_task(statement.task());
   report.set_statement(statement.SerializeAsString());
@@ -428,7 +511,9 @@ void TaskRunner::Forget(const ActivePtr& task, const TaskWorkspace& workspace) {
 void TaskRunner::RemoveOldVersions(const TaskWorkspace& workspace) {
   std::set<std::string> used;
   const auto add = [&](const TaskWorkspace& of) {
-    for (const NeededFile& file : of.Needs()) used.insert(file.shared);
+    const auto needs = of.Needs();
+    if (!needs.ok()) return;  // of a refused task: nothing
+    for (const NeededFile& file : *needs) used.insert(file.shared);
   };
   add(workspace);
   {

@@ -2,7 +2,9 @@
 // signed, uploaded, acknowledged.
 #pragma once
 
+#include <chrono>
 #include <deque>
+#include <functional>
 #include <map>
 #include <memory>
 #include <set>
@@ -18,6 +20,7 @@
 #include "client/transfer.h"
 #include "client/uplink.h"
 #include "core/clock.h"
+#include "core/log_limit.h"
 #include "core/mutex.h"
 #include "security/pki.h"
 
@@ -41,11 +44,14 @@ class TaskRunner {
   explicit TaskRunner(RunnerParts parts);
   ~TaskRunner();  // stops; jobs run on, the journal knows where to continue
 
-  // Continues what the journal holds.
-  Status Recover();
+  // Continues what the journal holds, under the offers that it holds, both checked again.
+  Status Recover(const std::map<std::string, v1::CampaignOffer>& offers);
 
-  // A task that is already known is not begun again.
+  // A task of the offer, checked (assignment_check.h). One that is already known is not begun
+  // again.
   void Assign(const v1::CampaignOffer& offer, const v1::TaskAssignment& task);
+  // A task whose names alone are sound (CheckTaskNames): its report is a failure with this reason.
+  void Refuse(const v1::TaskAssignment& task, const std::string& reason);
   void Cancel(const std::string& task, const std::string& reason);
   void Acknowledge(const v1::ReportAck& ack);
   // The scheduler and its version; empty as long as it did not answer.
@@ -68,13 +74,21 @@ class TaskRunner {
     bool report_due = true;  // send the report at the next chance
     bool job_ended = false;  // seen by this process
     bool recovered = false;  // a job may exist that the journal does not know
+    std::string refusal;     // why nothing of it is done
+    std::chrono::steady_clock::time_point not_before;  // the server asked for a pause
   };
   using ActivePtr = std::shared_ptr<Active>;
 
+  ActivePtr Admit(const v1::TaskAssignment& task);
+  void Enqueue(ActivePtr task);
   void WorkerLoop();
   void RunTask(const ActivePtr& task);
+  ActivePtr NextDue() TRIBUTARY_REQUIRES(mutex_);
   // From kReceived to kReady; the error becomes the report of a failure.
   Status Produce(const ActivePtr& task, const TaskWorkspace& workspace);
+  Status Stage(const ActivePtr& task, const TaskWorkspace& workspace, const TaskFile& file);
+  // Runs `work` again as long as this end's disk is full: that says nothing about the task.
+  Status Patiently(const ActivePtr& task, const char* what, const std::function<Status()>& work);
   Status Download(const ActivePtr& task, const TaskWorkspace& workspace);
   TaskHost HostOf(const ActivePtr& task);
   Status SignAndKeep(const ActivePtr& task, v1::Statement statement);
@@ -93,6 +107,7 @@ class TaskRunner {
 
   const RunnerParts parts_;
   TaskJobs task_jobs_;
+  LogLimit log_limit_;
 
   Mutex mutex_;
   CondVar changed_;

@@ -1,9 +1,6 @@
 #include "client/task_start.h"
 
-#include <unistd.h>
-
 #include <algorithm>
-#include <cerrno>
 #include <cstdio>
 
 #include "client/rank_pruning.h"
@@ -98,9 +95,9 @@ Status WriteFold(const std::string& path, const RankCut& cut, double scale) {
 }
 
 Status LinkStart(const StartPaths& paths) {
-  (void)unlink(paths.Start().c_str());  // of an earlier life of the task
-  if (link(paths.Version().c_str(), paths.Start().c_str()) == 0) return OkStatus();
-  return ErrnoError("link " + paths.Version() + " to " + paths.Start(), errno);
+  TRIBUTARY_RETURN_IF_ERROR(RemoveFile(paths.Start()));  // of an earlier life of the task
+  TRIBUTARY_ASSIGN_OR_RETURN(const bool made, LinkFile(paths.Version(), paths.Start()));
+  return made ? OkStatus() : NotFoundError(paths.Version() + " is not there");
 }
 
 // c - c_k, or -q_k. Files that are not there yet are zeros.

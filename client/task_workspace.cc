@@ -5,8 +5,10 @@
 
 #include <cerrno>
 
+#include "core/campaign_file.h"
 #include "core/files.h"
 #include "core/peft_adapter.h"
+#include "core/text.h"
 
 namespace tributary::client {
 namespace {
@@ -33,13 +35,6 @@ TrainingSettings FromWire(const v1::Training& training) {
   settings.gradient_checkpointing = training.gradient_checkpointing();
   if (!training.base_precision().empty()) settings.base_precision = training.base_precision();
   return settings;
-}
-
-// A second name for the same bytes; one that exists already is fine. False when there is no `from`.
-Result<bool> Link(const std::string& from, const std::string& to) {
-  if (link(from.c_str(), to.c_str()) == 0 || errno == EEXIST) return true;
-  if (errno == ENOENT) return false;
-  return ErrnoError("link " + from + " to " + to, errno);
 }
 
 }  // namespace
@@ -98,32 +93,38 @@ Status TaskWorkspace::Create() const {
   return MakeDirectories(StatePath());
 }
 
-std::vector<NeededFile> TaskWorkspace::Needs() const {
-  const auto shared = [&](const char* kind, const std::string& digest) {
-    return campaign_directory_ + "/" + kind + "-" + digest + ".safetensors";
+Result<std::vector<NeededFile>> TaskWorkspace::Needs() const {
+  std::vector<NeededFile> needs;
+  const auto add = [&](const char* kind, const std::string& hex, std::uint64_t bytes,
+                       std::string path) -> Status {
+    TRIBUTARY_ASSIGN_OR_RETURN(const Digest digest, Digest::FromHex(hex));
+    needs.push_back({digest, bytes, std::move(path),
+                     campaign_directory_ + "/" + kind + "-" + digest.ToHex() + ".safetensors"});
+    return OkStatus();
   };
-  v1::Blob version;
-  version.set_digest(task_.global_digest());
-  version.set_bytes(task_.global_bytes());
-  std::vector<NeededFile> needs = {
-      {version, Start().Version(), shared("version", version.digest())}};
+  TRIBUTARY_RETURN_IF_ERROR(
+      add("version", task_.global_digest(), task_.global_bytes(), Start().Version()));
   for (int i = 0; i < task_.merged_size(); ++i) {
-    needs.push_back(
-        {task_.merged(i), Start().Merged(i), shared("merged", task_.merged(i).digest())});
+    const v1::Blob& blob = task_.merged(i);
+    TRIBUTARY_RETURN_IF_ERROR(add("merged", blob.digest(), blob.bytes(), Start().Merged(i)));
   }
   for (const auto& [name, blob] : task_.server_state()) {
-    needs.push_back({blob, Start().ServerState(name), shared("version", blob.digest())});
+    if (!IsPlainName(name)) {
+      return InvalidArgumentError("server state \"" + Excerpt(name) + "\" is not a name");
+    }
+    TRIBUTARY_RETURN_IF_ERROR(
+        add("version", blob.digest(), blob.bytes(), Start().ServerState(name)));
   }
   return needs;
 }
 
 Result<bool> TaskWorkspace::Take(const NeededFile& file) const {
-  return Link(file.shared, file.path);
+  return LinkFile(file.shared, file.path);
 }
 
 Status TaskWorkspace::Keep(const NeededFile& file, const std::string& downloaded) const {
   TRIBUTARY_RETURN_IF_ERROR(RenameDurably(downloaded, file.path));
-  return Link(file.path, file.shared).status();
+  return LinkFile(file.path, file.shared).status();
 }
 
 Status TaskWorkspace::Stage(const v1::CampaignOffer& offer, TaskFile task) const {

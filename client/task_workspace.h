@@ -21,7 +21,8 @@ TaskFile MakeTaskFile(const v1::CampaignOffer& offer, const v1::TaskAssignment& 
 
 // A file that a task downloads.
 struct NeededFile {
-  v1::Blob blob;
+  Digest digest;
+  std::uint64_t bytes = 0;
   std::string path;    // in the task's directory
   std::string shared;  // a second name, in the campaign's directory, for its other tasks
 };
@@ -42,7 +43,8 @@ class TaskWorkspace {
 
   Status Create() const;  // the directories
   // What the task needs from the server: the version, products for the base weights, server state.
-  std::vector<NeededFile> Needs() const;
+  // Invalid argument where a digest or a name is none: it would become part of a path.
+  Result<std::vector<NeededFile>> Needs() const;
   // Puts the file at its path if another task has downloaded it; false if none has. The name is
   // this task's own: what becomes of the shared one does not concern it.
   Result<bool> Take(const NeededFile& file) const;

@@ -10,49 +10,51 @@
 #include <vector>
 
 #include "client/backoff.h"
+#include "core/chunk_size.h"
 #include "core/files.h"
 #include "core/log.h"
 
 namespace tributary::client {
 namespace {
 
-constexpr std::size_t kChunkBytes = std::size_t{1} << 20;
+constexpr std::size_t kReadBytes = std::size_t{1} << 20;
 constexpr std::chrono::milliseconds kSlice{50};  // between two looks at keep_going
 
 Status FromGrpc(const grpc::Status& status) {
   return {static_cast<StatusCode>(status.error_code()), status.error_message()};
 }
 
-bool IsTransient(const Status& status) {
-  switch (status.code()) {
-    case StatusCode::kUnavailable:
-    case StatusCode::kUnknown:
-    case StatusCode::kAborted:
-    case StatusCode::kInternal:
-    case StatusCode::kDataLoss:
-    case StatusCode::kDeadlineExceeded:
-      return true;
-    default:
-      return false;
-  }
+bool IsForPeople(const Status& status) {
+  return status.code() == StatusCode::kResourceExhausted || status.code() == StatusCode::kNotFound;
 }
 
 }  // namespace
 
-class Transfer::Call {
+// A full disk is emptied by somebody; what arrived damaged is fetched again.
+Transfer::Try::Try(Status local) : status(std::move(local)) {
+  if (status.ok()) return;
+  const bool passes =
+      status.code() == StatusCode::kResourceExhausted || status.code() == StatusCode::kDataLoss;
+  verdict = passes ? Verdict::kTransient : Verdict::kRefused;
+}
+
+Transfer::Try::Try(Call call, const grpc::Status& answer)
+    : status(FromGrpc(answer)), verdict(VerdictOn(call, status.code())) {}
+
+class Transfer::Context {
  public:
-  explicit Call(const Transfer& transfer) : transfer_(transfer) {
+  explicit Context(const Transfer& transfer) : transfer_(transfer) {
     MutexLock lock(transfer_.mutex_);
     transfer_.calls_.insert(&context_);
     if (transfer_.cancelled_) context_.TryCancel();
   }
-  ~Call() {
+  ~Context() {
     MutexLock lock(transfer_.mutex_);
     transfer_.calls_.erase(&context_);
   }
-  Call(const Call&) = delete;
-  Call& operator=(const Call&) = delete;
-  grpc::ClientContext* context() { return &context_; }
+  Context(const Context&) = delete;
+  Context& operator=(const Context&) = delete;
+  grpc::ClientContext* get() { return &context_; }
 
  private:
   const Transfer& transfer_;
@@ -65,20 +67,28 @@ void Transfer::CancelCalls() const {
   for (grpc::ClientContext* context : calls_) context->TryCancel();
 }
 
+bool Transfer::Cancelled() const {
+  MutexLock lock(mutex_);
+  return cancelled_;
+}
+
 // A channel makes progress only while somebody waits on it, so waiting for the connection comes
 // first: a call on a channel that is not connected fails at once.
 Status Transfer::Retry(const char* what, const KeepGoing& keep_going,
-                       const std::function<Status()>& once) const {
+                       const std::function<Try()>& once) const {
   Backoff backoff(std::chrono::milliseconds(200), std::chrono::seconds(30));
+  const auto go_on = [&] { return keep_going() && !Cancelled(); };
   while (true) {
-    while (keep_going() && !channel_->WaitForConnected(std::chrono::system_clock::now() + kSlice)) {
+    while (go_on() && !channel_->WaitForConnected(std::chrono::system_clock::now() + kSlice)) {
     }
-    if (!keep_going()) return CancelledError(std::string(what) + " was given up");
-    const Status status = once();
-    if (status.ok() || !IsTransient(status)) return status;
-    LogWarning("client", "transfer interrupted; will resume", {{"what", what}, {"reason", status}});
+    if (!go_on()) return CancelledError(std::string(what) + " was given up");
+    const Try tried = once();
+    if (tried.verdict != Verdict::kTransient) return tried.status;
+    if (patience_ == Patience::kPerson && IsForPeople(tried.status)) return tried.status;
+    LogWarning("client", "transfer interrupted; will resume",
+               {{"what", what}, {"reason", tried.status}});
     const auto until = std::chrono::steady_clock::now() + backoff.Next();
-    while (keep_going() && std::chrono::steady_clock::now() < until) {
+    while (go_on() && std::chrono::steady_clock::now() < until) {
       std::this_thread::sleep_for(kSlice);
     }
   }
@@ -93,23 +103,23 @@ Status Transfer::Download(const Digest& digest, std::uint64_t bytes, const std::
   return OkStatus();
 }
 
-Status Transfer::DownloadOnce(const Digest& digest, std::uint64_t bytes, const std::string& part,
-                              const KeepGoing& keep_going) const {
+Transfer::Try Transfer::DownloadOnce(const Digest& digest, std::uint64_t bytes,
+                                     const std::string& part, const KeepGoing& keep_going) const {
   TRIBUTARY_ASSIGN_OR_RETURN(const FileDescriptor file, OpenFile(part, O_RDWR | O_CREAT));
   TRIBUTARY_ASSIGN_OR_RETURN(std::uint64_t offset, FileSize(part));
   Sha256 hash;
-  std::vector<char> buffer(kChunkBytes);
+  std::vector<char> buffer(kReadBytes);
   for (std::uint64_t at = 0; at < offset;) {  // what an earlier try left
     const ssize_t got = pread(file.get(), buffer.data(), buffer.size(), static_cast<off_t>(at));
     if (got <= 0) return ErrnoError("read " + part, got < 0 ? errno : EIO);
     hash.Update(buffer.data(), static_cast<std::size_t>(got));
     at += static_cast<std::uint64_t>(got);
   }
-  Call call(*this);
+  Context context(*this);
   v1::DownloadRequest request;
   request.set_digest(digest.ToHex());
   request.set_offset(offset);
-  const auto stream = stub_->Download(call.context());
+  const auto stream = stub_->Download(context.get());
   stream->Write(request);
   v1::Chunk chunk;
   Status status;
@@ -125,18 +135,18 @@ Status Transfer::DownloadOnce(const Digest& digest, std::uint64_t bytes, const s
     offset += data.size();
     if (!keep_going()) status = CancelledError("download was given up");
   }
-  if (!status.ok()) call.context()->TryCancel();
+  if (!status.ok()) context.get()->TryCancel();
   stream->WritesDone();  // all is here: the next may have this place
   while (stream->Read(&chunk)) status = DataLossError("more bytes than announced");
   const grpc::Status finished = stream->Finish();
   if (!status.ok()) return status;
-  if (!finished.ok()) return FromGrpc(finished);
+  if (!finished.ok()) return {Call::kDownload, finished};
   if (fdatasync(file.get()) != 0) return ErrnoError("fdatasync " + part, errno);
   if (offset != bytes || hash.Finish() != digest) {
     TRIBUTARY_RETURN_IF_ERROR(RemoveFile(part));
     return DataLossError("blob " + digest.ToHex() + " arrived damaged; it is fetched again");
   }
-  return OkStatus();
+  return Status();
 }
 
 Status Transfer::Upload(const std::string& path, const Digest& digest, std::uint64_t bytes,
@@ -145,21 +155,22 @@ Status Transfer::Upload(const std::string& path, const Digest& digest, std::uint
                [&] { return UploadOnce(path, digest, bytes, task, keep_going); });
 }
 
-Status Transfer::UploadOnce(const std::string& path, const Digest& digest, std::uint64_t bytes,
-                            const std::string& task, const KeepGoing& keep_going) const {
+Transfer::Try Transfer::UploadOnce(const std::string& path, const Digest& digest,
+                                   std::uint64_t bytes, const std::string& task,
+                                   const KeepGoing& keep_going) const {
   v1::UploadStatusRequest question;
   question.set_digest(digest.ToHex());
   v1::UploadStatusResponse held;
   {
-    Call call(*this);
-    const grpc::Status status = stub_->UploadStatus(call.context(), question, &held);
-    if (!status.ok()) return FromGrpc(status);
+    Context context(*this);
+    const grpc::Status status = stub_->UploadStatus(context.get(), question, &held);
+    if (!status.ok()) return {Call::kUploadStatus, status};
   }
-  if (held.complete()) return OkStatus();
+  if (held.complete()) return Status();
   TRIBUTARY_ASSIGN_OR_RETURN(const FileDescriptor file, OpenFile(path, O_RDONLY));
-  Call call(*this);
+  Context context(*this);
   v1::UploadResponse response;
-  const auto writer = stub_->Upload(call.context(), &response);
+  const auto writer = stub_->Upload(context.get(), &response);
   v1::UploadRequest request;
   request.mutable_header()->set_digest(digest.ToHex());
   request.mutable_header()->set_bytes(bytes);
@@ -169,9 +180,11 @@ Status Transfer::UploadOnce(const std::string& path, const Digest& digest, std::
   // The server answers when it is this upload's turn; until then nothing fills its buffers.
   if (open) writer->WaitForInitialMetadata();
   Status status;
+  ChunkSize chunk;
+  const auto begin = std::chrono::steady_clock::now();
   for (std::uint64_t at = held.offset(); open && status.ok() && at < bytes;) {
     std::string* data = request.mutable_data();
-    data->resize(std::min<std::uint64_t>(kChunkBytes, bytes - at));
+    data->resize(std::min<std::uint64_t>(chunk.bytes(), bytes - at));
     const ssize_t got = pread(file.get(), data->data(), data->size(), static_cast<off_t>(at));
     if (got <= 0) status = ErrnoError("read " + path, got < 0 ? errno : EIO);
     if (status.ok() && !keep_going()) status = CancelledError("upload was given up");
@@ -179,11 +192,13 @@ Status Transfer::UploadOnce(const std::string& path, const Digest& digest, std::
     data->resize(static_cast<std::size_t>(got));
     at += static_cast<std::uint64_t>(got);
     open = writer->Write(request);
+    chunk.Sent(data->size(), std::chrono::steady_clock::now() - begin);
   }
-  if (!status.ok()) call.context()->TryCancel();
+  if (!status.ok()) context.get()->TryCancel();
   writer->WritesDone();
   const grpc::Status finished = writer->Finish();
-  return status.ok() ? FromGrpc(finished) : status;
+  if (!status.ok()) return status;
+  return {Call::kUpload, finished};
 }
 
 }  // namespace tributary::client

@@ -27,6 +27,22 @@ Status HashExisting(int fd, std::uint64_t size, Sha256* hash) {
   return OkStatus();
 }
 
+// By when it was written. False for what is not there.
+bool IsOlder(const std::string& path, std::time_t now, std::chrono::seconds age) {
+  struct stat info {};
+  return stat(path.c_str(), &info) == 0 && now - info.st_mtime > age.count();
+}
+
+Status RemoveOlder(const std::string& directory, std::chrono::seconds age) {
+  TRIBUTARY_ASSIGN_OR_RETURN(const auto names, ListDirectory(directory));
+  const std::time_t now = std::time(nullptr);
+  for (const std::string& name : names) {
+    const std::string path = JoinPath(directory, name);
+    if (IsOlder(path, now, age)) TRIBUTARY_RETURN_IF_ERROR(RemoveFile(path));
+  }
+  return OkStatus();
+}
+
 }  // namespace
 
 BlobReceiver::~BlobReceiver() = default;
@@ -98,11 +114,18 @@ Result<std::unique_ptr<BlobReceiver>> BlobStore::Receive(std::string_view owner,
   receiver->size_ = size;
   TRIBUTARY_ASSIGN_OR_RETURN(receiver->file_, OpenFile(receiver->part_path_, O_RDWR | O_CREAT));
   const int fd = receiver->file_.get();
-  if (flock(fd, LOCK_EX | LOCK_NB) != 0) {
+  const auto busy = [&] {
     return AbortedError("blob " + digest.ToHex() + " is already being received; try again");
-  }
+  };
+  if (flock(fd, LOCK_EX | LOCK_NB) != 0) return busy();
   struct stat info {};
   if (fstat(fd, &info) != 0) return ErrnoError("stat " + receiver->part_path_, errno);
+  // Between open and lock the one who had the lock may have given the file its final name.
+  struct stat named {};
+  if (stat(receiver->part_path_.c_str(), &named) != 0 || named.st_ino != info.st_ino ||
+      named.st_dev != info.st_dev) {
+    return busy();
+  }
   std::uint64_t held = static_cast<std::uint64_t>(info.st_size);
   if (held > size) {  // left by a sender that declared another size
     if (ftruncate(fd, 0) != 0) return ErrnoError("truncate " + receiver->part_path_, errno);
@@ -128,34 +151,59 @@ Result<std::string> BlobStore::SetAside(const Digest& digest) {
   return aside;
 }
 
-Result<std::size_t> BlobStore::RemoveUnreferenced(const std::set<Digest>& referenced) {
-  std::size_t removed = 0;
+Status BlobStore::Quarantine(const Digest& digest) {
+  const std::string path = PathOf(digest);
+  if (!PathExists(path)) return OkStatus();
+  TRIBUTARY_RETURN_IF_ERROR(MakeDirectories(JoinPath(root_, "quarantine")));
+  return RenameDurably(path, root_ + "/quarantine/" + digest.ToHex());
+}
+
+Status BlobStore::ForEach(const std::function<Status(const Digest&)>& visit) const {
   const std::string blobs = JoinPath(root_, "blobs");
   TRIBUTARY_ASSIGN_OR_RETURN(const auto folders, ListDirectory(blobs));
   for (const std::string& folder : folders) {
     TRIBUTARY_ASSIGN_OR_RETURN(const auto names, ListDirectory(JoinPath(blobs, folder)));
     for (const std::string& name : names) {
       const auto digest = Digest::FromHex(name);
-      if (!digest.ok() || referenced.contains(*digest)) continue;
-      TRIBUTARY_RETURN_IF_ERROR(Remove(*digest));
-      ++removed;
-    }
-  }
-  return removed;
-}
-
-Status BlobStore::RemoveStaleParts(std::int64_t max_age_seconds) {
-  const std::string incoming = JoinPath(root_, "incoming");
-  TRIBUTARY_ASSIGN_OR_RETURN(const auto names, ListDirectory(incoming));
-  const std::time_t now = std::time(nullptr);
-  for (const std::string& name : names) {
-    struct stat info {};
-    const std::string path = JoinPath(incoming, name);
-    if (stat(path.c_str(), &info) == 0 && now - info.st_mtime > max_age_seconds) {
-      TRIBUTARY_RETURN_IF_ERROR(RemoveFile(path));
+      if (digest.ok()) TRIBUTARY_RETURN_IF_ERROR(visit(*digest));
     }
   }
   return OkStatus();
+}
+
+Result<std::size_t> BlobStore::Count() const {
+  std::size_t count = 0;
+  TRIBUTARY_RETURN_IF_ERROR(ForEach([&](const Digest&) {
+    ++count;
+    return OkStatus();
+  }));
+  return count;
+}
+
+Result<std::size_t> BlobStore::RemoveUnreferenced(const std::set<Digest>& referenced) {
+  std::size_t removed = 0;
+  TRIBUTARY_RETURN_IF_ERROR(ForEach([&](const Digest& digest) -> Status {
+    if (referenced.contains(digest)) return OkStatus();
+    ++removed;
+    return Remove(digest);
+  }));
+  return removed;
+}
+
+Result<std::vector<Digest>> BlobStore::OlderThan(std::chrono::seconds age) const {
+  std::vector<Digest> old;
+  const std::time_t now = std::time(nullptr);
+  TRIBUTARY_RETURN_IF_ERROR(ForEach([&](const Digest& digest) {
+    if (IsOlder(PathOf(digest), now, age)) old.push_back(digest);
+    return OkStatus();
+  }));
+  return old;
+}
+
+Status BlobStore::RemoveStale(std::chrono::seconds parts, std::chrono::seconds quarantine) {
+  TRIBUTARY_RETURN_IF_ERROR(RemoveOlder(JoinPath(root_, "incoming"), parts));
+  const std::string damaged = JoinPath(root_, "quarantine");
+  return PathExists(damaged) ? RemoveOlder(damaged, quarantine) : OkStatus();
 }
 
 }  // namespace tributary

@@ -4,14 +4,18 @@
 //   <root>/blobs/ab/abcdef...     finished
 //   <root>/incoming/<owner>-<digest>.part   being received; survives a restart, so that an upload
 //   resumes
+//   <root>/quarantine/abcdef...   was found to be damaged
 #pragma once
 
+#include <chrono>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <set>
 #include <span>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "core/files.h"
 #include "core/sha256.h"
@@ -71,14 +75,21 @@ class BlobStore {
   // Takes the blob out of the store at once, to a file that the caller removes; to unlink a large
   // file can take long. Not found when it is not here.
   Result<std::string> SetAside(const Digest& digest);
+  Result<std::size_t> Count() const;  // of finished blobs
+  // Takes a blob that is not what its name says out of the store, to <root>/quarantine, where a
+  // person can look at it. One that is not here is fine.
+  Status Quarantine(const Digest& digest);
   // Removes every blob that is not in `referenced`; returns how many went.
   Result<std::size_t> RemoveUnreferenced(const std::set<Digest>& referenced);
-  // Removes partial files older than `max_age_seconds`.
-  Status RemoveStaleParts(std::int64_t max_age_seconds);
+  // Blobs that were written longer ago, sorted.
+  Result<std::vector<Digest>> OlderThan(std::chrono::seconds age) const;
+  // Removes partial files and damaged blobs that are older than their limits.
+  Status RemoveStale(std::chrono::seconds parts, std::chrono::seconds quarantine);
 
  private:
   explicit BlobStore(std::string root) : root_(std::move(root)) {}
   std::string PartPath(std::string_view owner, const Digest& digest) const;
+  Status ForEach(const std::function<Status(const Digest&)>& visit) const;
 
   std::string root_;
 };

@@ -235,4 +235,11 @@ bool IsPlainName(std::string_view name) {
   });
 }
 
+bool IsTaskId(std::string_view campaign, std::string_view id) {
+  if (!IsPlainName(campaign) || id.size() > 200 || !id.starts_with(campaign)) return false;
+  const std::string_view rest = id.substr(campaign.size());
+  if (!rest.starts_with('.')) return false;
+  return rest.find_first_not_of("abcdefghijklmnopqrstuvwxyz0123456789-.") == rest.npos;
+}
+
 }  // namespace tributary

@@ -111,4 +111,8 @@ struct CampaignFile {
 // Site, campaign and user names: [a-z0-9][a-z0-9-]{0,62}.
 bool IsPlainName(std::string_view name);
 
+// "<campaign>." and letters, digits, dots and dashes. A task's id names a directory at its site:
+// nothing else may become one.
+bool IsTaskId(std::string_view campaign, std::string_view id);
+
 }  // namespace tributary

@@ -1,5 +1,6 @@
 #include "core/clock.h"
 
+#include <algorithm>
 #include <array>
 #include <cstdio>
 
@@ -39,6 +40,9 @@ bool TakeFraction(std::string_view* text, int* micros) {
 
 std::string FormatTimestamp(Timestamp time) {
   using namespace std::chrono;
+  constexpr Timestamp kFirst = sys_days(year(0) / January / 1);
+  constexpr Timestamp kLast = sys_days(year(10000) / January / 1) - microseconds(1);
+  time = std::clamp(time, kFirst, kLast);
   const sys_days day = floor<days>(time);
   const year_month_day date(day);
   const hh_mm_ss clock(time - day);
@@ -75,6 +79,16 @@ Timestamp SystemClock::Now() const {
   return std::chrono::time_point_cast<std::chrono::microseconds>(std::chrono::system_clock::now());
 }
 
+std::chrono::microseconds SystemClock::Elapsed() const {
+  return std::chrono::duration_cast<std::chrono::microseconds>(
+      std::chrono::steady_clock::now().time_since_epoch());
+}
+
+std::chrono::microseconds FakeClock::Elapsed() const {
+  MutexLock lock(mutex_);
+  return elapsed_;
+}
+
 Timestamp FakeClock::Now() const {
   MutexLock lock(mutex_);
   return now_;
@@ -83,6 +97,7 @@ Timestamp FakeClock::Now() const {
 void FakeClock::Advance(std::chrono::microseconds by) {
   MutexLock lock(mutex_);
   now_ += by;
+  elapsed_ += by;
 }
 
 void FakeClock::Set(Timestamp now) {

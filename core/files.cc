@@ -12,8 +12,17 @@
 #include <filesystem>
 #include <system_error>
 
+#include "core/text.h"
+
 namespace tributary {
 namespace {
+
+// A system call would take what stands before a NUL for the whole path, and so another file.
+bool HasNul(std::string_view path) { return path.find('\0') != std::string_view::npos; }
+Status CheckPath(std::string_view path) {
+  if (!HasNul(path)) return OkStatus();
+  return InvalidArgumentError("path \"" + Excerpt(path, 200) + "\" has a NUL in it");
+}
 
 Result<std::uint64_t> SizeOf(int fd, const std::string& path) {
   struct stat info {};
@@ -56,6 +65,7 @@ void FileDescriptor::Reset() {
 }
 
 Result<FileDescriptor> OpenFile(const std::string& path, int flags, mode_t mode) {
+  TRIBUTARY_RETURN_IF_ERROR(CheckPath(path));
   while (true) {
     const int fd = open(path.c_str(), flags | O_CLOEXEC, mode);
     if (fd >= 0) return FileDescriptor(fd);
@@ -95,6 +105,7 @@ Result<std::string> ReadFileTail(const std::string& path, std::size_t max_bytes)
 }
 
 Status WriteFileAtomic(const std::string& path, std::string_view bytes, mode_t mode) {
+  TRIBUTARY_RETURN_IF_ERROR(CheckPath(path));
   std::string temporary = path + ".tmp-XXXXXX";
   const int fd = mkostemp(temporary.data(), O_CLOEXEC);
   if (fd < 0) return ErrnoError("create " + temporary, errno);
@@ -108,10 +119,20 @@ Status WriteFileAtomic(const std::string& path, std::string_view bytes, mode_t m
 }
 
 Status RenameDurably(const std::string& from, const std::string& to) {
+  TRIBUTARY_RETURN_IF_ERROR(CheckPath(from));
+  TRIBUTARY_RETURN_IF_ERROR(CheckPath(to));
   if (rename(from.c_str(), to.c_str()) != 0) {
     return ErrnoError("rename " + from + " to " + to, errno);
   }
   return SyncDirectory(DirectoryOf(to));
+}
+
+Result<bool> LinkFile(const std::string& from, const std::string& to) {
+  TRIBUTARY_RETURN_IF_ERROR(CheckPath(from));
+  TRIBUTARY_RETURN_IF_ERROR(CheckPath(to));
+  if (link(from.c_str(), to.c_str()) == 0 || errno == EEXIST) return true;
+  if (errno == ENOENT) return false;
+  return ErrnoError("link " + from + " to " + to, errno);
 }
 
 Status SyncDirectory(const std::string& directory) {
@@ -121,12 +142,16 @@ Status SyncDirectory(const std::string& directory) {
 }
 
 Status MakeDirectories(const std::string& path, mode_t mode) {
+  TRIBUTARY_RETURN_IF_ERROR(CheckPath(path));
   if (path.empty()) return InvalidArgumentError("a directory name is empty");
   for (std::size_t end = 1; end <= path.size(); ++end) {
     if (end != path.size() && path[end] != '/') continue;
     const std::string part = path.substr(0, end);
-    if (mkdir(part.c_str(), mode) == 0 || errno == EEXIST) continue;
-    return ErrnoError("mkdir " + part, errno);
+    if (mkdir(part.c_str(), mode) == 0) {
+      TRIBUTARY_RETURN_IF_ERROR(SyncDirectory(DirectoryOf(part)));
+    } else if (errno != EEXIST) {
+      return ErrnoError("mkdir " + part, errno);
+    }
   }
   struct stat info {};
   if (stat(path.c_str(), &info) != 0) return ErrnoError("stat " + path, errno);
@@ -135,6 +160,7 @@ Status MakeDirectories(const std::string& path, mode_t mode) {
 }
 
 Status RemoveTree(const std::string& path) {
+  TRIBUTARY_RETURN_IF_ERROR(CheckPath(path));
   std::error_code error;
   std::filesystem::remove_all(path, error);
   if (error) return ErrnoError("remove " + path, error.value());
@@ -142,19 +168,24 @@ Status RemoveTree(const std::string& path) {
 }
 
 Status RemoveFile(const std::string& path) {
+  TRIBUTARY_RETURN_IF_ERROR(CheckPath(path));
   if (unlink(path.c_str()) != 0 && errno != ENOENT) return ErrnoError("remove " + path, errno);
   return OkStatus();
 }
 
-bool PathExists(const std::string& path) { return access(path.c_str(), F_OK) == 0; }
+bool PathExists(const std::string& path) {
+  return !HasNul(path) && access(path.c_str(), F_OK) == 0;
+}
 
 Result<std::uint64_t> FileSize(const std::string& path) {
+  TRIBUTARY_RETURN_IF_ERROR(CheckPath(path));
   struct stat info {};
   if (stat(path.c_str(), &info) != 0) return ErrnoError("stat " + path, errno);
   return static_cast<std::uint64_t>(info.st_size);
 }
 
 Result<std::vector<std::string>> ListDirectory(const std::string& path) {
+  TRIBUTARY_RETURN_IF_ERROR(CheckPath(path));
   std::error_code error;
   std::vector<std::string> names;
   auto it = std::filesystem::directory_iterator(path, error);
@@ -187,6 +218,7 @@ Result<TemporaryDirectory> TemporaryDirectory::Create(std::string_view prefix) {
 Result<TemporaryDirectory> TemporaryDirectory::CreateIn(std::string_view parent,
                                                         std::string_view prefix) {
   std::string path = JoinPath(parent, std::string(prefix) + "XXXXXX");
+  TRIBUTARY_RETURN_IF_ERROR(CheckPath(path));
   if (mkdtemp(path.data()) == nullptr) return ErrnoError("create directory " + path, errno);
   return TemporaryDirectory(std::move(path));
 }
@@ -198,19 +230,22 @@ TemporaryDirectory::~TemporaryDirectory() {
   }
 }
 
-Result<MappedFile> MappedFile::Open(const std::string& path) {
+Result<MappedFile> MappedFile::Open(const std::string& path, OnDamage on_damage) {
   TRIBUTARY_ASSIGN_OR_RETURN(const FileDescriptor file, OpenFile(path, O_RDONLY));
   TRIBUTARY_ASSIGN_OR_RETURN(const std::uint64_t size, SizeOf(file.get(), path));
   MappedFile mapped;
+  mapped.path_ = path;
   if (size == 0) return mapped;
   void* data = mmap(nullptr, size, PROT_READ, MAP_SHARED, file.get(), 0);
   if (data == MAP_FAILED) return ErrnoError("map " + path, errno);
   mapped.data_ = static_cast<const std::byte*>(data);
   mapped.size_ = size;
+  if (on_damage == OnDamage::kReport) mapped.guard_ = MappingGuard(data, size);
   return mapped;
 }
 
 MappedFile::~MappedFile() {
+  guard_ = MappingGuard();
   if (data_ != nullptr) munmap(const_cast<std::byte*>(data_), size_);
 }
 
@@ -226,12 +261,22 @@ void MappedFile::Release(std::span<const std::byte> part) const {
   if (begin < end) madvise(reinterpret_cast<void*>(begin), end - begin, MADV_DONTNEED);
 }
 
+Status MappedFile::Intact() const {
+  if (!guard_.Damaged()) return OkStatus();
+  return DataLossError(path_ + ": cannot be read to its end; it was shortened, or its disk fails");
+}
+
 MappedFile::MappedFile(MappedFile&& other) noexcept
-    : data_(std::exchange(other.data_, nullptr)), size_(std::exchange(other.size_, 0)) {}
+    : data_(std::exchange(other.data_, nullptr)),
+      size_(std::exchange(other.size_, 0)),
+      path_(std::move(other.path_)),
+      guard_(std::move(other.guard_)) {}
 
 MappedFile& MappedFile::operator=(MappedFile&& other) noexcept {
   std::swap(data_, other.data_);
   std::swap(size_, other.size_);
+  std::swap(path_, other.path_);
+  std::swap(guard_, other.guard_);
   return *this;
 }
 

@@ -1,5 +1,5 @@
 // Files as this project uses them: whole small files, atomic replacement, read-only mappings,
-// durable renames.
+// durable renames. A path with a NUL in it is refused (and does not exist), whatever is asked.
 #pragma once
 
 #include <sys/types.h>
@@ -11,6 +11,7 @@
 #include <string_view>
 #include <vector>
 
+#include "core/mapping_guard.h"
 #include "core/status.h"
 
 namespace tributary {
@@ -53,8 +54,11 @@ Status WriteFileAtomic(const std::string& path, std::string_view bytes, mode_t m
 // rename(2) followed by fsync of the target's directory.
 Status RenameDurably(const std::string& from, const std::string& to);
 Status SyncDirectory(const std::string& directory);
+// link(2): a second name for the same bytes. A `to` that exists is left as it is; false when there
+// is no `from` (or no directory for `to`).
+Result<bool> LinkFile(const std::string& from, const std::string& to);
 
-// mkdir -p; new directories get `mode`.
+// mkdir -p; new directories get `mode`, and are there after a power cut.
 Status MakeDirectories(const std::string& path, mode_t mode = 0700);
 // rm -r; a path that does not exist is fine.
 Status RemoveTree(const std::string& path);
@@ -86,12 +90,19 @@ class TemporaryDirectory {
   std::string path_;
 };
 
+// What a mapped file does to its reader when it cannot be read, because it was shortened or its
+// disk fails.
+enum class OnDamage : std::uint8_t {
+  kEndProcess,  // SIGBUS: only for files that nobody else writes
+  kReport,      // zeros; Intact() says so, and whoever has read must ask before it uses the result
+};
+
 // A read-only mapping of a whole file. The bytes stay valid for the life of the object, also when
-// it is moved. A file that another process shortens while it is mapped kills the reader (SIGBUS):
-// map only files that nobody else writes.
+// it is moved.
 class MappedFile {
  public:
-  static Result<MappedFile> Open(const std::string& path);
+  static Result<MappedFile> Open(const std::string& path,
+                                 OnDamage on_damage = OnDamage::kEndProcess);
   MappedFile() = default;
   ~MappedFile();
   MappedFile(MappedFile&& other) noexcept;
@@ -102,10 +113,14 @@ class MappedFile {
   // readable (from the page cache). For readers that go through a large file once, from its start
   // to its end.
   void Release(std::span<const std::byte> part) const;
+  // Data loss when bytes that were read so far were not those of the file (OnDamage::kReport).
+  Status Intact() const;
 
  private:
   const std::byte* data_ = nullptr;
   std::size_t size_ = 0;
+  std::string path_;
+  MappingGuard guard_;  // goes before the mapping does
 };
 
 }  // namespace tributary

@@ -10,38 +10,35 @@ namespace {
 
 using nlohmann::json;
 
-constexpr int kMaxDepth = 64;
+constexpr std::size_t kMaxDepth = 64;
 
-// Builds a value while refusing what nlohmann's parser lets pass: duplicate keys and unbounded
+// Builds a value while refusing what nlohmann's own builder lets pass: duplicate keys and unbounded
 // depth.
-class StrictBuilder : public nlohmann::detail::json_sax_dom_parser<json> {
+class StrictBuilder final : public nlohmann::json_sax<json> {
  public:
-  using Base = nlohmann::detail::json_sax_dom_parser<json>;
-  explicit StrictBuilder(json& root) : Base(root, /*allow_exceptions=*/false) {}
+  explicit StrictBuilder(json& root) : root_(root) {}
 
-  bool start_object(std::size_t elements) {
-    keys_.emplace_back();
-    return Deeper() && Base::start_object(elements);
-  }
-  bool end_object() {
-    keys_.pop_back();
-    --depth_;
-    return Base::end_object();
-  }
-  bool start_array(std::size_t elements) { return Deeper() && Base::start_array(elements); }
-  bool end_array() {
-    --depth_;
-    return Base::end_array();
-  }
-  bool key(std::string& name) {
-    if (!keys_.back().insert(name).second) {
+  bool null() override { return Put(nullptr); }
+  bool boolean(bool value) override { return Put(value); }
+  bool number_integer(number_integer_t value) override { return Put(value); }
+  bool number_unsigned(number_unsigned_t value) override { return Put(value); }
+  bool number_float(number_float_t value, const string_t&) override { return Put(value); }
+  bool string(string_t& value) override { return Put(std::move(value)); }
+  bool binary(binary_t&) override { return false; }  // not in a text
+  bool start_object(std::size_t) override { return Open(json::object()); }
+  bool end_object() override { return Close(); }
+  bool start_array(std::size_t) override { return Open(json::array()); }
+  bool end_array() override { return Close(); }
+  bool key(string_t& name) override {
+    if (open_.back()->contains(name)) {
       problem_ = "key \"" + name + "\" appears twice";
       return false;
     }
-    return Base::key(name);
+    key_ = std::move(name);
+    return true;
   }
-  template <typename Exception>
-  bool parse_error(std::size_t position, const std::string& /*token*/, const Exception& error) {
+  bool parse_error(std::size_t position, const std::string&,
+                   const json::exception& error) override {
     problem_ =
         "is not valid JSON at byte " + std::to_string(position) + ": " + Shorten(error.what());
     return false;
@@ -49,10 +46,35 @@ class StrictBuilder : public nlohmann::detail::json_sax_dom_parser<json> {
   const std::string& problem() const { return problem_; }
 
  private:
-  bool Deeper() {
-    if (++depth_ <= kMaxDepth) return true;
-    problem_ = "is nested deeper than " + std::to_string(kMaxDepth);
-    return false;
+  json* Place(json value) {
+    if (open_.empty()) {
+      root_ = std::move(value);
+      return &root_;
+    }
+    json& parent = *open_.back();
+    if (parent.is_array()) {
+      parent.push_back(std::move(value));
+      return &parent.back();
+    }
+    json& member = parent[key_];
+    member = std::move(value);
+    return &member;
+  }
+  bool Put(json value) {
+    Place(std::move(value));
+    return true;
+  }
+  bool Open(json value) {
+    if (open_.size() == kMaxDepth) {
+      problem_ = "is nested deeper than " + std::to_string(kMaxDepth);
+      return false;
+    }
+    open_.push_back(Place(std::move(value)));
+    return true;
+  }
+  bool Close() {
+    open_.pop_back();
+    return true;
   }
   // Drops nlohmann's prefix "[json.exception...] parse error at line ..: " and keeps the reason.
   static std::string Shorten(std::string_view what) {
@@ -60,8 +82,9 @@ class StrictBuilder : public nlohmann::detail::json_sax_dom_parser<json> {
     return std::string(colon == std::string_view::npos ? what : what.substr(colon + 2));
   }
 
-  int depth_ = 0;
-  std::vector<std::set<std::string>> keys_;
+  json& root_;
+  std::vector<json*> open_;  // the containers that are not closed yet: none of them moves meanwhile
+  std::string key_;          // of the member to come
   std::string problem_;
 };
 

@@ -19,6 +19,7 @@ namespace {
 
 constexpr std::array<std::string_view, 5> kLevelNames = {"debug", "info", "warning", "error",
                                                          "off"};
+constexpr std::size_t kMaxText = 6000;  // of a message or a value: the end of a job's error file
 
 struct LogTarget {
   std::shared_ptr<spdlog::logger> logger = nullptr;
@@ -56,7 +57,7 @@ std::string ValueText(const LogField::Value& value) {
 
 // Quoted when a reader could not tell where it ends.
 std::string Quoted(std::string_view text) {
-  std::string escaped = EscapeControl(text);
+  std::string escaped = Excerpt(text, kMaxText);
   if (!escaped.empty() && escaped.find_first_of(" \"=") == std::string::npos) return escaped;
   std::string quoted = "\"";
   for (const char c : escaped) {
@@ -67,10 +68,10 @@ std::string Quoted(std::string_view text) {
 }
 
 std::string TextLine(LogLevel level, std::string_view component, std::string_view message,
-                     std::initializer_list<LogField> fields) {
+                     std::span<const LogField> fields) {
   std::string line = fmt::format("{} {:<7} {}: {}", FormatTimestamp(SystemClock().Now()),
                                  kLevelNames[static_cast<std::size_t>(level)],
-                                 EscapeControl(component), EscapeControl(message));
+                                 EscapeControl(component), Excerpt(message, kMaxText));
   for (const LogField& field : fields) {
     line.append(" ")
         .append(EscapeControl(field.key))
@@ -80,7 +81,16 @@ std::string TextLine(LogLevel level, std::string_view component, std::string_vie
   return line;
 }
 
+// JSON escapes by itself; only the length is bounded here.
+std::string CutText(std::string_view text) {
+  if (text.size() <= kMaxText) return std::string(text);
+  std::size_t end = kMaxText - 3;
+  while (end > 0 && (static_cast<unsigned char>(text[end]) & 0xC0) == 0x80) --end;
+  return std::string(text.substr(0, end)) + "...";
+}
+
 nlohmann::ordered_json ValueJson(const LogField::Value& value) {
+  if (const auto* text = std::get_if<std::string>(&value)) return CutText(*text);
   if (const auto* number = std::get_if<double>(&value); number && !std::isfinite(*number)) {
     return ValueText(value);  // JSON has no infinity
   }
@@ -88,19 +98,20 @@ nlohmann::ordered_json ValueJson(const LogField::Value& value) {
 }
 
 std::string JsonLine(LogLevel level, std::string_view component, std::string_view message,
-                     std::initializer_list<LogField> fields) {
+                     std::span<const LogField> fields) {
   nlohmann::ordered_json line;
   line["time"] = FormatTimestamp(SystemClock().Now());
   line["level"] = kLevelNames[static_cast<std::size_t>(level)];
   line["component"] = component;
-  line["message"] = message;
+  line["message"] = CutText(message);
   for (const LogField& field : fields) {
     // A field cannot pass for one of the four above.
     std::string key(field.key);
     while (line.contains(key)) key += '_';
     line[key] = ValueJson(field.value);
   }
-  return line.dump(-1, ' ', false, nlohmann::ordered_json::error_handler_t::replace);
+  // ASCII alone: nothing in it turns or hides what a terminal shows.
+  return line.dump(-1, ' ', true, nlohmann::ordered_json::error_handler_t::replace);
 }
 
 Result<std::size_t> IndexOf(std::string_view what, std::string_view word,
@@ -155,7 +166,7 @@ bool LogEnabled(LogLevel level) {
 }
 
 void Log(LogLevel level, std::string_view component, std::string_view message,
-         std::initializer_list<LogField> fields) {
+         std::span<const LogField> fields) {
   if (!LogEnabled(level)) return;
   LogState& state = LogState::Get();
   LogTarget target;

@@ -3,13 +3,14 @@
 //
 //   LogInfo("server", "round closed", {{"campaign", id}, {"round", round}});
 //
-// Every function may be called from any thread. Values from outside are escaped: a line is always
-// one event.
+// Every function may be called from any thread. Values from outside are escaped and cut: a line is
+// always one event, safe to look at in a terminal, and of a few KiB at most.
 #pragma once
 
 #include <concepts>
 #include <cstdint>
 #include <initializer_list>
+#include <span>
 #include <string>
 #include <string_view>
 #include <variant>
@@ -57,7 +58,11 @@ Status StartLogging(const LogOptions& options);
 
 bool LogEnabled(LogLevel level);
 void Log(LogLevel level, std::string_view component, std::string_view message,
-         std::initializer_list<LogField> fields = {});
+         std::span<const LogField> fields);
+inline void Log(LogLevel level, std::string_view component, std::string_view message,
+                std::initializer_list<LogField> fields = {}) {
+  Log(level, component, message, std::span(fields.begin(), fields.size()));
+}
 
 inline void LogDebug(std::string_view component, std::string_view message,
                      std::initializer_list<LogField> fields = {}) {

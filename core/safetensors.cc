@@ -185,11 +185,12 @@ Result<SafetensorsHeader> ParseSafetensorsHeader(std::span<const std::byte> pref
   return header;
 }
 
-Result<SafetensorsFile> SafetensorsFile::Open(const std::string& path) {
+Result<SafetensorsFile> SafetensorsFile::Open(const std::string& path, OnDamage on_damage) {
   SafetensorsFile file;
-  TRIBUTARY_ASSIGN_OR_RETURN(file.file_, MappedFile::Open(path));
+  TRIBUTARY_ASSIGN_OR_RETURN(file.file_, MappedFile::Open(path, on_damage));
   const auto bytes = file.file_.bytes();
   auto header = ParseSafetensorsHeader(bytes, bytes.size());
+  TRIBUTARY_RETURN_IF_ERROR(file.Intact());  // else zeros were parsed
   if (!header.ok()) return header.status().Annotate(path);
   file.header_ = *std::move(header);
   for (const SafetensorsEntry& entry : file.header_.tensors) {

@@ -46,7 +46,8 @@ Result<SafetensorsHeader> ParseSafetensorsHeader(std::span<const std::byte> pref
 // when it is moved.
 class SafetensorsFile {
  public:
-  static Result<SafetensorsFile> Open(const std::string& path);
+  static Result<SafetensorsFile> Open(const std::string& path,
+                                      OnDamage on_damage = OnDamage::kEndProcess);
 
   const SafetensorsHeader& header() const { return header_; }
   Manifest ToManifest() const { return header_.ToManifest(); }
@@ -56,6 +57,7 @@ class SafetensorsFile {
   std::span<const float> Floats(const SafetensorsEntry& entry) const;
   // Lets pages of a part that was read leave this process's memory.
   void Release(std::span<const std::byte> part) const { file_.Release(part); }
+  Status Intact() const { return file_.Intact(); }  // as MappedFile::Intact
 
  private:
   MappedFile file_;

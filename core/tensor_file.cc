@@ -79,10 +79,10 @@ std::string TensorReader::Metadata(const std::string& key) const {
   return it == file_->header().metadata.end() ? std::string() : it->second;
 }
 
-Result<TensorReader> TensorReader::Open(const std::string& path) {
+Result<TensorReader> TensorReader::Open(const std::string& path, OnDamage on_damage) {
   TensorReader reader;
   if (path.empty() || !PathExists(path)) return reader;
-  TRIBUTARY_ASSIGN_OR_RETURN(reader.file_, SafetensorsFile::Open(path));
+  TRIBUTARY_ASSIGN_OR_RETURN(reader.file_, SafetensorsFile::Open(path, on_damage));
   for (const SafetensorsEntry& entry : reader.file_->header().tensors) {
     if (entry.spec.dtype == DType::kF32) continue;
     return InvalidArgumentError(path + ": tensor " + entry.spec.name + " has dtype " +

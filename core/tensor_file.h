@@ -35,12 +35,14 @@ Result<SafetensorsWriter::Written> WriteEncodedFile(const std::string& path,
 class TensorReader {
  public:
   // An empty path, or one where there is no file: absent. Invalid argument for other dtypes.
-  static Result<TensorReader> Open(const std::string& path);
+  static Result<TensorReader> Open(const std::string& path,
+                                   OnDamage on_damage = OnDamage::kEndProcess);
 
   // Null data when absent; else all elements of the tensor.
   std::span<const float> Find(std::string_view tensor) const;
   // Lets pages of a part that was read leave this process's memory.
   void Release(std::span<const float> part) const;
+  Status Intact() const { return file_ ? file_->Intact() : OkStatus(); }  // as MappedFile::Intact
   Manifest ToManifest() const { return file_ ? file_->ToManifest() : Manifest(); }
   std::string Metadata(const std::string& key) const;  // empty when there is none
 

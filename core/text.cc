@@ -59,13 +59,58 @@ void AppendEscaped(unsigned char byte, std::string* out) {
   }
 }
 
-// C0 and C1 control characters, and the separators that some viewers take for the end of a line.
-bool IsControl(std::string_view character) {
+// The code point of one well-formed character.
+std::uint32_t CodeOf(std::string_view character) {
   const auto first = static_cast<unsigned char>(character[0]);
-  if (character.size() == 1) return first < 0x20 || first == 0x7F;
-  if (character.size() == 2)
-    return first == 0xC2 && static_cast<unsigned char>(character[1]) < 0xA0;
-  return character == "\u2028" || character == "\u2029";
+  if (character.size() == 1) return first;
+  std::uint32_t code = first & (0x7FU >> character.size());
+  for (const char byte : character.substr(1)) {
+    code = (code << 6) | (static_cast<unsigned char>(byte) & 0x3FU);
+  }
+  return code;
+}
+
+// Control characters (C0, C1), the separators that some viewers take for the end of a line, marks
+// that turn the direction of what follows (CVE-2021-42574), and characters that are there and
+// cannot be seen.
+bool IsControl(std::string_view character) {
+  const std::uint32_t code = CodeOf(character);
+  const auto in = [code](std::uint32_t first, std::uint32_t last) {
+    return code >= first && code <= last;
+  };
+  return in(0x00, 0x1F) || in(0x7F, 0x9F) || code == 0xAD || code == 0x61C || code == 0x180E ||
+         code == 0x200B || in(0x200E, 0x200F) || in(0x2028, 0x202E) || in(0x2060, 0x206F) ||
+         code == 0xFEFF || in(0xFFF9, 0xFFFB) || in(0xE0000, 0xE007F);
+}
+
+// `keep`: a control character or backslash that stays as it is.
+std::string Escape(std::string_view text, std::string_view keep) {
+  std::string out;
+  out.reserve(text.size());
+  while (!text.empty()) {
+    const std::size_t length = CharacterBytes(text);
+    const std::string_view character = text.substr(0, std::max<std::size_t>(length, 1));
+    const bool stays = character.size() == 1 && keep.find(character[0]) != keep.npos;
+    if (!stays && (length == 0 || character == "\\" || IsControl(character))) {
+      for (const char byte : character) AppendEscaped(static_cast<unsigned char>(byte), &out);
+    } else {
+      out += character;
+    }
+    text.remove_prefix(character.size());
+  }
+  return out;
+}
+
+std::string Bounded(std::string_view text, std::size_t max_bytes, std::string_view keep) {
+  constexpr std::string_view kMore = "...";
+  // What is escaped is never shorter than what it stands for: what lies further on cannot matter.
+  std::string escaped = Escape(text.substr(0, max_bytes + 4), keep);
+  if (escaped.size() <= max_bytes) return escaped;
+  std::size_t end = max_bytes > kMore.size() ? max_bytes - kMore.size() : 0;
+  while (end > 0 && (static_cast<unsigned char>(escaped[end]) & 0xC0) == 0x80) --end;
+  escaped.resize(end);
+  escaped.append(kMore.substr(0, max_bytes - end));
+  return escaped;
 }
 
 // Optimal string alignment distance: insert, delete, replace, swap neighbours.
@@ -98,33 +143,18 @@ bool IsUtf8(std::string_view text) {
   return true;
 }
 
-std::string EscapeControl(std::string_view text) {
-  std::string out;
-  out.reserve(text.size());
-  while (!text.empty()) {
-    const std::size_t length = CharacterBytes(text);
-    const std::string_view character = text.substr(0, std::max<std::size_t>(length, 1));
-    if (length == 0 || character == "\\" || IsControl(character)) {
-      for (const char byte : character) AppendEscaped(static_cast<unsigned char>(byte), &out);
-    } else {
-      out += character;
-    }
-    text.remove_prefix(character.size());
-  }
-  return out;
-}
+std::string EscapeControl(std::string_view text) { return Escape(text, ""); }
 
 std::string Excerpt(std::string_view text, std::size_t max_bytes) {
-  constexpr std::string_view kMore = "...";
-  // An escape is at most four times as long as what it stands for: what lies further on cannot
-  // matter.
-  std::string escaped = EscapeControl(text.substr(0, max_bytes + 4));
-  if (escaped.size() <= max_bytes) return escaped;
-  std::size_t end = max_bytes > kMore.size() ? max_bytes - kMore.size() : 0;
-  while (end > 0 && (static_cast<unsigned char>(escaped[end]) & 0xC0) == 0x80) --end;
-  escaped.resize(end);
-  escaped.append(kMore.substr(0, max_bytes - end));
-  return escaped;
+  return Bounded(text, max_bytes, "");
+}
+
+std::string Printable(std::string_view text, std::size_t max_bytes) {
+  return Bounded(text, max_bytes, "\\");
+}
+
+std::string PrintableLines(std::string_view text, std::size_t max_bytes) {
+  return Bounded(text, max_bytes, "\\\n");
 }
 
 std::optional<std::string> NearestName(std::string_view word,

@@ -12,13 +12,19 @@ namespace tributary {
 // Well-formed UTF-8: shortest forms only, no surrogates, at most U+10FFFF.
 bool IsUtf8(std::string_view text);
 
-// One printable line: control characters, backslashes and bytes that are no UTF-8 are written as
-// \n, \t, \\ or \x1b.
+// One printable line: control characters, marks that turn the direction of text or cannot be seen,
+// backslashes and bytes that are no UTF-8 are written as \n, \t, \\ or \x1b.
 std::string EscapeControl(std::string_view text);
 
 // At most `max_bytes` of EscapeControl(text), cut at a character and ended with "..." when longer.
 // For error messages.
 std::string Excerpt(std::string_view text, std::size_t max_bytes = 80);
+
+// The same for what goes to a person's terminal, where text may come from a peer: backslashes stay,
+// so that text that is printable already stays as it is.
+std::string Printable(std::string_view text, std::size_t max_bytes = 4000);
+// The same with line breaks left in. For texts of several lines.
+std::string PrintableLines(std::string_view text, std::size_t max_bytes = std::size_t{1} << 20);
 
 // The candidate closest to `word` by edit distance (a swap of neighbours counts one), if it is
 // close enough to be a probable misspelling; the first of equally close ones.

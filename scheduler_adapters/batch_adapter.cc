@@ -12,6 +12,8 @@ namespace {
 // How long a job may be unknown to a scheduler that answers before it counts as lost: longer than a
 // listing lags behind, and than marks take to be seen through a network file system.
 constexpr std::chrono::seconds kMissingFor{120};
+// A run is noted durably this often: so much may be missing of one that a killed daemon watched.
+constexpr std::chrono::seconds kNoteRunEvery{60};
 
 bool IsJobName(std::string_view name) {
   JobSpec spec;
@@ -58,6 +60,21 @@ JobStatus EndByMarks(const JobMarks& marks) {
   return status;
 }
 
+// Told to end (a deletion, or its walltime), and killed before it had ended. The difference is in
+// how long it ran.
+JobStatus EndAsTold(const JobMarks& marks) {
+  constexpr std::chrono::seconds kClose{15};  // the scheduler's start of a job and its script's
+  JobStatus status;
+  status.raw_state = "forgotten";
+  status.ended = marks.told;
+  const bool in_time =
+      marks.walltime.count() == 0 || marks.ran_until_told + kClose < marks.walltime;
+  status.state = in_time ? JobState::kCancelled : JobState::kTimedOut;
+  status.message = in_time ? "it was told to end, not by this site's daemon"
+                           : "it was told to end when its walltime was over";
+  return status;
+}
+
 JobStatus EndWithoutMarks(bool ever_started) {
   JobStatus status;
   status.raw_state = "forgotten";
@@ -97,13 +114,13 @@ Result<std::string> BatchAdapter::Submit(const JobSpec& spec) {
     TRIBUTARY_ASSIGN_OR_RETURN(const auto found, LookFor(*job));
     if (found) return *found;
   }
-  if (!job) {  // one may live nevertheless: the book was lost with its disk
-    TRIBUTARY_ASSIGN_OR_RETURN(const auto live, system_->ListLive(spec.name));
-    for (const NamedJob& other : live) {
-      if (other.name != spec.name) continue;
+  if (!job) {  // there may be one nevertheless: the book was lost with its disk
+    TRIBUTARY_ASSIGN_OR_RETURN(const auto ids,
+                               system_->FindByName(spec.name, /*with_history=*/false));
+    if (!ids.empty()) {
       TRIBUTARY_RETURN_IF_ERROR(
-          book_.Put({spec.name, other.id, spec.working_directory, clock_.Now(), false, {}}));
-      return other.id;
+          book_.Put({spec.name, ids[0], spec.working_directory, clock_.Now(), false, {}}));
+      return ids[0];
     }
   }
   return SubmitNew(spec);
@@ -119,26 +136,52 @@ Result<std::string> BatchAdapter::SubmitNew(const JobSpec& spec) {
       WriteFileAtomic(script, RenderJobScript(spec, system_->HeadFor(spec)), 0700));
   missing_since_.erase(spec.name);
   TRIBUTARY_RETURN_IF_ERROR(book_.Put(job));
-  auto id = system_->SubmitScript(spec, script);
-  if (!id.ok()) {
-    const Status why = id.status().Annotate("submit job " + spec.name);
-    if (why.code() == StatusCode::kInvalidArgument) {
+  const auto printed = system_->SubmitScript(spec, script);
+  if (!printed.ok()) {
+    const Status why = printed.status().Annotate("submit job " + spec.name);
+    if (why.code() != StatusCode::kUnavailable) {  // surely not taken
       TRIBUTARY_RETURN_IF_ERROR(book_.Remove(spec.name));
     }
     return why;
   }
-  job.id = *id;
+  TRIBUTARY_ASSIGN_OR_RETURN(job.id, TheOneCalled(spec.name, *printed));
   // A note that cannot be written (a full disk) leaves the job to be found by its name.
   if (const Status noted = book_.Put(job); !noted.ok()) {
     return UnavailableError("job " + spec.name + " was submitted as " + job.id +
                             " but cannot be noted: " + noted.message());
   }
-  return id;
+  return job.id;
+}
+
+// Of what a submission printed. Where none has the name, the scheduler is asked by it, now or, as
+// after a submission without an answer, later.
+Result<std::string> BatchAdapter::TheOneCalled(std::string_view name,
+                                               const std::vector<std::string>& ids) {
+  std::optional<std::string> unknown;
+  for (const std::string& id : ids) {
+    const auto called = system_->NameOf(id);
+    if (!called.ok()) return UnavailableError(called.status().message());
+    if (*called == name) return id;
+    if (!*called && !unknown) unknown = id;
+  }
+  TRIBUTARY_ASSIGN_OR_RETURN(const auto named, system_->FindByName(name, /*with_history=*/true));
+  if (!named.empty()) return named.back();
+  // Taken, and gone already: no destination of a routing queue wanted it.
+  if (unknown && ids.size() == 1) return *unknown;
+  return UnavailableError("job " + std::string(name) +
+                          " was submitted, but no id that was printed is a job of this name");
+}
+
+// kNotFound: it ended long ago, or is not ours.
+Status BatchAdapter::CancelIfCalled(const std::string& id, std::string_view name) {
+  TRIBUTARY_ASSIGN_OR_RETURN(const auto called, system_->NameOf(id));
+  if (called == name) return system_->CancelJob(id);
+  return NotFoundError("job " + id + (called ? " is called " + Excerpt(*called) : " is not known"));
 }
 
 // The job of a submission whose answer is not known. Nothing when it surely was not taken.
 Result<std::optional<std::string>> BatchAdapter::LookFor(BookedJob& job) {
-  auto named = system_->FindByName(job.name);
+  auto named = system_->FindByName(job.name, /*with_history=*/true);
   if (!named.ok()) {
     missing_since_.erase(job.name);  // what is not said any more does not count
     return named.status();
@@ -156,12 +199,12 @@ Result<std::optional<std::string>> BatchAdapter::LookFor(BookedJob& job) {
     for (std::size_t i = 1; i < ids.size(); ++i) {
       LogWarning("scheduler", "a second job of one name is cancelled",
                  {{"name", job.name}, {"job", ids[i]}, {"first", ids[0]}});
-      (void)system_->CancelJob(ids[i]);  // should it run, its script does nothing
+      (void)CancelIfCalled(ids[i], job.name);  // should it run, its script does nothing
     }
     return std::optional(job.id);
   }
-  const Timestamp since = missing_since_.try_emplace(job.name, clock_.Now()).first->second;
-  if (clock_.Now() - since < options_.settle) {
+  const auto since = missing_since_.try_emplace(job.name, clock_.Elapsed()).first->second;
+  if (clock_.Elapsed() - since < options_.settle) {
     return UnavailableError("job " + job.name +
                             ": a submission without an answer is still being looked for");
   }
@@ -173,7 +216,8 @@ Result<std::optional<std::string>> BatchAdapter::Find(std::string_view name) {
   TRIBUTARY_ASSIGN_OR_RETURN(std::optional<BookedJob> job, book_.ByName(name));
   if (job && !job->id.empty()) return std::optional(job->id);
   if (job) return LookFor(*job);
-  TRIBUTARY_ASSIGN_OR_RETURN(const std::vector<std::string> ids, system_->FindByName(name));
+  TRIBUTARY_ASSIGN_OR_RETURN(const std::vector<std::string> ids,
+                             system_->FindByName(name, /*with_history=*/true));
   if (ids.empty()) return std::optional<std::string>();
   BookedJob adopted;
   adopted.name = name;
@@ -233,6 +277,7 @@ Result<JobStatus> BatchAdapter::Judge(const std::string& id, const std::string& 
     JobStatus status = *said;
     status.id = id;
     if (job && !status.submitted) status.submitted = job->submitted;
+    if (job) Watch(*job, *said);
     return status;
   }
   if (!job) return said != nullptr ? *said : Unknown(id, "no job of this id");
@@ -246,15 +291,16 @@ Result<JobStatus> BatchAdapter::Judge(const std::string& id, const std::string& 
   } else if (marks.ended) {
     end = EndByMarks(marks);
   } else {
-    const Timestamp since = missing_since_.try_emplace(id, clock_.Now()).first->second;
-    if (clock_.Now() - since < kMissingFor) {
+    const auto since = missing_since_.try_emplace(id, clock_.Elapsed()).first->second;
+    if (clock_.Elapsed() - since < kMissingFor) {
       return Unknown(id, "the scheduler does not know the job; it is asked again");
     }
-    end = EndWithoutMarks(ours);
+    end = marks.told ? EndAsTold(marks) : EndWithoutMarks(ours);
   }
   end.id = id;
   FillFrom(marks, &end);
   if (!end.submitted) end.submitted = job->submitted;
+  TRIBUTARY_RETURN_IF_ERROR(CountRuns(*job, &end));
   if (!end.ended) end.ended = clock_.Now();
   // Schedulers report a cancelled job in many ways, some as a success.
   const bool finished_first = marks.ended && marks.exit_code == 0;
@@ -265,24 +311,82 @@ Result<JobStatus> BatchAdapter::Judge(const std::string& id, const std::string& 
   return end;
 }
 
+void BatchAdapter::Watch(const BookedJob& job, const JobStatus& said) {
+  const auto known = running_.find(job.id);
+  if (said.state == JobState::kRunning && said.started) {
+    Watched& watched = running_[job.id];
+    const bool begins = watched.run.started != *said.started;
+    if (begins) watched = {{*said.started, *said.started}, false, {}};
+    watched.was_suspended = watched.was_suspended || said.suspended;
+    watched.run.seen = std::max(clock_.Now(), watched.run.started);
+    const bool due = begins || clock_.Elapsed() - watched.noted >= kNoteRunEvery;
+    if (due && !NoteRun(job, watched).ok()) watched.noted = {};  // at the next look
+    return;
+  }
+  const bool waits = said.state == JobState::kQueued || said.state == JobState::kHeld;
+  if (!waits || known == running_.end()) return;
+  if (said.ended && *said.ended > known->second.run.started) {
+    known->second.run.seen = *said.ended;
+  }
+  if (NoteRun(job, known->second).ok()) running_.erase(known);
+}
+
+Status BatchAdapter::NoteRun(const BookedJob& job, Watched& watched) {
+  watched.noted = clock_.Elapsed();
+  return book_.PutRun(job.name, watched.run);
+}
+
+// The last run is the scheduler's to tell, but for what it leaves out: the time after the job's own
+// end until its nodes are free. Where it was suspended, others had them.
+Status BatchAdapter::CountRuns(const BookedJob& job, JobStatus* end) {
+  if (const auto watched = running_.find(job.id); watched != running_.end()) {
+    TRIBUTARY_RETURN_IF_ERROR(NoteRun(job, watched->second));
+  }
+  TRIBUTARY_ASSIGN_OR_RETURN(const std::vector<BookedRun> runs, book_.Runs(job.name));
+  // Nobody saw the end: it is known to have run until it was last seen.
+  if (!end->ended && !runs.empty()) end->ended = runs.back().seen;
+  std::chrono::microseconds sum{0};
+  const bool has_last = end->started && end->ended;
+  for (const BookedRun& run : runs) {
+    if (has_last && run.started == *end->started) continue;
+    sum += run.seen - run.started;
+  }
+  if (has_last) {
+    const auto watched = running_.find(job.id);
+    const bool suspended = watched != running_.end() && watched->second.was_suspended;
+    const std::chrono::microseconds whole =
+        std::max(*end->ended - *end->started, Timestamp::duration(0));
+    const std::chrono::microseconds told = end->usage.elapsed;
+    sum += suspended && told.count() > 0 ? told : std::max(told, whole);
+  }
+  running_.erase(job.id);
+  end->usage.elapsed = std::max(end->usage.elapsed, std::chrono::round<std::chrono::seconds>(sum));
+  return OkStatus();
+}
+
 Status BatchAdapter::Cancel(const std::string& id) {
   if (!system_->IsJobId(id)) {
     return NotFoundError("job " + Excerpt(id, kMaxJobNameBytes) + " is not known");
   }
   TRIBUTARY_ASSIGN_OR_RETURN(std::optional<BookedJob> job, book_.ById(id));
-  if (job && job->end) return OkStatus();
-  if (!job) {  // not every scheduler says so when it is told to cancel
-    const std::vector<std::string> ids = {id};
-    TRIBUTARY_ASSIGN_OR_RETURN(const auto said, system_->List(ids));
-    if (!said.contains(id)) return NotFoundError("job " + id + " is not known");
-  } else if (!job->cancel_requested) {
+  if (!job) return NotFoundError("job " + id + " was not submitted here");
+  if (job->end) return OkStatus();
+  if (!job->cancel_requested) {
     job->cancel_requested = true;
     TRIBUTARY_RETURN_IF_ERROR(book_.Put(*job));
   }
-  const std::string runs_as = job ? RunsAs(*job) : id;
-  if (runs_as != id) (void)system_->CancelJob(id);  // it does nothing, if it still waits
-  const Status status = system_->CancelJob(runs_as);
-  return job && status.code() == StatusCode::kNotFound ? OkStatus() : status;
+  const std::string runs_as = RunsAs(*job);
+  if (runs_as != id) (void)CancelIfCalled(id, job->name);  // it does nothing, if it still waits
+  const Status status = CancelIfCalled(runs_as, job->name);
+  if (status.code() != StatusCode::kNotFound) return status;
+  // It is gone, or was booked under an id that is not its own.
+  TRIBUTARY_ASSIGN_OR_RETURN(const auto named,
+                             system_->FindByName(job->name, /*with_history=*/false));
+  for (const std::string& other : named) {
+    const Status ended = CancelIfCalled(other, job->name);
+    if (!ended.ok() && ended.code() != StatusCode::kNotFound) return ended;
+  }
+  return OkStatus();
 }
 
 Result<std::optional<Timestamp>> BatchAdapter::Estimate(const EstimateTarget& target) {

@@ -21,8 +21,15 @@ namespace tributary::scheduler_adapters {
 // command that was killed at its time limit may still have submitted); then it is submitted again.
 // Should both run, the script lets only one of them work.
 //
+// An id is believed, and a job is cancelled, when the scheduler says of that id alone that it is
+// this user's job of the name that was submitted: what wrappers and other users print proves
+// nothing.
+//
 // A job that the scheduler does not know any more ended as its marks say; without marks of an end
 // it has lost its node, after it was missing for `kMissingFor`.
+//
+// A job is charged with all its runs: some schedulers report the last one only, so each is noted
+// while it is watched.
 class BatchAdapter final : public SchedulerAdapter {
  public:
   static Result<std::unique_ptr<SchedulerAdapter>> Make(const SchedulerOptions& options,
@@ -48,6 +55,17 @@ class BatchAdapter final : public SchedulerAdapter {
 
   Result<std::optional<std::string>> LookFor(BookedJob& job);
   Result<std::string> SubmitNew(const JobSpec& spec);
+  Result<std::string> TheOneCalled(std::string_view name, const std::vector<std::string>& ids);
+  Status CancelIfCalled(const std::string& id, std::string_view name);
+  struct Watched {
+    BookedRun run;
+    bool was_suspended = false;
+    std::chrono::microseconds noted{0};  // Clock::Elapsed()
+  };
+  // Notes the run that is under way, or that has just ended in the queue.
+  void Watch(const BookedJob& job, const JobStatus& said);
+  Status NoteRun(const BookedJob& job, Watched& watched);
+  Status CountRuns(const BookedJob& job, JobStatus* end);
   Result<JobStatus> Judge(const std::string& id, const std::string& runs_as,
                           std::optional<BookedJob> job, const JobStatus* said);
 
@@ -55,7 +73,9 @@ class BatchAdapter final : public SchedulerAdapter {
   const std::unique_ptr<BatchSystem> system_;
   const Clock& clock_;
   JobBook book_;
-  std::map<std::string, Timestamp> missing_since_;  // by id, or by name for one without an id
+  // Clock::Elapsed() by id, or by name for one without an id.
+  std::map<std::string, std::chrono::microseconds> missing_since_;
+  std::map<std::string, Watched> running_;  // by id
 };
 
 }  // namespace tributary::scheduler_adapters

@@ -19,6 +19,14 @@ void FakeCluster::RunDueJobs() {
   }
 }
 
+const FakeCluster::Job* FakeCluster::Find(std::string_view id) const {
+  const auto it = jobs_.find(std::string(id));
+  if (it == jobs_.end()) return nullptr;
+  const Job& job = it->second;
+  const auto& forgotten = job.plan.forgotten_after;
+  return forgotten && clock_.Now() - job.submitted >= *forgotten ? nullptr : &job;
+}
+
 JobStatus FakeCluster::StatusOf(const Job& job) const {
   const Timestamp now = clock_.Now();
   const Timestamp start = job.submitted + job.plan.queue_time;
@@ -38,6 +46,7 @@ JobStatus FakeCluster::StatusOf(const Job& job) const {
     status.state = JobState::kQueued;
   } else if (now < end) {
     status.state = JobState::kRunning;
+    status.suspended = job.plan.suspended;
   } else {
     const int code = too_long ? 128 + SIGKILL : job.plan.exit_code;
     status.ended = end;
@@ -67,14 +76,14 @@ std::vector<JobStatus> FakeSchedulerAdapter::Query(std::span<const std::string> 
   if (cluster_.outage_.ok()) cluster_.RunDueJobs();
   std::vector<JobStatus> statuses;
   for (const std::string& id : ids) {
-    const auto it = cluster_.jobs_.find(id);
+    const FakeCluster::Job* job = cluster_.Find(id);
     JobStatus status;
     if (!cluster_.outage_.ok()) {
       status.message = Excerpt(cluster_.outage_.ToString(), kMaxJobMessageBytes);
-    } else if (it == cluster_.jobs_.end()) {
+    } else if (job == nullptr) {
       status.message = "no job of this id";
     } else {
-      status = cluster_.StatusOf(it->second);
+      status = cluster_.StatusOf(*job);
     }
     status.id = id;
     statuses.push_back(std::move(status));
@@ -86,10 +95,13 @@ Status FakeSchedulerAdapter::Cancel(const std::string& id) {
   TRIBUTARY_RETURN_IF_ERROR(cluster_.outage_);
   cluster_.RunDueJobs();
   const auto it = cluster_.jobs_.find(id);
-  if (it == cluster_.jobs_.end()) {
+  if (cluster_.Find(id) == nullptr) {
     return NotFoundError("job " + Excerpt(id, kMaxJobNameBytes) + " is not known");
   }
-  if (!IsTerminal(cluster_.StatusOf(it->second).state)) {
+  if (IsTerminal(cluster_.StatusOf(it->second).state)) return OkStatus();
+  if (cluster_.forget_cancellations_ > 0) {
+    --cluster_.forget_cancellations_;
+  } else {
     it->second.cancelled = cluster_.clock_.Now();
   }
   return OkStatus();
@@ -115,7 +127,9 @@ Result<std::optional<Timestamp>> FakeSchedulerAdapter::Estimate(const EstimateTa
 Result<std::optional<std::string>> FakeSchedulerAdapter::Find(std::string_view name) {
   TRIBUTARY_RETURN_IF_ERROR(cluster_.outage_);
   const auto it = cluster_.ids_.find(name);
-  if (it == cluster_.ids_.end()) return std::optional<std::string>();
+  if (it == cluster_.ids_.end() || cluster_.Find(it->second) == nullptr) {
+    return std::optional<std::string>();
+  }
   return std::optional(it->second);
 }
 
@@ -124,6 +138,7 @@ Result<std::vector<NamedJob>> FakeSchedulerAdapter::ListLive(std::string_view na
   cluster_.RunDueJobs();
   std::vector<NamedJob> live;
   for (const auto& [name, id] : cluster_.ids_) {
+    if (cluster_.Find(id) == nullptr) continue;
     const JobState state = cluster_.StatusOf(cluster_.jobs_.at(id)).state;
     if (name.starts_with(name_prefix) && !IsTerminal(state)) live.push_back({name, id});
   }

@@ -21,6 +21,9 @@ struct FakeJobPlan {
   std::optional<JobState> end_state =
       {};  // instead of what the exit code says: preempted, node failed, ...
   std::string message = {};
+  bool suspended = false;  // all the time that it runs
+  // From then on, counted from its submission, nothing is known of it.
+  std::optional<std::chrono::microseconds> forgotten_after = {};
   // The job itself. Called once, by the first call of the cluster at or after the job's start, in
   // the caller's thread; its value replaces `exit_code`.
   std::function<int(const JobSpec&)> run = {};
@@ -37,6 +40,8 @@ class FakeCluster {
 
   // While set, the scheduler cannot be asked: Query says unknown, the rest fails with this.
   void SetOutage(Status outage) { outage_ = std::move(outage); }
+  // So many cancellations are taken, and forgotten.
+  void ForgetCancellations(int count) { forget_cancellations_ = count; }
   // How many jobs were really queued: repeated submissions of one name do not count.
   int submissions() const { return static_cast<int>(jobs_.size()); }
 
@@ -51,11 +56,13 @@ class FakeCluster {
   };
 
   void RunDueJobs();
+  const Job* Find(std::string_view id) const;  // null: not known, any more
   JobStatus StatusOf(const Job& job) const;
 
   const Clock& clock_;
   Planner planner_;
   Status outage_;
+  int forget_cancellations_ = 0;
   std::map<std::string, Job> jobs_;                      // by id, "fake-1" and so on
   std::map<std::string, std::string, std::less<>> ids_;  // by name
 };

@@ -13,7 +13,10 @@ constexpr const char* kSchema =
     "CREATE TABLE IF NOT EXISTS jobs ("
     "name TEXT PRIMARY KEY, id TEXT NOT NULL, working_directory TEXT NOT NULL, "
     "submitted INTEGER NOT NULL, cancel_requested INTEGER NOT NULL, end TEXT NOT NULL);"
-    "CREATE INDEX IF NOT EXISTS jobs_by_id ON jobs (id)";
+    "CREATE INDEX IF NOT EXISTS jobs_by_id ON jobs (id);"
+    "CREATE TABLE IF NOT EXISTS runs ("
+    "name TEXT NOT NULL, started INTEGER NOT NULL, seen INTEGER NOT NULL, "
+    "PRIMARY KEY (name, started))";
 
 void WriteTime(json* object, const char* key, const std::optional<Timestamp>& time) {
   if (time) (*object)[key] = ToMicros(*time);
@@ -86,9 +89,11 @@ Status JobBook::Put(const BookedJob& job) {
 }
 
 Status JobBook::Remove(std::string_view name) {
-  TRIBUTARY_ASSIGN_OR_RETURN(Statement remove,
-                             database_.Prepare("DELETE FROM jobs WHERE name = ?"));
-  return remove.Bind(1, name).Run();
+  for (const char* text : {"DELETE FROM runs WHERE name = ?", "DELETE FROM jobs WHERE name = ?"}) {
+    TRIBUTARY_ASSIGN_OR_RETURN(Statement remove, database_.Prepare(text));
+    TRIBUTARY_RETURN_IF_ERROR(remove.Bind(1, name).Run());
+  }
+  return OkStatus();
 }
 
 Result<std::optional<BookedJob>> JobBook::ByName(std::string_view name) {
@@ -98,6 +103,27 @@ Result<std::optional<BookedJob>> JobBook::ByName(std::string_view name) {
 Result<std::optional<BookedJob>> JobBook::ById(std::string_view id) {
   if (id.empty()) return std::optional<BookedJob>();
   return Get("id", id);
+}
+
+Status JobBook::PutRun(std::string_view name, const BookedRun& run) {
+  TRIBUTARY_ASSIGN_OR_RETURN(
+      Statement put,
+      database_.Prepare("INSERT OR REPLACE INTO runs (name, started, seen) VALUES (?, ?, ?)"));
+  put.Bind(1, name).Bind(2, ToMicros(run.started)).Bind(3, ToMicros(run.seen));
+  return put.Run();
+}
+
+Result<std::vector<BookedRun>> JobBook::Runs(std::string_view name) {
+  TRIBUTARY_ASSIGN_OR_RETURN(
+      Statement get,
+      database_.Prepare("SELECT started, seen FROM runs WHERE name = ? ORDER BY started"));
+  get.Bind(1, name);
+  std::vector<BookedRun> runs;
+  while (true) {
+    TRIBUTARY_ASSIGN_OR_RETURN(const bool there, get.Step());
+    if (!there) return runs;
+    runs.push_back({TimestampFromMicros(get.Int(0)), TimestampFromMicros(get.Int(1))});
+  }
 }
 
 Result<std::optional<BookedJob>> JobBook::Get(std::string_view column, std::string_view key) {

@@ -24,6 +24,12 @@ struct BookedJob {
   std::optional<JobStatus> end;  // once seen, the end never changes
 };
 
+// One run of a job on its nodes, as far as it was watched. A scheduler may put the job back into
+// its queue, and then report the last run only.
+struct BookedRun {
+  Timestamp started, seen;  // it ran from the one to the other, at least
+};
+
 // One thread at a time. Every write is durable when it returns.
 class JobBook {
  public:
@@ -33,6 +39,8 @@ class JobBook {
   Status Remove(std::string_view name);
   Result<std::optional<BookedJob>> ByName(std::string_view name);
   Result<std::optional<BookedJob>> ById(std::string_view id);
+  Status PutRun(std::string_view name, const BookedRun& run);  // one for each start
+  Result<std::vector<BookedRun>> Runs(std::string_view name);
 
  private:
   explicit JobBook(Database database) : database_(std::move(database)) {}

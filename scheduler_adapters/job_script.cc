@@ -15,7 +15,7 @@ std::string MarksDirectory(const std::string& working_directory, std::string_vie
 
 // The first part of every script: claims the job's name, notes its start, and defines `finish`.
 constexpr std::string_view kOpening = R"bash(
-job="${@JOB_ID@:-$$}"
+job="${@JOB_ID@:-$$}@SUFFIX@"
 mkdir -p "$marks" || exit 1
 if ! (set -o noclobber; printf '%s\n' "$job" > "$marks/claim") 2>/dev/null; then
   owner="$(cat "$marks/claim")"
@@ -24,7 +24,7 @@ if ! (set -o noclobber; printf '%s\n' "$job" > "$marks/claim") 2>/dev/null; then
     exit @CLAIMED@
   fi
 fi
-rm -f "$marks/ended"
+rm -f "$marks/ended" "$marks/told"
 printf '%s\n' "$(date +%s)" >> "$marks/starts"
 finish() {
   printf '%s %s\n' "$1" "$(date +%s)" > "$marks/ended.part" && mv "$marks/ended.part" "$marks/ended"
@@ -33,19 +33,46 @@ finish() {
 )bash";
 
 // Before the command, so that no signal is lost, nor ends the script, from here on.
-constexpr std::string_view kWarning = R"bash(child=
+constexpr std::string_view kWarning = R"bash(
+child=
 interrupted=
 warn() {
   interrupted=1
   [ -n "$child" ] && kill -@SIGNAL@ "$child" 2>/dev/null
 }
-trap warn USR1 TERM
+tell() {
+  printf '%s %s @WALLTIME@\n' "$(date +%s)" "$SECONDS" > "$marks/told.part" && mv "$marks/told.part" "$marks/told"
+}
+trap warn USR1
+trap 'warn; tell' TERM
+)bash";
+
+// Around the site's own lines. The first that fails ends the job, or else the command would run
+// without what it needs; what a line decides itself (`||`, `if`) and what goes wrong inside a file
+// or a function that it calls is its own business. Some versions of Environment Modules (3.2) say
+// success where they failed; newer ones and Lmod are told by their variables.
+constexpr std::string_view kPrologue = R"bash(  setup_failed() {
+    echo "tributary: $1" >&2
+    exit @SETUP@
+  }
+  load_module() {
+    local before="${LOADEDMODULES-}"
+    module load "$1" || setup_failed "module $1 cannot be loaded"
+    [ -z "${MODULES_CMD-}${LMOD_CMD-}" ] && [ "${LOADEDMODULES-}" = "$before" ] || return 0
+    case ":${LOADEDMODULES-$1}:" in *":$1:"* | *":$1/"*) return 0 ;; esac
+    setup_failed "module $1 cannot be loaded"
+  }
+  failed_line() {
+    [ "${#FUNCNAME[@]}" -gt 2 ] && return
+    setup_failed "a line of the setup failed ($1): $2 (end it with \"|| true\" if it may)"
+  }
+  trap 'failed_line "$?" "$BASH_COMMAND"' ERR
 )bash";
 
 // Runs the command, hands the warning on, and waits for its end through any number of signals: one
 // that comes while the shell waits takes the place of the command's exit code, so it waits again.
 // Bash can lose the code of a command that ends while a signal is handled; it is then not 0.
-constexpr std::string_view kClosing = R"bash(
+constexpr std::string_view kClosing = R"bash() &
 child=$!
 [ -n "$interrupted" ] && warn
 @TIMER@
@@ -85,6 +112,24 @@ std::string CommandLine(const JobSpec& spec) {
     line += (line.empty() ? "" : " ") + ShellQuote(argument);
   }
   return line;
+}
+
+// The shell that becomes the command. It is one of its own, so that no option, trap or variable of
+// the site's lines reaches the rest of the script.
+std::string CommandShell(const JobSpec& spec) {
+  std::string shell = "(\n";
+  for (const auto& [name, value] : spec.environment) {
+    shell += "  export " + name + "=" + ShellQuote(value) + "\n";
+  }
+  if (!spec.prologue.empty()) {
+    std::string around(kPrologue);
+    Replace(&around, "@SETUP@", std::to_string(kSetupFailedExit));
+    shell += around;
+    for (const std::string& line : spec.prologue) shell += line + "\n";
+    shell += "  trap - ERR\n";
+  }
+  shell += "  cd " + ShellQuote(spec.working_directory) + " || exit 1\n";
+  return shell + "  exec " + CommandLine(spec) + "\n";
 }
 
 // "42 1763700000": numbers, as many as asked for; false when the text holds anything else.
@@ -131,17 +176,14 @@ std::string RenderJobScript(const JobSpec& spec, const ScriptHead& head) {
   script += "marks=" + ShellQuote(MarksDirectory(spec.working_directory, spec.name));
   std::string opening(kOpening);
   Replace(&opening, "@JOB_ID@", head.job_id_variable);
+  Replace(&opening, "@SUFFIX@", head.job_id_suffix);
   Replace(&opening, "@CLAIMED@", std::to_string(kClaimedExit));
   script += opening;
   for (const std::string& line : head.opening) script += line + "\n";
-  for (const auto& [name, value] : spec.environment) {
-    script += "export " + name + "=" + ShellQuote(value) + "\n";
-  }
-  for (const std::string& line : spec.prologue) script += line + "\n";
-  script += "cd " + ShellQuote(spec.working_directory) + " || finish 1\n";
   std::string warning(kWarning);
   Replace(&warning, "@SIGNAL@", std::to_string(spec.warning_signal));
-  script += warning + CommandLine(spec) + " &";
+  Replace(&warning, "@WALLTIME@", std::to_string(spec.walltime.count()));
+  script += warning + "\n" + CommandShell(spec);
   std::string closing(kClosing);
   const bool timer = head.own_timer && spec.warning_before.count() > 0;
   const auto after = spec.walltime - spec.warning_before;
@@ -174,6 +216,14 @@ JobMarks ReadJobMarks(const std::string& working_directory, std::string_view nam
     if (ReadNumbers(*ended, numbers)) {
       marks.exit_code = static_cast<int>(numbers[0]);
       marks.ended = FromSeconds(numbers[1]);
+    }
+  }
+  if (const auto told = ReadFile(directory + "/told", kMostBytes); told.ok()) {
+    std::int64_t numbers[3];
+    if (ReadNumbers(*told, numbers)) {
+      marks.told = FromSeconds(numbers[0]);
+      marks.ran_until_told = std::chrono::seconds(numbers[1]);
+      marks.walltime = std::chrono::seconds(numbers[2]);
     }
   }
   return marks;

@@ -16,6 +16,7 @@
 namespace tributary::scheduler_adapters {
 
 inline constexpr int kClaimedExit = 75;
+inline constexpr int kSetupFailedExit = 78;
 
 // What a batch system adds to a script.
 struct ScriptHead {
@@ -25,11 +26,13 @@ struct ScriptHead {
   // otherwise the scheduler sends SIGUSR1 to the script.
   bool own_timer = false;
   std::vector<std::string> opening = {};  // shell lines before the job's environment is set
+  std::string job_id_suffix = {};         // what ids have after the variable
 };
 
 // Bash, a login shell where there is a prologue. Every value of the spec is quoted, but the
-// prologue, which is the site's own shell text. SIGTERM and SIGUSR1 reach the command as the spec's
-// warning signal.
+// prologue, which is the site's own shell text; when one of its lines fails, the job ends with
+// kSetupFailedExit and says which. SIGTERM and SIGUSR1 reach the command as the spec's warning
+// signal.
 std::string RenderJobScript(const JobSpec& spec, const ScriptHead& head);
 
 // One word of a shell, whatever it holds.
@@ -42,6 +45,9 @@ struct JobMarks {
   std::optional<Timestamp> started;  // the last incarnation
   std::optional<Timestamp> ended;
   std::optional<int> exit_code;  // with `ended`
+  // The last incarnation was sent SIGTERM: when, how long it had run, of how long a walltime.
+  std::optional<Timestamp> told;
+  std::chrono::seconds ran_until_told{0}, walltime{0};
 };
 JobMarks ReadJobMarks(const std::string& working_directory, std::string_view name);
 

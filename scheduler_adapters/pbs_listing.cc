@@ -6,8 +6,6 @@
 #include <cstdint>
 #include <utility>
 
-#include "scheduler_adapters/pbs_text.h"
-
 namespace tributary::scheduler_adapters {
 namespace {
 
@@ -101,12 +99,22 @@ class TolerantReader {
 
   bool ReadValue(const std::string& key, int depth) {
     if (text_[at_] == '{') return ReadObject(key + ".", depth + 1);
+    if (Accept('[')) return SkipArray();
     const bool quoted = Accept('"');
     const std::string value = quoted ? String() : Bare(",}\n\"");
-    if (IsUsedPbsAttribute(key) && (quoted || value != "null")) {
-      attributes_.insert_or_assign(key, value);
-    }
+    if (IsUsedPbsAttribute(key) && (quoted || value != "null")) attributes_.try_emplace(key, value);
     return true;
+  }
+
+  // After the opening bracket. A variable whose value looks like an array is printed as one.
+  bool SkipArray() {
+    for (int open = 1; !Done();) {
+      const char c = text_[at_++];
+      if (c == '"') (void)String();
+      if (c == '[') ++open;
+      if (c == ']' && --open == 0) return true;
+    }
+    return false;
   }
 
   // After the opening quote. A line's end ends it too: writers escape those that belong to a text.
@@ -192,19 +200,12 @@ void PbsListingSplitter::TakeInString(char c) {
   }
 }
 
-// No attribute of a job is an object under a job's id, so such an object is a job, wherever missing
-// or superfluous braces seem to have put it.
 void PbsListingSplitter::Open() {
   ++depth_;
   if (depth_ == 2 && key_ == "Jobs") {
+    if (std::exchange(had_jobs_, true)) damaged_ = true;
     in_jobs_ = true;
   } else if (in_jobs_ && depth_ == 3) {
-    StartJob();
-  } else if (depth_ >= 2 && key_.find('.') != std::string::npos && IsPbsJobId(key_)) {
-    damaged_ = true;
-    if (in_job_) EndJob(false);
-    in_jobs_ = true;
-    depth_ = 3;
     StartJob();
   }
   key_.clear();
@@ -212,7 +213,11 @@ void PbsListingSplitter::Open() {
 
 void PbsListingSplitter::Close() {
   if (depth_ == 3 && in_job_) EndJob(true);
-  if (depth_ > 0) --depth_;
+  if (depth_ == 0) {
+    damaged_ = true;
+  } else {
+    --depth_;
+  }
   if (depth_ < 2) in_jobs_ = false;
 }
 

@@ -1,7 +1,11 @@
 // Reads the JSON of `qstat -f -F json`, which is often not quite JSON: older writers print what
 // looks like a number bare (nan, .5, +4), join neighbouring variables, and forget commas and braces
-// between jobs; newer ones print bytes that are no UTF-8. One such job, of anybody, must not hide
-// the others.
+// between jobs; newer ones print bytes that are no UTF-8.
+//
+// It holds texts of all users of the machine, some of which PBS prints as objects of their own
+// (`qsub -M '{"1.pbs01":{...}}'`). So a job is only what stands where jobs stand, by the braces
+// from the listing's first one on, and a listing whose braces or quotes do not match is damaged:
+// the caller believes nothing of it and asks about its jobs one by one.
 #pragma once
 
 #include <cstddef>
@@ -23,8 +27,7 @@ using PbsAttributes = std::map<std::string, std::string, std::less<>>;
 bool IsUsedPbsAttribute(std::string_view name);
 
 // Takes a listing in pieces of any size and hands out the text of one job at a time. Its memory
-// does not grow with the listing. Finds the jobs by strings and braces alone; loses its way at most
-// until the next job.
+// does not grow with the listing.
 class PbsListingSplitter {
  public:
   using Wanted = std::function<bool(std::string_view id)>;
@@ -38,7 +41,8 @@ class PbsListingSplitter {
   void Feed(std::string_view piece);
   void Finish();  // after the last piece
 
-  // After Finish(): the listing was not nested as it should be, or broke off.
+  // After Finish(): the listing was not nested as it should be, or broke off. What it handed out
+  // may then be anybody's words.
   bool damaged() const { return damaged_; }
 
  private:
@@ -53,7 +57,7 @@ class PbsListingSplitter {
   const Found found_;
   int depth_ = 0;
   bool in_string_ = false, escaped_ = false;
-  bool in_jobs_ = false, in_job_ = false, collecting_ = false, damaged_ = false;
+  bool in_jobs_ = false, had_jobs_ = false, in_job_ = false, collecting_ = false, damaged_ = false;
   std::string string_, key_;  // the last string, and the last before a colon; their first bytes
   std::string id_, text_;
 };

@@ -1,15 +1,13 @@
 #include "scheduler_adapters/pbs_system.h"
 
-#include <pwd.h>
-#include <unistd.h>
-
 #include <algorithm>
-#include <array>
 #include <charconv>
 #include <cstdint>
+#include <set>
 
 #include "core/text.h"
 #include "scheduler_adapters/pbs_text.h"
+#include "scheduler_adapters/scheduler_user.h"
 
 namespace tributary::scheduler_adapters {
 namespace {
@@ -26,13 +24,6 @@ constexpr int kUnknownQueue = 170;  // an id that looks like a queue
 constexpr std::size_t kMaxIdsPerCommand = 100;
 // Where it answers for the first id only.
 constexpr std::size_t kFewIds = 3;
-
-std::string UserName() {
-  std::array<char, 4096> buffer;
-  passwd entry, *found = nullptr;
-  if (getpwuid_r(geteuid(), &entry, buffer.data(), buffer.size(), &found) != 0) return "";
-  return found == nullptr ? "" : entry.pw_name;
-}
 
 CommandRunnerOptions RunnerOptions(const SchedulerOptions& options) {
   CommandRunnerOptions runner;
@@ -121,9 +112,7 @@ struct PbsSystem::Listing {
 };
 
 PbsSystem::PbsSystem(const SchedulerOptions& options)
-    : runner_(RunnerOptions(options)),
-      user_(options.command_prefix.empty() ? UserName() : ""),
-      requeue_(options.requeue) {}
+    : runner_(RunnerOptions(options)), options_(options), requeue_(options.requeue) {}
 
 bool PbsSystem::IsJobId(std::string_view id) const { return IsPbsJobId(id); }
 
@@ -140,12 +129,26 @@ ScriptHead PbsSystem::HeadFor(const JobSpec& spec) const {
           .own_timer = true};
 }
 
-Result<std::string> PbsSystem::Qsub(const JobSpec& spec, const std::vector<std::string>& command) {
+const std::string& PbsSystem::User() {
+  if (!user_) user_ = SchedulerUser(options_);
+  return *user_;
+}
+
+bool PbsSystem::IsOurs(const PbsAttributes& job) {
+  const std::string_view owner = TextOf(job, "Job_Owner");
+  return User().empty() || owner.substr(0, owner.find('@')) == User();
+}
+
+Result<std::vector<std::string>> PbsSystem::Qsub(const JobSpec& spec,
+                                                 const std::vector<std::string>& command) {
   TRIBUTARY_RETURN_IF_ERROR(PbsDirectives(spec, requeue_).status());
   TRIBUTARY_ASSIGN_OR_RETURN(const CommandResult result, Run(command));
   if (result.ok()) {
-    if (auto id = ParseQsubAnswer(result.out)) return *std::move(id);
+    if (auto ids = ParseQsubAnswer(result.out); !ids.empty()) return ids;
     return UnavailableError("qsub printed no job id: " + Excerpt(result.out, kMaxJobMessageBytes));
+  }
+  if (!result.timed_out && IsQsubNotNow(result.exit_status, result.err)) {
+    return ResourceExhaustedError("refused for now: " + NoAnswer("qsub", result).message());
   }
   if (!result.timed_out && IsQsubRefusal(result.exit_status, result.err)) {
     return InvalidArgumentError(NoAnswer("qsub", result).message());
@@ -153,14 +156,29 @@ Result<std::string> PbsSystem::Qsub(const JobSpec& spec, const std::vector<std::
   return NoAnswer("qsub", result);
 }
 
-Result<std::string> PbsSystem::SubmitScript(const JobSpec& spec, const std::string& script_path) {
+Result<std::vector<std::string>> PbsSystem::SubmitScript(const JobSpec& spec,
+                                                         const std::string& script_path) {
   return Qsub(spec, {"qsub", script_path});
+}
+
+Result<std::optional<std::string>> PbsSystem::NameOf(const std::string& id) {
+  std::optional<PbsAttributes> job;
+  const auto is_wanted = [&](std::string_view listed) { return IsSamePbsJob(id, listed); };
+  const auto take = [&](std::string_view, PbsAttributes found) { job = std::move(found); };
+  TRIBUTARY_ASSIGN_OR_RETURN(const Listing listing, Qstat({id}, is_wanted, take));
+  if (listing.RefusesId()) return InvalidArgumentError(listing.Failure().message());
+  if (!listing.Answers()) return listing.Failure();
+  if (listing.damaged || (!job && listing.result.exit_status == 0)) {
+    TRIBUTARY_ASSIGN_OR_RETURN(job, AskForText(id));
+  }
+  if (!job || !IsOurs(*job)) return std::optional<std::string>();
+  return std::optional(std::string(TextOf(*job, "Job_Name")));
 }
 
 Status PbsSystem::CheckAccepted(const JobSpec& spec, const std::string& script_path) {
   const std::string name = CheckName(spec);
   Status accepted = Qsub(spec, {"qsub", "-h", "-N", name, script_path}).status();
-  if (accepted.code() == StatusCode::kInvalidArgument) return accepted;
+  if (!accepted.ok() && accepted.code() != StatusCode::kUnavailable) return accepted;
   const Status deleted = DeleteChecks(name);
   return accepted.ok() ? deleted : accepted;
 }
@@ -170,6 +188,8 @@ Status PbsSystem::DeleteChecks(const std::string& name) {
   TRIBUTARY_ASSIGN_OR_RETURN(const std::vector<std::string> ids,
                              Qselect(name, /*with_history=*/false));
   for (const std::string& id : ids) {
+    TRIBUTARY_ASSIGN_OR_RETURN(const auto called, NameOf(id));
+    if (called != name) continue;
     const Status status = CancelJob(id);
     if (status.ok() || status.code() == StatusCode::kNotFound) continue;
     return status.Annotate("job " + id + " was a check and stays on hold");
@@ -257,43 +277,42 @@ Result<std::map<std::string, JobStatus>> PbsSystem::List(std::span<const std::st
 // As many of the jobs as few commands tell.
 Status PbsSystem::ListTogether(std::span<const std::string> ids, Statuses* said) {
   if (lists_first_only_ && ids.size() <= kFewIds) return OkStatus();
-  if (lists_first_only_ || ids.size() > kMaxIdsPerCommand) {
-    TRIBUTARY_RETURN_IF_ERROR(ListAll(ids, /*with_history=*/false, said));
-    if (ids.size() - said->size() <= kMostSingly) return OkStatus();
-    return ListAll(ids, /*with_history=*/true, said);
-  }
+  if (lists_first_only_ || ids.size() > kMaxIdsPerCommand) return ListAll(ids, said);
   Statuses found;
-  TRIBUTARY_ASSIGN_OR_RETURN(const Listing listing, ListWanted(ids, {ids.begin(), ids.end()},
-                                                               /*with_history=*/true, &found));
+  TRIBUTARY_ASSIGN_OR_RETURN(const Listing listing,
+                             ListWanted(ids, {ids.begin(), ids.end()}, &found));
   if (listing.RefusesId()) return OkStatus();  // one of the ids; each is asked for alone
   if (!listing.Answers()) return listing.Failure();
-  said->merge(found);
+  if (!listing.damaged) said->merge(found);
   return OkStatus();
 }
 
-Status PbsSystem::ListAll(std::span<const std::string> ids, bool with_history, Statuses* said) {
+Status PbsSystem::ListAll(std::span<const std::string> ids, Statuses* said) {
   Statuses found;
-  TRIBUTARY_ASSIGN_OR_RETURN(const Listing listing, ListWanted(ids, {}, with_history, &found));
+  TRIBUTARY_ASSIGN_OR_RETURN(const Listing listing, ListWanted(ids, {}, &found));
   if (!listing.Answers()) return listing.Failure();
+  if (listing.damaged) return OkStatus();
   for (auto& [id, status] : found) {
-    // An end does not change any more, so it is not taken from a listing that went wrong somewhere.
-    if (listing.damaged && IsTerminal(status.state)) continue;
-    said->insert_or_assign(id, std::move(status));
+    // An end does not change any more, so it is not taken from among the words of others.
+    if (!IsTerminal(status.state)) said->insert_or_assign(id, std::move(status));
   }
   return OkStatus();
 }
 
 Result<PbsSystem::Listing> PbsSystem::ListWanted(std::span<const std::string> ids,
                                                  const std::vector<std::string>& arguments,
-                                                 bool with_history, Statuses* found) {
+                                                 Statuses* found) {
   const WantedIds wanted(ids);
+  std::set<std::string> twice;
   const auto is_wanted = [&](std::string_view id) { return wanted.Find(id) != nullptr; };
   const auto take = [&](std::string_view listed, const PbsAttributes& job) {
     const std::string& id = *wanted.Find(listed);
-    found->insert_or_assign(id, PbsJobStatus(id, job));
+    if (!found->try_emplace(id, PbsJobStatus(id, job)).second) twice.insert(id);
   };
-  return with_history ? QstatWithHistory(arguments, is_wanted, take)
-                      : Qstat(arguments, is_wanted, take);
+  auto listing = arguments.empty() ? Qstat(arguments, is_wanted, take)
+                                   : QstatWithHistory(arguments, is_wanted, take);
+  for (const std::string& id : twice) found->erase(id);  // one of them is not what it says
+  return listing;
 }
 
 Result<std::optional<PbsAttributes>> PbsSystem::Ask(const std::string& id) {
@@ -307,7 +326,7 @@ Result<std::optional<PbsAttributes>> PbsSystem::Ask(const std::string& id) {
   }
   if (listing.RefusesId()) return InvalidArgumentError(listing.Failure().message());
   if (!listing.Answers()) return listing.Failure();
-  if (found) return found;
+  if (found && !listing.damaged) return found;
   if (listing.result.exit_status == kUnknownJob) return std::optional<PbsAttributes>();
   return AskForText(id);
 }
@@ -326,30 +345,49 @@ Result<std::optional<PbsAttributes>> PbsSystem::AskForText(const std::string& id
 }
 
 Result<std::vector<NamedJob>> PbsSystem::ListLive(std::string_view name_prefix) {
+  TRIBUTARY_ASSIGN_OR_RETURN(const std::vector<std::string> ids,
+                             Qselect("", /*with_history=*/false));
+  std::map<std::string, std::string> names;
+  if (ids.size() > kMostSingly) {
+    TRIBUTARY_ASSIGN_OR_RETURN(names, NamesAmongAll(ids));
+  }
   std::vector<NamedJob> jobs;
-  const auto take = [&](std::string_view id, const PbsAttributes& job) {
-    const std::string_view owner = TextOf(job, "Job_Owner");
-    const std::string_view name = TextOf(job, "Job_Name");
-    const bool ours = user_.empty() || owner.substr(0, owner.find('@')) == user_;
-    const bool ended = IsTerminal(PbsJobStatus(id, job).state);
-    if (ours && !ended && name.starts_with(name_prefix)) {
-      jobs.push_back({std::string(name), std::string(id)});
-    }
-  };
-  TRIBUTARY_ASSIGN_OR_RETURN(const Listing listing,
-                             Qstat(
-                                 {}, [](std::string_view) { return true; }, take));
-  if (!listing.Answers()) return listing.Failure();
-  for (std::size_t i = 0; i < std::min(listing.unreadable.size(), kMostSingly); ++i) {
-    const auto job = AskForText(listing.unreadable[i]);
-    if (job.ok() && *job) take(listing.unreadable[i], **job);
+  for (const std::string& id : ids) {
+    const auto known = names.find(id);
+    auto name =
+        known == names.end() ? NameOf(id) : Result<std::optional<std::string>>(known->second);
+    if (name.status().code() == StatusCode::kInvalidArgument) continue;  // PBS itself hides it
+    if (!name.ok()) return name.status();
+    if (*name && (*name)->starts_with(name_prefix)) jobs.push_back({**std::move(name), id});
   }
   return jobs;
 }
 
+Result<std::map<std::string, std::string>> PbsSystem::NamesAmongAll(
+    const std::vector<std::string>& ids) {
+  const WantedIds wanted(ids);
+  std::map<std::string, std::string> names;
+  std::set<std::string> doubtful;
+  const auto is_wanted = [&](std::string_view id) { return wanted.Find(id) != nullptr; };
+  const auto take = [&](std::string_view listed, const PbsAttributes& job) {
+    const std::string& id = *wanted.Find(listed);
+    const bool first = names.try_emplace(id, TextOf(job, "Job_Name")).second;
+    if (!first || !IsOurs(job)) doubtful.insert(id);
+  };
+  TRIBUTARY_ASSIGN_OR_RETURN(const Listing listing, Qstat({}, is_wanted, take));
+  if (!listing.Answers()) return listing.Failure();
+  if (listing.damaged && User().empty()) {
+    return UnavailableError("the listing of all jobs is damaged, and whose they are is not known");
+  }
+  for (const std::string& id : doubtful) names.erase(id);
+  if (listing.damaged) names.clear();
+  return names;
+}
+
 Result<std::vector<std::string>> PbsSystem::Qselect(std::string_view name, bool with_history) {
-  std::vector<std::string> command = {"qselect", "-N", std::string(name)};
-  if (!user_.empty()) command.insert(command.end(), {"-u", user_});
+  std::vector<std::string> command = {"qselect"};
+  if (!name.empty()) command.insert(command.end(), {"-N", std::string(name)});
+  if (!User().empty()) command.insert(command.end(), {"-u", User()});
   if (with_history) command.emplace_back("-x");
   TRIBUTARY_ASSIGN_OR_RETURN(const CommandResult result, Run(command));
   if (with_history && !result.timed_out && SaysNoHistory(result)) {
@@ -363,9 +401,8 @@ Result<std::vector<std::string>> PbsSystem::Qselect(std::string_view name, bool 
   return ids;
 }
 
-// Always asks with history: a wrong "no such job" would have the job submitted again.
-Result<std::vector<std::string>> PbsSystem::FindByName(std::string_view name) {
-  return Qselect(name, /*with_history=*/true);
+Result<std::vector<std::string>> PbsSystem::FindByName(std::string_view name, bool with_history) {
+  return Qselect(name, with_history);
 }
 
 Result<std::optional<Timestamp>> PbsSystem::EstimateQueued(const std::string& id) {

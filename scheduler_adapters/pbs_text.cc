@@ -19,7 +19,12 @@ constexpr std::int64_t kSignalled = 256;
 // Negative values of Exit_status: what PBS did with the job, by pbs_server's job.h.
 constexpr std::int64_t kKilledForWalltime = -29;
 constexpr std::int64_t kKilledForMemory = -27, kKilledForVirtualMemory = -26;
-constexpr std::int64_t kMomRestartedFirst = -6, kMomRestartedLast = -4;
+// The node, its daemon or a hook there gave the job up: a MoM that restarted (-4 to -6), a sister
+// that was lost (-14), hooks (-16, -18), and its first node that was lost (-20). Where the job may
+// not run again, PBS ends it so.
+constexpr std::array<std::int64_t, 7> kNodeLost = {-4, -5, -6, -14, -16, -18, -20};
+// Taken off its node for the sake of another: requeued (-11), checkpointed (-12, -15).
+constexpr std::array<std::int64_t, 3> kTakenOff = {-11, -12, -15};
 
 constexpr int kSubstateDeleted = 91;
 
@@ -79,6 +84,7 @@ class Attributes {
 struct Verdict {
   JobState state = JobState::kUnknown;
   std::string words;
+  bool suspended = false;
 };
 
 Verdict LiveVerdict(const Attributes& job) {
@@ -99,7 +105,7 @@ Verdict LiveVerdict(const Attributes& job) {
       return {JobState::kRunning, "exiting"};
     case 'S':
     case 'U':
-      return {JobState::kRunning, "suspended"};
+      return {JobState::kRunning, "suspended", true};
     case 'M':
       return {JobState::kUnknown, "moved to another server"};
     default:
@@ -121,7 +127,11 @@ JobState BadEnd(const Attributes& job, std::int64_t exit) {
                       job.CommentHas("exceeded resource mem") ||
                       job.CommentHas("exceeded resource vmem");
   if (memory) return JobState::kOutOfMemory;
-  if (exit >= kMomRestartedFirst && exit <= kMomRestartedLast) return JobState::kNodeFailed;
+  const auto is_one_of = [&](const auto& codes) {
+    return std::find(codes.begin(), codes.end(), exit) != codes.end();
+  };
+  if (is_one_of(kNodeLost)) return JobState::kNodeFailed;
+  if (is_one_of(kTakenOff)) return JobState::kPreempted;
   return JobState::kFailed;
 }
 
@@ -134,6 +144,10 @@ Verdict EndVerdict(const Attributes& job) {
                           : (*exit < 0 ? "pbs status " : "exit code ") + std::to_string(*exit);
   const bool deleted =
       job.Number("substate") == kSubstateDeleted || job.CommentHas("terminated by");
+  // Preemption by deletion is a deletion by the scheduler.
+  if (deleted && job.CommentHas("terminated by Scheduler@")) {
+    return {JobState::kPreempted, std::move(words)};
+  }
   if (deleted) return {JobState::kCancelled, std::move(words)};
   if (*exit != 0) return {BadEnd(job, *exit), std::move(words)};
   const bool undelivered = job.Number("Stageout_status") == 0;
@@ -170,6 +184,7 @@ std::string Quoted(const std::string& value) {
 
 std::string Select(const JobSpec& spec) {
   return "select=" + std::to_string(spec.nodes) + ":ncpus=" + std::to_string(spec.cpus) +
+         (spec.tasks > 1 ? ":mpiprocs=" + std::to_string(spec.tasks) : "") +
          (spec.gpus > 0 ? ":ngpus=" + std::to_string(spec.gpus) : "");
 }
 
@@ -280,17 +295,19 @@ JobStatus PbsJobStatus(std::string_view id, const PbsAttributes& attributes) {
   JobStatus status;
   status.id = id;
   status.state = verdict.state;
+  status.suspended = verdict.suspended;
   status.raw_state = Excerpt(state, 16);
   if (!job.Text("substate").empty()) {
     status.raw_state += "/" + Excerpt(job.Text("substate"), 16);
   }
   status.submitted = job.Time("ctime");
-  if (verdict.state != JobState::kQueued && verdict.state != JobState::kHeld) {
-    status.started = job.Time("stime");
-  }
+  const bool waits = verdict.state == JobState::kQueued || verdict.state == JobState::kHeld;
+  if (!waits) status.started = job.Time("stime");
   if (ended) FillEnd(job, &status);
-  status.restarts =
-      static_cast<int>(std::clamp<std::int64_t>(job.Count("run_count") - 1, 0, 1'000'000));
+  if (waits && !ended) status.ended = job.Time("obittime");  // of the run before
+  // The count goes up when it starts, so that one that waits has been put back that often.
+  status.restarts = static_cast<int>(
+      std::clamp<std::int64_t>(job.Count("run_count") - (waits ? 0 : 1), 0, 1'000'000));
   status.usage = {job.Count("Resource_List.nodect"), job.Count("Resource_List.ncpus"),
                   job.Count("Resource_List.ngpus"), job.Duration("resources_used.walltime")};
   const std::string_view comment = job.Text("comment");
@@ -300,13 +317,15 @@ JobStatus PbsJobStatus(std::string_view id, const PbsAttributes& attributes) {
   return status;
 }
 
-std::optional<std::string> ParseQsubAnswer(std::string_view out) {
-  std::optional<std::string> id;
+std::vector<std::string> ParseQsubAnswer(std::string_view out) {
+  std::vector<std::string> ids;
   while (!out.empty()) {
     const std::string_view line = NextLine(&out);
-    if (line.find('.') != std::string_view::npos && IsPbsJobId(line)) id = line;
+    if (line.find('.') != std::string_view::npos && IsPbsJobId(line)) {
+      ids.insert(ids.begin(), std::string(line));
+    }
   }
-  return id;
+  return ids;
 }
 
 // The statuses are the last byte of PBS's error numbers (15001 and on); below 40 some stand for two
@@ -321,6 +340,13 @@ bool IsQsubRefusal(int exit_status, std::string_view err) {
   if (std::find(kForGood.begin(), kForGood.end(), exit_status) != kForGood.end()) return true;
   return exit_status == 1 && (says("qsub: script") || says("directive error") ||
                               says("cannot send environment") || says("illegal"));
+}
+
+bool IsQsubNotNow(int exit_status, std::string_view err) {
+  constexpr int kQueueLimit = 38, kQueueDisabled = 173;
+  return exit_status == kQueueLimit || exit_status == kQueueDisabled ||
+         err.find("would exceed") != std::string_view::npos ||
+         err.find("Maximum number of jobs") != std::string_view::npos;
 }
 
 Result<std::vector<std::string>> PbsDirectives(const JobSpec& spec, bool requeue) {

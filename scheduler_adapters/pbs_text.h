@@ -33,10 +33,14 @@ Result<PbsAttributes> ParseQstatText(std::string_view text);
 // What a job's attributes say about it.
 JobStatus PbsJobStatus(std::string_view id, const PbsAttributes& attributes);
 
-// The id in what a successful qsub printed, perhaps after a site's own words.
-std::optional<std::string> ParseQsubAnswer(std::string_view out);
+// What may be the id in what a successful qsub printed, perhaps among a site's own words: lines
+// that look like one, the last first.
+std::vector<std::string> ParseQsubAnswer(std::string_view out);
 // Whether qsub failed because it will never take this job; otherwise it may take it another time.
 bool IsQsubRefusal(int exit_status, std::string_view err);
+// Whether it failed because it does not take the job now: a limit on queued jobs, a queue that is
+// switched off.
+bool IsQsubNotNow(int exit_status, std::string_view err);
 
 // "#PBS ..." lines; the site's come last, where they win. Fails when a value cannot be written on
 // such a line.

@@ -1,6 +1,7 @@
 #include "scheduler_adapters/pilot_adapter.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "core/files.h"
 #include "core/log.h"
@@ -136,6 +137,7 @@ Status PilotAdapter::Refresh() {
     known.record = *std::move(record);
     if (known.record.end) {
       known.said = *known.record.end;
+      known.ended_at = clock_.Elapsed();
       if (auto state = directory_.ReadState(name); state.ok()) known.state = *std::move(state);
       continue;
     }
@@ -165,6 +167,7 @@ Status PilotAdapter::Refresh() {
     }
     if (!known.said.ended) known.said.ended = clock_.Now();
     known.record.end = known.said;
+    known.ended_at = clock_.Elapsed();
     LogInfo("scheduler", "pilot ended",
             {{"pilot", known.record.spec.name},
              {"state", JobStateName(known.said.state)},
@@ -187,7 +190,7 @@ void PilotAdapter::EndHung(const Known& pilot) {
     still_.erase(name);
     return;
   }
-  const Timestamp now = clock_.Now();
+  const auto now = clock_.Elapsed();
   const Timestamp beat = pilot.state ? pilot.state->beat : Timestamp();
   Stillness& stillness = still_.try_emplace(name, Stillness{beat, now}).first->second;
   if (stillness.beat != beat) stillness = {beat, now};
@@ -300,8 +303,10 @@ Status PilotAdapter::TendProfile(const std::string& profile,
     } else if (!may.ok()) {
       return may;
     }
-    TRIBUTARY_RETURN_IF_ERROR(SubmitPilot(spec, walltimes));
-    live.push_back(*View(pilots_.rbegin()->second));
+    TRIBUTARY_ASSIGN_OR_RETURN(const std::string name, SubmitPilot(spec, walltimes));
+    const auto view = View(pilots_.at(name));
+    if (!view) break;  // it has ended already
+    live.push_back(*view);
   }
   return OkStatus();
 }
@@ -336,10 +341,12 @@ PilotRecord PilotAdapter::NewPilot(const JobSpec& like, std::span<const seconds>
   return record;
 }
 
-Status PilotAdapter::SubmitPilot(const JobSpec& like, std::span<const seconds> waiting) {
+Result<std::string> PilotAdapter::SubmitPilot(const JobSpec& like,
+                                              std::span<const seconds> waiting) {
   Known known;
   known.record = NewPilot(like, waiting);
   known.said = Simple(JobState::kQueued, "");
+  known.order = ++submissions_;
   const std::string name = known.record.spec.name;
   TRIBUTARY_RETURN_IF_ERROR(directory_.PutPilot(known.record));
   const Status submitted = ResumeSubmission(&known.record);
@@ -351,21 +358,35 @@ Status PilotAdapter::SubmitPilot(const JobSpec& like, std::span<const seconds> w
     LogInfo("scheduler", "pilot submitted", {{"pilot", name}, {"job", known.record.id}});
   }
   pilots_[name] = std::move(known);  // the scheduler may have it whatever it answered
-  return submitted;
+  TRIBUTARY_RETURN_IF_ERROR(submitted);
+  return name;
+}
+
+// Names are no order: the machine's clock, which they are made of, may have been set back, and what
+// they begin with may have changed. Of earlier lives of the daemon only times are known.
+std::vector<const PilotAdapter::Known*> PilotAdapter::InOrder(const std::string& profile) const {
+  std::vector<const Known*> pilots;
+  for (const auto& [name, pilot] : pilots_) {
+    if (pilot.record.profile == profile) pilots.push_back(&pilot);
+  }
+  std::stable_sort(pilots.begin(), pilots.end(), [](const Known* a, const Known* b) {
+    return std::pair(a->order, a->record.submitted) < std::pair(b->order, b->record.submitted);
+  });
+  return pilots;
 }
 
 // After pilots that ended badly without having served anybody.
 bool PilotAdapter::IsBackedOff(const std::string& profile) const {
   int failures = 0;
-  Timestamp last;
-  for (const auto& [name, pilot] : pilots_) {
-    if (pilot.record.profile != profile || !pilot.record.end) continue;
-    const bool useless = pilot.record.end->state != JobState::kCompleted &&
-                         (!pilot.state || pilot.state->tasks == 0);
+  std::chrono::microseconds last{0};
+  for (const Known* pilot : InOrder(profile)) {
+    if (!pilot->record.end) continue;
+    const bool useless = pilot->record.end->state != JobState::kCompleted &&
+                         (!pilot->state || pilot->state->tasks == 0);
     failures = useless ? failures + 1 : 0;
-    last = pilot.record.end->ended.value_or(pilot.record.submitted);
+    last = pilot->ended_at.value_or(clock_.Elapsed());
   }
-  return failures > 0 && clock_.Now() - last < PilotBackoff(failures);
+  return failures > 0 && clock_.Elapsed() - last < PilotBackoff(failures);
 }
 
 // Empty, unless several pilots that were submitted while it waited failed by themselves before they
@@ -375,11 +396,11 @@ std::string PilotAdapter::WhyNoPilotStarts(const PilotRequest& request) const {
   const std::string profile = PilotProfile(request.spec);
   int failures = 0;
   const Known* last = nullptr;
-  for (const auto& [name, pilot] : pilots_) {
-    if (pilot.record.profile != profile || pilot.record.submitted < request.submitted) continue;
-    if (!FailedToStart(pilot.record, pilot.state)) continue;
+  for (const Known* pilot : InOrder(profile)) {
+    if (pilot->record.submitted < request.submitted) continue;
+    if (!FailedToStart(pilot->record, pilot->state)) continue;
     ++failures;
-    last = &pilot;
+    last = pilot;
   }
   if (failures < kMostFailedStarts) return "";
   const auto tail = ReadFileTail(last->record.spec.stderr_path, kTail);
@@ -478,8 +499,8 @@ Result<JobStatus> PilotAdapter::JudgeClaimed(const std::string& id, const PilotT
   }
   // Twice: the second look at the pilot comes after this look at the task, so that a pilot which
   // took or ended the task just now is not called lost.
-  const auto [since, first] = lost_since_.try_emplace(id, clock_.Now());
-  if (first || clock_.Now() - since->second < options_.lost_after) return status;
+  const auto [since, first] = lost_since_.try_emplace(id, clock_.Elapsed());
+  if (first || clock_.Elapsed() - since->second < options_.lost_after) return status;
   TRIBUTARY_RETURN_IF_ERROR(EndLost(id, task, why));
   return StatusOf(id);
 }

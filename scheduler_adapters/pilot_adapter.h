@@ -66,9 +66,12 @@ class PilotAdapter final : public SchedulerAdapter {
     PilotRecord record;
     JobStatus said;  // the scheduler's last word
     std::optional<PilotState> state;
+    std::uint64_t order = 0;  // among the submissions of this process; 0: of an earlier one
+    std::optional<std::chrono::microseconds> ended_at = {};  // Clock::Elapsed() when it was seen
   };
   struct Stillness {
-    Timestamp beat, since;
+    Timestamp beat;
+    std::chrono::microseconds since;  // Clock::Elapsed()
   };
 
   PilotAdapter(PilotOptions options, std::unique_ptr<SchedulerAdapter> inner, const Clock& clock)
@@ -87,7 +90,10 @@ class PilotAdapter final : public SchedulerAdapter {
   Result<std::vector<PilotRequest>> Waiting();
   Status TendProfile(const std::string& profile, const std::vector<PilotRequest>& waiting);
   Status MaySubmit(const JobSpec& like) const;
-  Status SubmitPilot(const JobSpec& like, std::span<const std::chrono::seconds> waiting);
+  // Its name.
+  Result<std::string> SubmitPilot(const JobSpec& like,
+                                  std::span<const std::chrono::seconds> waiting);
+  std::vector<const Known*> InOrder(const std::string& profile) const;  // of their submission
   std::optional<LivePilot> View(const Known& pilot) const;
   bool IsBackedOff(const std::string& profile) const;
   std::string WhyNoPilotStarts(const PilotRequest& request) const;
@@ -107,11 +113,12 @@ class PilotAdapter final : public SchedulerAdapter {
   const std::unique_ptr<SchedulerAdapter> inner_;
   const Clock& clock_;
   const PilotDirectory directory_;
-  // By name, so in the order of their submission.
-  std::map<std::string, Known> pilots_;          // ended ones too: those are read once
-  std::map<std::string, Timestamp> lost_since_;  // tasks without a pilot, by name
-  std::map<std::string, Stillness> still_;       // pilots, by name
-  std::string trouble_;                          // why no pilot could be submitted, for people
+  std::uint64_t submissions_ = 0;
+  std::map<std::string, Known> pilots_;  // by name; ended ones too: those are read once
+  // Tasks without a pilot, by name: Clock::Elapsed().
+  std::map<std::string, std::chrono::microseconds> lost_since_;
+  std::map<std::string, Stillness> still_;  // pilots, by name
+  std::string trouble_;                     // why no pilot could be submitted, for people
 };
 
 // What a pilot's job cost so far. Times are the scheduler's once it ended, its own before.

@@ -27,14 +27,16 @@ std::string Dump(const json& object) {
 
 // What must be equal for two jobs to run in one pilot.
 json SharedPart(const JobSpec& spec) {
-  return {{"environment", spec.environment},
-          {"prologue", spec.prologue},
-          {"cpus", spec.cpus},
-          {"gpus", spec.gpus},
-          {"nodes", spec.nodes},
-          {"queue", spec.queue},
-          {"account", spec.account},
-          {"directives", spec.directives}};
+  json part = {{"environment", spec.environment},
+               {"prologue", spec.prologue},
+               {"cpus", spec.cpus},
+               {"gpus", spec.gpus},
+               {"nodes", spec.nodes},
+               {"queue", spec.queue},
+               {"account", spec.account},
+               {"directives", spec.directives}};
+  if (spec.tasks > 1) part["tasks"] = spec.tasks;
+  return part;
 }
 
 json SpecToJson(const JobSpec& spec) {
@@ -85,6 +87,7 @@ JobSpec SpecMember(JsonObjectReader& parent, std::string_view key) {
   spec.cpus = reader.Int("cpus", 1, kIntMax);
   spec.gpus = reader.Int("gpus", 0, kIntMax);
   spec.nodes = reader.Int("nodes", 1, kIntMax);
+  if (reader.Has("tasks")) spec.tasks = reader.Int("tasks", 1, kIntMax);
   spec.walltime = SecondsMember(reader, "walltime_seconds");
   spec.warning_signal = static_cast<int>(reader.Int("warning_signal", 1, SIGRTMAX));
   spec.warning_before = SecondsMember(reader, "warning_before_seconds");

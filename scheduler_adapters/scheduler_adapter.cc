@@ -112,6 +112,7 @@ Status CheckJobSpec(const JobSpec& spec) {
   problems.Require(spec.cpus >= 1, "cpus must be at least 1");
   problems.Require(spec.gpus >= 0, "gpus must not be negative");
   problems.Require(spec.nodes >= 1, "nodes must be at least 1");
+  problems.Require(spec.tasks >= 1, "tasks must be at least 1");
   problems.Require(spec.walltime.count() >= 0 && spec.warning_before.count() >= 0,
                    "walltime and warning must not be negative");
   problems.Require(spec.warning_before.count() == 0 || spec.warning_before < spec.walltime,

@@ -37,12 +37,13 @@ struct JobSpec {
   std::map<std::string, std::string>
       environment;                       // all of it; the adapter adds what its scheduler defines
   std::string stdout_path, stderr_path;  // absolute; appended to; may be the same file
-  // Shell lines of the site's own file that run before the command: modules, exports. Never from a
-  // campaign.
+  // Shell lines of the site's own file that run before the command: modules (`load_module NAME`
+  // ends the job when it cannot be loaded), exports. Never from a campaign.
   std::vector<std::string> prologue;
   std::int64_t cpus = 1;  // per node
   std::int64_t gpus = 0;  // per node
   std::int64_t nodes = 1;
+  std::int64_t tasks = 1;  // per node, for launchers in the command: each has its share of the cpus
   std::chrono::seconds walltime{0};  // 0: no limit of ours
   int warning_signal = SIGTERM;  // sent to the job's processes `warning_before` the walltime ends
   std::chrono::seconds warning_before{0};  // 0: no warning
@@ -82,9 +83,11 @@ struct JobUsage {
 struct JobStatus {
   std::string id;
   JobState state = JobState::kUnknown;
-  std::string raw_state;                               // the scheduler's own word
-  std::optional<int> exit_code;                        // 128 + number when a signal ended the job
-  std::optional<Timestamp> submitted, started, ended;  // of the last incarnation
+  bool suspended = false;        // it holds its nodes, but its processes stand still
+  std::string raw_state;         // the scheduler's own word
+  std::optional<int> exit_code;  // 128 + number when a signal ended the job
+  // Of the last incarnation; `ended` also of one before, of a job that was put back into its queue.
+  std::optional<Timestamp> submitted, started, ended;
   int restarts = 0;  // how often the scheduler put it back into its queue
   JobUsage usage;
   std::string message;  // why, for people: one line
@@ -106,6 +109,7 @@ class SchedulerAdapter {
 
   // Queues the job and returns its id. A name that was submitted before is not run again: its id is
   // returned, whatever the rest of the spec says. kInvalidArgument: the spec can never run here.
+  // kResourceExhausted: not now, in the scheduler's words (a full queue); nothing was queued.
   // kUnavailable: the scheduler could not be asked; the job may or may not be queued, and
   // submitting it again is safe.
   virtual Result<std::string> Submit(const JobSpec& spec) = 0;
@@ -114,8 +118,9 @@ class SchedulerAdapter {
   // message.
   virtual std::vector<JobStatus> Query(std::span<const std::string> ids) = 0;
 
-  // Asks for the end of a job: a signal that it can handle, a kill later. Returns before it ended.
-  // OK for a job that has ended already; kNotFound for an unknown id.
+  // Asks for the end of a job that Submit or Find gave the id of: a signal that it can handle, a
+  // kill later. Returns before it ended, and the scheduler may forget the wish: ask again until the
+  // end is seen. OK for a job that has ended already; kNotFound for an id that is not known here.
   virtual Status Cancel(const std::string& id) = 0;
 
   // When the job is expected to start; nothing when the scheduler has no opinion or the job started
@@ -155,6 +160,9 @@ struct SchedulerOptions {
   // again.
   std::chrono::seconds settle{60};
   bool requeue = true;  // slurm, pbs: the scheduler may run a job again that lost its node
+  // Not in the file: the site's directives of all its jobs (JobSpec::directives), which may choose
+  // the cluster that jobs are then looked for at.
+  std::vector<std::string> directives;
   // Not in the file: the program that supervises a local job; the job's directory is appended. The
   // client passes
   // {"<its own path>", "supervise"}, which calls RunLocalJob().

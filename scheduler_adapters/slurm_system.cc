@@ -3,14 +3,15 @@
 #include <algorithm>
 #include <array>
 #include <cstdint>
+#include <cstdlib>
 #include <utility>
 
 #include "core/text.h"
+#include "scheduler_adapters/scheduler_user.h"
 
 namespace tributary::scheduler_adapters {
 namespace {
 
-constexpr std::size_t kMaxIdBytes = 16;
 // Beyond this many ids squeue lists all jobs of the user.
 constexpr std::size_t kMaxSqueueIds = 200;
 // In one argument of sacct.
@@ -69,10 +70,15 @@ SbatchTrouble TroubleOf(const CommandResult& result) {
 }
 
 Status SbatchError(const CommandResult& result) {
-  const StatusCode code = TroubleOf(result) == SbatchTrouble::kRefused
-                              ? StatusCode::kInvalidArgument
-                              : StatusCode::kUnavailable;
-  return {code, "sbatch: " + result.Summary()};
+  switch (TroubleOf(result)) {
+    case SbatchTrouble::kRefused:
+      return InvalidArgumentError("sbatch: " + result.Summary());
+    case SbatchTrouble::kNotNow:
+      return ResourceExhaustedError("refused for now: sbatch: " + result.Summary());
+    case SbatchTrouble::kUnreachable:
+      break;
+  }
+  return UnavailableError("sbatch: " + result.Summary());
 }
 
 // The time of all incarnations: the controller's for the last, accounting's for those before.
@@ -86,18 +92,74 @@ bool LessById(const std::string& a, const std::string& b) {
   return std::pair(a.size(), std::string_view(a)) < std::pair(b.size(), std::string_view(b));
 }
 
+std::string ChosenCluster(const SchedulerOptions& options) {
+  std::string cluster = ClusterIn(options.directives);
+  const char* variable = std::getenv("SLURM_CLUSTERS");
+  if (cluster.empty() && variable != nullptr) cluster = variable;
+  return cluster;
+}
+
+struct IdParts {
+  explicit IdParts(const std::string& id) : number(id.substr(0, id.find(';'))) {
+    if (number.size() < id.size()) cluster = id.substr(number.size() + 1);
+  }
+  std::string number, cluster;
+};
+
+std::string IdOf(const std::string& number, const std::string& cluster) {
+  return cluster.empty() ? number : number + ";" + cluster;
+}
+
+CommandRunnerOptions RunnerOptions(const SchedulerOptions& options) {
+  CommandRunnerOptions runner;
+  runner.prefix = options.command_prefix;
+  runner.directory = options.command_directory;
+  runner.timeout = options.command_timeout;
+  runner.interval = options.command_interval;
+  return runner;
+}
+
+// Where the command is to look.
+void Append(const std::string& cluster, std::vector<std::string>* command) {
+  if (!cluster.empty()) command->insert(command->end(), {"-M", cluster});
+}
+
 }  // namespace
 
-bool SlurmSystem::IsJobId(std::string_view id) const {
-  return !id.empty() && id.size() <= kMaxIdBytes && id.front() != '0' &&
-         id.find_first_not_of("0123456789") == std::string_view::npos;
+SlurmSystem::SlurmSystem(const SchedulerOptions& options)
+    : runner_(RunnerOptions(options)), options_(options), cluster_(ChosenCluster(options)) {}
+
+bool SlurmSystem::IsJobId(std::string_view id) const { return IsSlurmJobId(id); }
+
+const std::string& SlurmSystem::User() {
+  if (!user_) user_ = SchedulerUser(options_);
+  return *user_;
+}
+
+// One that can be written down, for the cluster that jobs are looked for at.
+Status SlurmSystem::CheckSpec(const JobSpec& spec) const {
+  TRIBUTARY_RETURN_IF_ERROR(CheckForSbatch(spec));
+  const std::string cluster = ClusterIn(spec.directives);
+  if (!cluster.empty() && cluster != cluster_) {
+    return InvalidArgumentError("job " + spec.name + ": a directive chooses the cluster \"" +
+                                Excerpt(cluster) + "\", but jobs are looked for at \"" +
+                                Excerpt(cluster_) + "\"");
+  }
+  if (!cluster_.empty() && !IsSlurmJobId("1;" + cluster_)) {
+    return InvalidArgumentError("job " + spec.name + ": clusters \"" + Excerpt(cluster_) +
+                                "\": must be the name of one cluster");
+  }
+  return OkStatus();
 }
 
 ScriptHead SlurmSystem::HeadFor(const JobSpec& spec) const {
   ScriptHead head;
   head.job_id_variable = "SLURM_JOB_ID";
+  if (!cluster_.empty()) head.job_id_suffix = ";" + cluster_;
   // What --export=NONE leaves behind would keep srun from handing the job's environment on.
-  head.opening = {"unset SLURM_EXPORT_ENV"};
+  head.opening = {"unset SLURM_EXPORT_ENV",
+                  // Since 22.05 srun gives each task one CPU, unless it is told here.
+                  "export SRUN_CPUS_PER_TASK=\"${SLURM_CPUS_PER_TASK:-1}\""};
   const auto add = [&](const std::string& option) {
     head.directives.push_back("#SBATCH " + option);
   };
@@ -108,8 +170,8 @@ ScriptHead SlurmSystem::HeadFor(const JobSpec& spec) const {
   add("--open-mode=append");
   add("--export=NONE");
   add("--nodes=" + std::to_string(spec.nodes));
-  add("--ntasks-per-node=1");
-  add("--cpus-per-task=" + std::to_string(spec.cpus));
+  add("--ntasks-per-node=" + std::to_string(spec.tasks));
+  add("--cpus-per-task=" + std::to_string(std::max<std::int64_t>(1, spec.cpus / spec.tasks)));
   if (spec.gpus > 0) add("--gpus-per-node=" + std::to_string(spec.gpus));
   if (spec.walltime.count() > 0) {
     add("--time=" + std::to_string(std::chrono::ceil<std::chrono::minutes>(spec.walltime).count()));
@@ -120,7 +182,7 @@ ScriptHead SlurmSystem::HeadFor(const JobSpec& spec) const {
   }
   if (!spec.queue.empty()) add("--partition=" + SbatchQuote(spec.queue));
   if (!spec.account.empty()) add("--account=" + SbatchQuote(spec.account));
-  add(requeue_ ? "--requeue" : "--no-requeue");
+  add(options_.requeue ? "--requeue" : "--no-requeue");
   for (const std::string& directive : spec.directives) add(directive);  // the last one counts
   return head;
 }
@@ -132,21 +194,34 @@ Result<CommandResult> SlurmSystem::Run(const std::vector<std::string>& command,
   return result;
 }
 
-Result<std::string> SlurmSystem::SubmitScript(const JobSpec& spec, const std::string& script_path) {
-  TRIBUTARY_RETURN_IF_ERROR(CheckForSbatch(spec));
+Result<std::vector<std::string>> SlurmSystem::SubmitScript(const JobSpec& spec,
+                                                           const std::string& script_path) {
+  TRIBUTARY_RETURN_IF_ERROR(CheckSpec(spec));
   TRIBUTARY_ASSIGN_OR_RETURN(const CommandResult result,
                              Run({"sbatch", "--parsable", script_path}));
   if (!result.ok()) return SbatchError(result);
-  auto id = ParseSubmittedId(result.out);
-  if (!id || !IsJobId(*id)) {
+  std::vector<std::string> ids = ParseSubmittedIds(result.out);
+  if (ids.empty()) {
     return UnavailableError("sbatch gave no job id: " + Excerpt(result.out + result.err));
   }
-  return *id;
+  return ids;
 }
 
-Status SlurmSystem::ReadSqueue(const std::vector<std::string>& filter, const OnSqueueJob& on_job) {
+Result<std::optional<std::string>> SlurmSystem::NameOf(const std::string& id) {
+  const IdParts parts(id);
+  std::optional<std::string> name;
+  TRIBUTARY_RETURN_IF_ERROR(
+      ReadSqueue(parts.cluster, {"-j", parts.number}, [&](const SqueueJob& job) {
+        if (job.status.id == parts.number) name = job.name;
+      }));
+  return name;
+}
+
+Status SlurmSystem::ReadSqueue(const std::string& cluster, const std::vector<std::string>& filter,
+                               const OnSqueueJob& on_job) {
   std::vector<std::string> command = {"squeue", "-h",  "-a", "--me",
                                       "-t",     "all", "-O", SqueueColumns()};
+  Append(cluster, &command);
   command.insert(command.end(), filter.begin(), filter.end());
   LineSplitter lines([&](std::string_view line) {
     if (const auto job = ParseSqueueLine(line)) on_job(*job);
@@ -159,11 +234,15 @@ Status SlurmSystem::ReadSqueue(const std::vector<std::string>& filter, const OnS
   return UnavailableError("squeue: " + result.Summary());
 }
 
-Result<SacctJobs> SlurmSystem::ReadSacct(const std::vector<std::string>& filter) {
+Result<SacctJobs> SlurmSystem::ReadSacct(const std::string& cluster,
+                                         const std::vector<std::string>& filter) {
   SacctJobs jobs;
   if (!accounting_) return jobs;
   std::vector<std::string> command = {
       "sacct", "-X", "-n", "-P", "-D", "-o", std::string(kSacctColumns)};
+  // Administrators and coordinators would see everybody's.
+  if (!User().empty()) command.insert(command.end(), {"-u", User()});
+  Append(cluster, &command);
   command.insert(command.end(), filter.begin(), filter.end());
   LineSplitter lines([&](std::string_view line) {
     if (const auto job = ParseSacctLine(line)) jobs.Add(*job);
@@ -181,12 +260,14 @@ Result<SacctJobs> SlurmSystem::ReadSacct(const std::vector<std::string>& filter)
   return UnavailableError("sacct: " + result->Summary());
 }
 
-Result<SacctJobs> SlurmSystem::RecordsOf(const std::set<std::string>& ids) {
+Result<SacctJobs> SlurmSystem::RecordsOf(const std::string& cluster,
+                                         const std::set<std::string>& numbers) {
   SacctJobs jobs;
-  for (auto begin = ids.begin(); begin != ids.end();) {
+  for (auto begin = numbers.begin(); begin != numbers.end();) {
     auto end = begin;
-    for (std::size_t count = 0; end != ids.end() && count < kMaxSacctIds; ++count) ++end;
-    TRIBUTARY_ASSIGN_OR_RETURN(const SacctJobs part, ReadSacct({"-j", Joined(begin, end)}));
+    for (std::size_t count = 0; end != numbers.end() && count < kMaxSacctIds; ++count) ++end;
+    TRIBUTARY_ASSIGN_OR_RETURN(const SacctJobs part,
+                               ReadSacct(cluster, {"-j", Joined(begin, end)}));
     for (const auto& [id, job] : part.jobs()) jobs.Add(job);
     begin = end;
   }
@@ -194,12 +275,38 @@ Result<SacctJobs> SlurmSystem::RecordsOf(const std::set<std::string>& ids) {
 }
 
 Result<std::map<std::string, JobStatus>> SlurmSystem::List(std::span<const std::string> ids) {
-  std::map<std::string, JobStatus> found;
-  const std::set<std::string> wanted(ids.begin(), ids.end());
-  if (wanted.empty()) return found;
+  std::map<std::string, std::set<std::string>> wanted;  // numbers by cluster
+  for (const std::string& id : ids) {
+    const IdParts parts(id);
+    wanted[parts.cluster].insert(parts.number);
+  }
+  Statuses found;
+  Status trouble;
+  for (const auto& [cluster, numbers] : wanted) {
+    auto there = ListOn(cluster, numbers);
+    if (!there.ok()) trouble = there.status();
+    for (const std::string& number : numbers) {
+      const std::string id = IdOf(number, cluster);
+      if (!there.ok()) {
+        found[id].message = Excerpt(trouble.message(), kMaxJobMessageBytes);
+      } else if (const auto job = there->find(number); job != there->end()) {
+        found[id] = std::move(job->second);
+      } else {
+        continue;
+      }
+      found[id].id = id;
+    }
+  }
+  if (wanted.size() == 1 && !trouble.ok()) return trouble;
+  return found;
+}
+
+Result<SlurmSystem::Statuses> SlurmSystem::ListOn(const std::string& cluster,
+                                                  const std::set<std::string>& wanted) {
+  Statuses found;
   std::vector<std::string> filter;
   if (wanted.size() <= kMaxSqueueIds) filter = {"-j", Joined(wanted.begin(), wanted.end())};
-  TRIBUTARY_RETURN_IF_ERROR(ReadSqueue(filter, [&](const SqueueJob& job) {
+  TRIBUTARY_RETURN_IF_ERROR(ReadSqueue(cluster, filter, [&](const SqueueJob& job) {
     if (wanted.contains(job.status.id)) found[job.status.id] = job.status;
   }));
 
@@ -210,7 +317,7 @@ Result<std::map<std::string, JobStatus>> SlurmSystem::List(std::span<const std::
       ask.insert(id);
     }
   }
-  const Result<SacctJobs> recorded = RecordsOf(ask);
+  const Result<SacctJobs> recorded = RecordsOf(cluster, ask);
   for (const std::string& id : ask) {
     const auto job = found.find(id);
     if (!recorded.ok()) {
@@ -233,34 +340,43 @@ Result<std::map<std::string, JobStatus>> SlurmSystem::List(std::span<const std::
   return found;
 }
 
-Result<std::vector<std::string>> SlurmSystem::FindByName(std::string_view name) {
+Result<std::vector<std::string>> SlurmSystem::FindByName(std::string_view name, bool with_history) {
   const std::string text(name);
-  std::set<std::string> ids;
-  TRIBUTARY_RETURN_IF_ERROR(ReadSqueue({"-n", text}, [&](const SqueueJob& job) {
-    if (job.name == name) ids.insert(job.status.id);
+  std::set<std::string> numbers;
+  TRIBUTARY_RETURN_IF_ERROR(ReadSqueue(cluster_, {"-n", text}, [&](const SqueueJob& job) {
+    if (job.name != name || (!with_history && IsTerminal(job.status.state))) return;
+    numbers.insert(job.status.id);
   }));
-  TRIBUTARY_ASSIGN_OR_RETURN(const SacctJobs recorded,
-                             ReadSacct({"--name=" + text, "-S", std::string(kNameHorizon)}));
-  for (const auto& [id, job] : recorded.jobs()) {
-    if (job.name == name) ids.insert(id);
+  if (with_history) {
+    TRIBUTARY_ASSIGN_OR_RETURN(
+        const SacctJobs recorded,
+        ReadSacct(cluster_, {"--name=" + text, "-S", std::string(kNameHorizon)}));
+    for (const auto& [number, job] : recorded.jobs()) {
+      if (job.name == name) numbers.insert(number);
+    }
   }
-  std::vector<std::string> sorted(ids.begin(), ids.end());
+  std::vector<std::string> sorted(numbers.begin(), numbers.end());
   std::sort(sorted.begin(), sorted.end(), LessById);
+  for (std::string& id : sorted) id = IdOf(id, cluster_);
   return sorted;
 }
 
 Result<std::vector<NamedJob>> SlurmSystem::ListLive(std::string_view name_prefix) {
   std::vector<NamedJob> jobs;
-  TRIBUTARY_RETURN_IF_ERROR(ReadSqueue({}, [&](const SqueueJob& job) {
+  TRIBUTARY_RETURN_IF_ERROR(ReadSqueue(cluster_, {}, [&](const SqueueJob& job) {
     if (job.name.starts_with(name_prefix) && !IsTerminal(job.status.state)) {
-      jobs.push_back({job.name, job.status.id});
+      jobs.push_back({job.name, IdOf(job.status.id, cluster_)});
     }
   }));
   return jobs;
 }
 
 Status SlurmSystem::CancelJob(const std::string& id) {
-  TRIBUTARY_ASSIGN_OR_RETURN(const CommandResult result, Run({"scancel", id}));
+  const IdParts parts(id);
+  std::vector<std::string> command = {"scancel"};
+  Append(parts.cluster, &command);
+  command.push_back(parts.number);
+  TRIBUTARY_ASSIGN_OR_RETURN(const CommandResult result, Run(command));
   if (result.ok()) return OkStatus();  // also for jobs that ended or never were
   if (!result.timed_out && SaysUnknownJob(result.err)) {
     return NotFoundError("job " + id + " is not known");
@@ -272,15 +388,17 @@ Status SlurmSystem::CancelJob(const std::string& id) {
 }
 
 Result<std::optional<Timestamp>> SlurmSystem::EstimateQueued(const std::string& id) {
+  const IdParts parts(id);
   std::optional<Timestamp> start;
-  TRIBUTARY_RETURN_IF_ERROR(ReadSqueue({"-j", id}, [&](const SqueueJob& job) {
-    if (job.status.id == id) start = job.expected_start;
-  }));
+  TRIBUTARY_RETURN_IF_ERROR(
+      ReadSqueue(parts.cluster, {"-j", parts.number}, [&](const SqueueJob& job) {
+        if (job.status.id == parts.number) start = job.expected_start;
+      }));
   return start;
 }
 
 Result<CommandResult> SlurmSystem::TestOnly(const JobSpec& spec, const std::string& script_path) {
-  TRIBUTARY_RETURN_IF_ERROR(CheckForSbatch(spec));
+  TRIBUTARY_RETURN_IF_ERROR(CheckSpec(spec));
   return Run({"sbatch", "--test-only", script_path});
 }
 
@@ -301,7 +419,10 @@ Status SlurmSystem::CheckAccepted(const JobSpec& spec, const std::string& script
 
 Result<std::string> SlurmSystem::Version() {
   // The version is compiled into the command; only a ping asks the controller.
-  TRIBUTARY_ASSIGN_OR_RETURN(const CommandResult ping, Run({"scontrol", "ping"}));
+  std::vector<std::string> command = {"scontrol"};
+  Append(cluster_, &command);
+  command.emplace_back("ping");
+  TRIBUTARY_ASSIGN_OR_RETURN(const CommandResult ping, Run(command));
   if (ping.timed_out || !SomeControllerIsUp(ping.out)) {
     return UnavailableError("scontrol ping: " + ping.Summary());
   }
@@ -312,12 +433,7 @@ Result<std::string> SlurmSystem::Version() {
 }
 
 std::unique_ptr<BatchSystem> MakeSlurm(const SchedulerOptions& options) {
-  CommandRunnerOptions runner;
-  runner.prefix = options.command_prefix;
-  runner.directory = options.command_directory;
-  runner.timeout = options.command_timeout;
-  runner.interval = options.command_interval;
-  return std::make_unique<SlurmSystem>(std::move(runner), options.requeue);
+  return std::make_unique<SlurmSystem>(options);
 }
 
 }  // namespace tributary::scheduler_adapters

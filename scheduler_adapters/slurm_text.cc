@@ -274,6 +274,7 @@ std::optional<SqueueJob> ParseSqueueLine(std::string_view line) {
     }
     status.usage.elapsed = ParseSlurmDuration(cells[kUsed]).value_or(std::chrono::seconds(0));
   }
+  status.suspended = status.raw_state == "SUSPENDED" || status.raw_state == "STOPPED";
   if (IsTerminal(status.state)) status.ended = ParseTime(cells[kEnded]);
   SetEnd(cells[kExit], cells[kReason], &status);
   return job;
@@ -348,14 +349,44 @@ void SacctJobs::Add(const SacctJob& incarnation) {
   job.status.restarts = before.status.restarts + 1;
 }
 
-std::optional<std::string> ParseSubmittedId(std::string_view output) {
-  std::optional<std::string> id;
+bool IsSlurmJobId(std::string_view id) {
+  constexpr std::size_t kMaxNumberBytes = 16, kMaxClusterBytes = 40;  // its name, by sacctmgr
+  constexpr std::string_view kClusterLetters =
+      "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-";
+  const std::size_t semicolon = id.find(';');
+  const std::string_view number = id.substr(0, semicolon);
+  if (!IsNumber(number) || number.front() == '0' || number.size() > kMaxNumberBytes) return false;
+  if (semicolon == std::string_view::npos) return true;
+  const std::string_view cluster = id.substr(semicolon + 1);
+  return !cluster.empty() && cluster.size() <= kMaxClusterBytes && cluster.front() != '-' &&
+         cluster.find_first_not_of(kClusterLetters) == std::string_view::npos;
+}
+
+std::string ClusterIn(std::span<const std::string> directives) {
+  std::string cluster;
+  for (const std::string& directive : directives) {
+    for (const std::string_view option : {"--clusters", "--cluster", "-M"}) {
+      std::string_view rest = Trim(directive);
+      if (!rest.starts_with(option)) continue;
+      rest.remove_prefix(option.size());
+      const bool takes_rest = option == "-M" || rest.starts_with('=') || rest.starts_with(' ');
+      if (!takes_rest) continue;
+      if (rest.starts_with('=')) rest.remove_prefix(1);
+      cluster = Trim(rest);
+      std::erase(cluster, '"');
+      break;
+    }
+  }
+  return cluster;
+}
+
+std::vector<std::string> ParseSubmittedIds(std::string_view output) {
+  std::vector<std::string> ids;
   for (const std::string_view line : Split(output, '\n')) {
     const std::string_view text = Trim(line);
-    const std::string_view number = text.substr(0, text.find(';'));
-    if (IsNumber(number)) id = number;
+    if (IsSlurmJobId(text)) ids.insert(ids.begin(), std::string(text));
   }
-  return id;
+  return ids;
 }
 
 std::optional<Timestamp> ParseTestOnlyStart(std::string_view errors) {

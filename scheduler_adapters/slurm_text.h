@@ -8,8 +8,10 @@
 #include <functional>
 #include <map>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "core/clock.h"
 #include "core/status.h"
@@ -76,9 +78,16 @@ class SacctJobs {
   std::map<std::string, SacctJob> jobs_;
 };
 
-// The id in what `sbatch --parsable` printed: "135", or "136;cluster". Site wrappers may print more
-// before it.
-std::optional<std::string> ParseSubmittedId(std::string_view output);
+// A job's id: its number, "135", and where the site's directives choose a cluster, that cluster,
+// without which the number says nothing: "136;gpu", as `sbatch --parsable` prints it.
+bool IsSlurmJobId(std::string_view id);
+
+// The cluster that sbatch options choose, "--clusters=gpu" or "-M gpu"; empty when none does.
+std::string ClusterIn(std::span<const std::string> directives);
+
+// What may be the id in what `sbatch --parsable` printed, "135" or "136;cluster", perhaps among a
+// site's own words: lines that look like one, the last first.
+std::vector<std::string> ParseSubmittedIds(std::string_view output);
 
 // From the error output of `sbatch --test-only`.
 std::optional<Timestamp> ParseTestOnlyStart(std::string_view errors);

@@ -35,11 +35,17 @@ struct AggregateRound {
   std::string campaign;
   std::int64_t round = 0;
 };
+// Report AggregationFailed for a round whose fold has ended the server too often.
+struct GiveUpRound {
+  std::string campaign;
+  std::int64_t round = 0;
+  std::string reason;
+};
 struct RemoveBlobs {
   std::vector<Digest> digests;
 };
 
 using Action = std::variant<OfferCampaign, CloseCampaign, AssignTask, CancelTask, AcknowledgeReport,
-                            AggregateRound, RemoveBlobs>;
+                            AggregateRound, GiveUpRound, RemoveBlobs>;
 
 }  // namespace tributary::server

@@ -6,14 +6,14 @@
 #include <algorithm>
 #include <atomic>
 #include <cerrno>
+#include <chrono>
 
+#include "core/chunk_size.h"
 #include "core/log.h"
 #include "server/caller.h"
 
 namespace tributary::server {
 namespace {
-
-constexpr std::size_t kChunkBytes = std::size_t{1} << 20;
 
 // The calling code runs in gRPC's callbacks. Between a callback and the next StartRead no callback
 // comes, so there is no lock; gRPC keeps the object until Finish was called and OnDone ran.
@@ -38,7 +38,7 @@ class UploadReactor final : public grpc::ServerReadReactor<v1::UploadRequest> {
   void OnDone() override {
     moving_.reset();
     receiver_.reset();
-    if (admitted_) parts_.uploads.Leave();
+    if (admitted_) parts_.uploads.Leave(who_.name);
     delete this;
   }
 
@@ -52,19 +52,25 @@ class UploadReactor final : public grpc::ServerReadReactor<v1::UploadRequest> {
     if (!digest.ok()) return Refuse(digest.status());
     digest_ = *digest;
     if (header_.bytes() > parts_.max_upload_bytes) {
-      return Refuse(ResourceExhaustedError("upload of " + std::to_string(header_.bytes()) +
-                                           " bytes; the server's max_upload is " +
-                                           std::to_string(parts_.max_upload_bytes)));
+      // Not "exhausted": that passes, this does not.
+      return Refuse(InvalidArgumentError("upload of " + std::to_string(header_.bytes()) +
+                                         " bytes; the server's max_upload is " +
+                                         std::to_string(parts_.max_upload_bytes)));
     }
     parts_.coordinator.AuthorizeBlob(who_, digest_, Coordinator::BlobUse::kWrite, header_.task(),
                                      [this](const Status& status) {
                                        if (!status.ok()) return Refuse(status);
-                                       parts_.uploads.Enter([this] {
-                                         admitted_ = true;
-                                         // What an earlier connection left is hashed first.
-                                         parts_.workers.Submit([this] { Begin(); });
-                                       });
+                                       AwaitTurn();
                                      });
+  }
+
+  void AwaitTurn() {
+    const Status status = parts_.uploads.Enter(who_.name, [this] {
+      admitted_ = true;
+      // What an earlier connection left is hashed first.
+      parts_.workers.Submit([this] { Begin(); });
+    });
+    if (!status.ok()) Refuse(status);
   }
 
   void Begin() {
@@ -76,7 +82,9 @@ class UploadReactor final : public grpc::ServerReadReactor<v1::UploadRequest> {
                                  "; ask UploadStatus"));
     }
     receiver_ = std::move(*receiver);
-    moving_ = parts_.stalls.Watch("upload from " + who_.name, [this] { context_.TryCancel(); });
+    moving_ = parts_.stalls.Watch(
+        "upload from " + who_.name, [this] { return parts_.uploads.Contested(); },
+        [this] { context_.TryCancel(); });
     StartSendInitialMetadata();  // the sender waits for it: its turn has come
     StartRead(&request_);
   }
@@ -132,26 +140,32 @@ class DownloadReactor final : public grpc::ServerBidiReactor<v1::DownloadRequest
             LogWarning("rpc", "download refused", {{"from", who_.name}, {"reason", status}});
             return Finish(ToGrpc(status));
           }
-          parts_.downloads.Enter([this, digest] {
-            admitted_ = true;
-            parts_.workers.Submit([this, digest] { Begin(digest); });
-          });
+          AwaitTurn(digest);
         });
   }
 
   void OnWriteDone(bool ok) override {
     if (!ok) return Finish({grpc::StatusCode::CANCELLED, "the peer went away"});
     moving_->Moved(chunk_.data().size());
+    size_of_chunk_.Sent(chunk_.data().size(), std::chrono::steady_clock::now() - began_);
     Next();
   }
 
   void OnDone() override {
     moving_.reset();
-    if (admitted_) parts_.downloads.Leave();
+    if (admitted_) parts_.downloads.Leave(who_.name);
     delete this;
   }
 
  private:
+  void AwaitTurn(const Digest& digest) {
+    const Status status = parts_.downloads.Enter(who_.name, [this, digest] {
+      admitted_ = true;
+      parts_.workers.Submit([this, digest] { Begin(digest); });
+    });
+    if (!status.ok()) Finish(ToGrpc(status));
+  }
+
   void Begin(const Digest& digest) {
     const auto size = parts_.blobs.SizeOf(digest);
     if (!size.ok()) return Finish(ToGrpc(size.status()));
@@ -160,15 +174,18 @@ class DownloadReactor final : public grpc::ServerBidiReactor<v1::DownloadRequest
     auto file = OpenFile(parts_.blobs.PathOf(digest), O_RDONLY);
     if (!file.ok()) return Finish(ToGrpc(file.status()));
     file_ = *std::move(file);
-    moving_ = parts_.stalls.Watch("download by " + who_.name, [this] { context_.TryCancel(); });
+    moving_ = parts_.stalls.Watch(
+        "download by " + who_.name, [this] { return parts_.downloads.Contested(); },
+        [this] { context_.TryCancel(); });
     StartRead(&request_);
+    began_ = std::chrono::steady_clock::now();
     Next();
   }
 
   void Next() {
     if (offset_ >= size_) return HalfDone();
     std::string* data = chunk_.mutable_data();
-    data->resize(std::min<std::uint64_t>(kChunkBytes, size_ - offset_));
+    data->resize(std::min<std::uint64_t>(size_of_chunk_.bytes(), size_ - offset_));
     const ssize_t got = pread(file_.get(), data->data(), data->size(), static_cast<off_t>(offset_));
     if (got <= 0) return Finish(ToGrpc(ErrnoError("read blob", got < 0 ? errno : EIO)));
     data->resize(static_cast<std::size_t>(got));
@@ -188,6 +205,8 @@ class DownloadReactor final : public grpc::ServerBidiReactor<v1::DownloadRequest
   std::uint64_t size_ = 0;
   FileDescriptor file_;
   v1::Chunk chunk_;
+  ChunkSize size_of_chunk_;
+  std::chrono::steady_clock::time_point began_;
   std::unique_ptr<StallWatch::Transfer> moving_;
   std::atomic<int> halves_left_{2};
   bool admitted_ = false;

@@ -5,6 +5,7 @@
 
 #include "core/blob_store.h"
 #include "security/identity.h"
+#include "server/admission_gate.h"
 #include "server/coordinator.h"
 #include "server/stall_watch.h"
 #include "server/worker_pool.h"

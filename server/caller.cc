@@ -2,10 +2,19 @@
 
 #include <algorithm>
 
-#include "core/log.h"
+#include "core/log_limit.h"
 #include "security/grpc_credentials.h"
 
 namespace tributary::server {
+namespace {
+
+// Never destroyed: calls may be refused until the process ends.
+LogLimit& Refusals() {
+  static auto* limit = new LogLimit(/*lines=*/50);  // of one host
+  return *limit;
+}
+
+}  // namespace
 
 Result<security::Identity> Authorize(const grpc::CallbackServerContext& context,
                                      const std::string& federation, std::string_view call,
@@ -21,17 +30,40 @@ Result<security::Identity> Authorize(const grpc::CallbackServerContext& context,
                                    " may not call " + std::string(call));
   }
   if (status.ok()) return identity;
-  LogWarning("rpc", "call refused",
-             {{"call", call},
-              {"peer", context.peer()},
-              {"name", identity.ok() ? identity->name : std::string("-")},
-              {"reason", status}});
+  const std::string peer = context.peer();  // "ipv4:10.0.0.1:51234"
+  Refusals().Log(peer.substr(0, peer.rfind(':')), LogLevel::kWarning, "rpc", "call refused",
+                 {{"call", call},
+                  {"peer", peer},
+                  {"name", identity.ok() ? identity->name : std::string("-")},
+                  {"reason", status}});
   return status;
 }
 
 grpc::Status ToGrpc(const Status& status) {
   if (status.ok()) return grpc::Status::OK;
-  return {static_cast<grpc::StatusCode>(status.code()), status.message()};
+  const auto code = static_cast<grpc::StatusCode>(status.code());
+  // Invalid arguments are about what the peer said; the paths in them are its own.
+  if (status.code() == StatusCode::kInvalidArgument) return {code, status.message()};
+  return {code, WithoutDirectories(status.message())};
+}
+
+std::string WithoutDirectories(std::string_view text) {
+  constexpr std::string_view kBefore = " \"'(=[<";
+  constexpr std::string_view kAfter = " \"')]>,;:";
+  std::string out;
+  while (!text.empty()) {
+    const bool starts =
+        text.front() == '/' && (out.empty() || kBefore.find(out.back()) != kBefore.npos);
+    if (!starts) {
+      out += text.front();
+      text.remove_prefix(1);
+      continue;
+    }
+    const std::string_view path = text.substr(0, text.find_first_of(kAfter));
+    out += path.substr(path.rfind('/') + 1);
+    text.remove_prefix(path.size());
+  }
+  return out;
 }
 
 }  // namespace tributary::server

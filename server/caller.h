@@ -20,6 +20,19 @@ Result<security::Identity> Authorize(const grpc::CallbackServerContext& context,
                                      const std::string& federation, std::string_view call,
                                      std::initializer_list<security::Role> roles);
 
+// What a peer hears. Errors of this machine (files, disks) lose the directories in them: where the
+// server keeps what is nobody's business.
 grpc::Status ToGrpc(const Status& status);
+
+// `text` with the last part alone of each absolute path in it.
+std::string WithoutDirectories(std::string_view text);
+
+// A reactor for a call that is over before it began.
+template <class Base>
+class Refused final : public Base {
+ public:
+  explicit Refused(const Status& status) { this->Finish(ToGrpc(status)); }
+  void OnDone() override { delete this; }
+};
 
 }  // namespace tributary::server

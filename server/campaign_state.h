@@ -2,6 +2,7 @@
 // engine.h).
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <map>
 #include <optional>
@@ -50,7 +51,9 @@ struct Task {
   std::string site;
   TaskKind kind = TaskKind::kTrain;
   std::int64_t round = 0;
-  std::int64_t attempt = 1;
+  std::int64_t attempt = 1;       // names the task
+  std::int64_t tries = 1;         // of those attempts, that count against pacing.attempts
+  std::chrono::seconds delay{0};  // the site begins so long after it was told
   std::int64_t base_version = 0;
   std::uint64_t seed = 0;
   std::int64_t steps = 0;
@@ -85,6 +88,8 @@ struct Round {
   std::optional<Timestamp> closed_at;
   std::vector<std::string> sites;            // selected, sorted
   std::map<std::string, std::string> tasks;  // site -> its latest train task
+  std::int64_t fold_tries = 0;               // begun, end unknown
+  std::int64_t damaged = 0;                  // accepted updates that the disk lost
   double mean_loss = 0;
   std::map<std::string, double> metrics;  // evaluation of the version produced: "<site>/<metric>"
 };

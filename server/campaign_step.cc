@@ -1,6 +1,7 @@
 #include "server/campaign_step.h"
 
 #include <algorithm>
+#include <array>
 #include <chrono>
 #include <cstring>
 
@@ -8,6 +9,10 @@
 
 namespace tributary::server {
 namespace {
+
+// Updates of one round that the server's disk may lose before the campaign waits for somebody to
+// look at the disk.
+constexpr std::int64_t kMostDamaged = 10;
 
 // 64 bits keyed by what they are for; the same on every platform.
 std::uint64_t SeedFor(std::int64_t campaign_seed, std::int64_t round, std::string_view site) {
@@ -22,6 +27,14 @@ std::string TaskId(const Campaign& campaign, TaskKind kind, std::int64_t round,
                    std::string_view site, std::int64_t attempt) {
   return campaign.id + ".r" + std::to_string(round) + "." + std::string(site) +
          (kind == TaskKind::kTrain ? ".t" : ".e") + std::to_string(attempt);
+}
+
+// How long a site waits before it does work again that failed: trouble that passes must not use up
+// all attempts in a moment.
+std::chrono::seconds DelayBefore(std::int64_t attempt) {
+  constexpr std::array<int, 4> kSeconds = {2, 10, 50, 250};
+  const auto index = static_cast<std::size_t>(std::max<std::int64_t>(attempt, 2) - 2);
+  return std::chrono::seconds(kSeconds[std::min(index, kSeconds.size() - 1)]);
 }
 
 std::unique_ptr<Pacing> PacingOf(const Campaign& campaign) {
@@ -63,13 +76,16 @@ void CampaignStep::Resume() {
   campaign_.paused = false;
   campaign_.note.clear();
   if (campaign_.phase == CampaignPhase::kAggregating) {
+    campaign_.rounds.back().fold_tries = 0;
     actions_.push_back(AggregateRound{campaign_.id, campaign_.rounds.back().number});
   }
   if (campaign_.phase == CampaignPhase::kTraining) {
     StartPhase(CampaignPhase::kTraining, campaign_.file.pacing.deadline);
     const Round& round = campaign_.rounds.back();
     for (const std::string& site : round.sites) {  // who resumes wants another try
-      if (campaign_.tasks.at(round.tasks.at(site)).phase == TaskPhase::kFailed) Retry(site);
+      if (campaign_.tasks.at(round.tasks.at(site)).phase == TaskPhase::kFailed) {
+        Retry(site, Again::kByHand);
+      }
     }
   }
 }
@@ -115,14 +131,39 @@ void CampaignStep::Accept(Task& task, const ReportFacts& facts) {
   }
 }
 
-void CampaignStep::Fail(Task& task, const std::string& reason) {
+// What was refused would be refused again: the same seed makes the same bits.
+void CampaignStep::Fail(Task& task, const std::string& reason, bool refused) {
   actions_.push_back(AcknowledgeReport{task.site, task.id, true, ""});
   task.phase = TaskPhase::kFailed;
   task.reason = reason;
-  if (task.kind == TaskKind::kTrain && task.attempt < campaign_.file.pacing.attempts &&
+  if (task.kind == TaskKind::kTrain && task.tries < campaign_.file.pacing.attempts && !refused &&
       !campaign_.paused) {
-    Retry(task.site);
+    Retry(task.site, Again::kAutomatic);
   }
+}
+
+void CampaignStep::Try(std::int64_t tries) { campaign_.rounds.back().fold_tries = tries; }
+
+void CampaignStep::GiveUpFold(std::int64_t round, const std::string& reason) {
+  campaign_.rounds.back().fold_tries = 0;
+  Pause("round " + std::to_string(round) + " could not be aggregated: " + reason +
+        "; resume tries again");
+}
+
+// The round opens again for the site: it is asked for the same work once more, which costs it no
+// attempt. The others' updates stay.
+void CampaignStep::Spoil(Task& task, const std::string& reason) {
+  Round& round = campaign_.rounds.back();
+  task.phase = TaskPhase::kFailed;
+  task.reason = reason;
+  round.fold_tries = 0;
+  StartPhase(CampaignPhase::kTraining, campaign_.file.pacing.deadline);
+  if (++round.damaged > kMostDamaged) {
+    return Pause("round " + std::to_string(round.number) + " lost " +
+                 std::to_string(round.damaged) + " updates on the server's disk: " + reason +
+                 "; resume asks the sites again");
+  }
+  if (!campaign_.paused) Retry(task.site, Again::kNoFault);  // else when it is resumed
 }
 
 void CampaignStep::Publish(const VersionPublished& event) {
@@ -224,7 +265,9 @@ void CampaignStep::DecideRound() {
   for (const auto& [site, id] : round.tasks) {
     const Task& task = campaign_.tasks.at(id);
     view.accepted += task.phase == TaskPhase::kAccepted ? 1 : 0;
-    view.failed += task.phase == TaskPhase::kFailed ? 1 : 0;
+    // Missed: in a round that was closed before, and opened again for an update that was lost.
+    const bool missed = task.phase == TaskPhase::kMissed;
+    view.failed += task.phase == TaskPhase::kFailed || missed ? 1 : 0;
     if (task.phase == TaskPhase::kFailed) failures += "; " + site + ": " + task.reason;
   }
   switch (PacingOf(campaign_)->Decide(view)) {
@@ -295,13 +338,15 @@ void CampaignStep::Assign(Task task) {
 }
 
 // The same work under a new id: same version, same seed, hence the same bits.
-void CampaignStep::Retry(const std::string& site) {
+void CampaignStep::Retry(const std::string& site, Again again) {
   if (campaign_.answers.at(site).kind != SiteAnswer::Kind::kAccepted) return;
   Round& round = campaign_.rounds.back();
   const Task& failed = campaign_.tasks.at(round.tasks.at(site));
   Task task = MakeTask(TaskKind::kTrain, round.number, site, failed.attempt + 1);
   task.steps = failed.steps;
   task.learning_rate_scale = failed.learning_rate_scale;
+  task.tries = failed.tries + (again == Again::kNoFault ? 0 : 1);
+  if (again == Again::kAutomatic) task.delay = DelayBefore(task.tries);
   round.tasks[site] = task.id;
   Assign(std::move(task));
 }

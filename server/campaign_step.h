@@ -24,7 +24,10 @@ class CampaignStep {
   void Cancel(const std::string& by);
   void Answer(const std::string& site, bool accepted, const std::string& reason);
   void Accept(Task& task, const ReportFacts& facts);
-  void Fail(Task& task, const std::string& reason);
+  void Fail(Task& task, const std::string& reason, bool refused);
+  void Try(std::int64_t tries);
+  void Spoil(Task& task, const std::string& reason);
+  void GiveUpFold(std::int64_t round, const std::string& reason);
   void Publish(const VersionPublished& event);
 
  private:
@@ -40,7 +43,8 @@ class CampaignStep {
   Task MakeTask(TaskKind kind, std::int64_t round, const std::string& site,
                 std::int64_t attempt) const;
   void Assign(Task task);
-  void Retry(const std::string& site);
+  enum class Again { kAutomatic, kByHand, kNoFault };
+  void Retry(const std::string& site, Again again);
   void Withdraw(Task& task, TaskPhase phase, const std::string& reason);
   void CloseAtSites();
 

@@ -4,8 +4,8 @@
 
 #include "core/log.h"
 #include "core/text.h"
+#include "server/audit_stream.h"
 #include "server/caller.h"
-#include "server/event_codec.h"
 #include "server/submission.h"
 #include "server/wire.h"
 
@@ -22,6 +22,11 @@ Status UnknownCampaign(const State& state, const std::string& id) {
   return NotFoundError(std::move(message));
 }
 
+Status TooManyStreams(const char* call, int most) {
+  return ResourceExhaustedError("this member has " + std::to_string(most) + " calls of " + call +
+                                " open; end one of them first");
+}
+
 // A stream of messages to one person. The writer half may be used from any thread; the object
 // deletes itself when the call is over and the last shared_ptr to it is gone.
 template <class Message>
@@ -33,7 +38,7 @@ class MessageStream {
     void OnWriteDone(bool ok) override { stream_->WriteDone(ok); }
     void OnCancel() override { stream_->End(CancelledError("the watcher went away")); }
     void OnDone() override { delete this; }
-    std::shared_ptr<void> keep_alive;  // what feeds the stream ends with it
+    std::vector<std::shared_ptr<void>> keep_alive;  // what ends with the stream
 
    private:
     std::shared_ptr<MessageStream> stream_;
@@ -47,11 +52,11 @@ class MessageStream {
     return {stream, reactor};
   }
 
-  // `replace`: an unsent older message is dropped in favour of this one.
-  void Write(Message message, bool replace) {
+  // An unsent older message is dropped in favour of this one.
+  void Write(Message message) {
     MutexLock lock(mutex_);
     if (reactor_ == nullptr) return;
-    if (replace && queue_.size() > (writing_ ? 1U : 0U)) queue_.pop_back();
+    if (queue_.size() > (writing_ ? 1U : 0U)) queue_.pop_back();
     queue_.push_back(std::move(message));
     NextLocked();
   }
@@ -125,7 +130,8 @@ ControlService::Unary* ControlService::Submit(Context* context, const v1::Submit
     reactor->Finish(ToGrpc(who.status()));
     return reactor;
   }
-  parts_.workers.Submit([this, reactor, request, response, lead = who->name] {
+  const Status taken = parts_.workers.TrySubmit([this, reactor, request, response,
+                                                 lead = who->name] {
     BlobHolds::Hold held;  // the initial adapter, until the campaign names it
     const auto prepare = [&]() -> Result<CampaignSubmitted> {
       TRIBUTARY_ASSIGN_OR_RETURN(const CampaignFile file,
@@ -133,6 +139,7 @@ ControlService::Unary* ControlService::Submit(Context* context, const v1::Submit
       TRIBUTARY_ASSIGN_OR_RETURN(const Digest digest, Digest::FromHex(request->initial_digest()));
       held = parts_.coordinator.holds().Take(digest);
       TRIBUTARY_RETURN_IF_ERROR(CheckInitialAdapter(parts_.blobs, digest, file));
+      TRIBUTARY_RETURN_IF_ERROR(parts_.coordinator.LoadManifest(digest));
       TRIBUTARY_ASSIGN_OR_RETURN(const std::uint64_t bytes, parts_.blobs.SizeOf(digest));
       return CampaignSubmitted{file.name, lead, PrintYaml(file), digest, bytes};
     };
@@ -146,6 +153,7 @@ ControlService::Unary* ControlService::Submit(Context* context, const v1::Submit
       reactor->Finish(ToGrpc(status));
     });
   });
+  if (!taken.ok()) reactor->Finish(ToGrpc(taken));
   return reactor;
 }
 
@@ -179,7 +187,7 @@ ControlService::Unary* ControlService::Show(Context* context, const v1::Campaign
   parts_.runner.Read([this, reactor, response, id = request->campaign()](const State& state) {
     const Campaign* campaign = state.FindCampaign(id);
     if (campaign == nullptr) return reactor->Finish(ToGrpc(UnknownCampaign(state, id)));
-    *response = ToStatus(*campaign, parts_.coordinator.Progress());
+    *response = ToStatus(*campaign, parts_.coordinator.progress().Of(campaign->id));
     reactor->Finish(grpc::Status::OK);
   });
   return reactor;
@@ -194,15 +202,20 @@ grpc::ServerWriteReactor<v1::CampaignStatus>* ControlService::Watch(
     stream->End(who.status());
     return reactor;
   }
+  std::shared_ptr<void> slot = watches_.Take(who->name);
+  if (!slot) {
+    stream->End(TooManyStreams("watch", kMaxWatches));
+    return reactor;
+  }
   auto watcher = std::make_shared<Watcher>();
   watcher->campaign = request->campaign();
   watcher->notify = [weak = std::weak_ptr(stream)](const v1::CampaignStatus& status, bool last) {
     const auto target = weak.lock();
     if (!target) return;
-    target->Write(status, /*replace=*/true);
+    target->Write(status);
     if (last) target->EndAfterQueue(OkStatus());
   };
-  reactor->keep_alive = watcher;
+  reactor->keep_alive = {std::move(slot), watcher};
   parts_.runner.Read([this, watcher, stream = stream](const State& state) {
     if (state.FindCampaign(watcher->campaign) == nullptr) {
       return stream->End(UnknownCampaign(state, watcher->campaign));
@@ -234,7 +247,7 @@ ControlService::Unary* ControlService::Command(
     parts_.runner.Post(make(id, who.name), [this, reactor, response, id](const Status& status) {
       if (!status.ok()) return reactor->Finish(ToGrpc(status));
       parts_.runner.Read([this, reactor, response, id](const State& now) {
-        *response = ToStatus(now.campaigns.at(id), parts_.coordinator.Progress());
+        *response = ToStatus(now.campaigns.at(id), parts_.coordinator.progress().Of(id));
         reactor->Finish(grpc::Status::OK);
       });
     });
@@ -308,7 +321,7 @@ ControlService::Unary* ControlService::CreateToken(Context* context,
     reactor->Finish(ToGrpc(who.status()));
     return reactor;
   }
-  parts_.workers.Submit([this, reactor, request, response, by = who->name] {
+  const Status taken = parts_.workers.TrySubmit([this, reactor, request, response, by = who->name] {
     const auto create = [&]() -> Status {
       TRIBUTARY_ASSIGN_OR_RETURN(const Role role, security::ParseRole(request->role()));
       if (request->valid_seconds() < 1 || request->valid_seconds() > 90 * 86400) {
@@ -329,38 +342,23 @@ ControlService::Unary* ControlService::CreateToken(Context* context,
     };
     reactor->Finish(ToGrpc(create()));
   });
+  if (!taken.ok()) reactor->Finish(ToGrpc(taken));
   return reactor;
 }
 
 grpc::ServerWriteReactor<v1::AuditEntry>* ControlService::Audit(Context* context,
                                                                 const v1::AuditRequest* request) {
-  auto [stream, reactor] = MessageStream<v1::AuditEntry>::Start();
+  using Refusal = Refused<grpc::ServerWriteReactor<v1::AuditEntry>>;
   const auto who =
       Authorize(*context, parts_.federation, "Audit", {Role::kLead, Role::kAdmin, Role::kObserver});
-  if (!who.ok()) {
-    stream->End(who.status());
-    return reactor;
-  }
-  parts_.workers.Submit([this, stream = stream, campaign = request->campaign()] {
-    for (std::int64_t after = 0;;) {
-      const auto page = parts_.runner.ReadJournal(after);
-      if (!page.ok()) return stream->End(page.status());
-      if (page->empty()) break;
-      after = page->back().sequence;
-      for (const JournalEntry& entry : *page) {
-        const auto event = DecodeEvent(entry.event_json);
-        if (!event.ok()) return stream->End(event.status());
-        if (!campaign.empty() && CampaignOf(*event) != campaign) continue;
-        v1::AuditEntry out;
-        out.set_sequence(entry.sequence);
-        out.set_at_us(ToMicros(entry.at));
-        out.set_event_json(entry.event_json);
-        stream->Write(std::move(out), /*replace=*/false);
-      }
-    }
-    stream->EndAfterQueue(OkStatus());
-  });
-  return reactor;
+  if (!who.ok()) return new Refusal(who.status());
+  std::shared_ptr<void> slot = audits_.Take(who->name);
+  if (!slot) return new Refusal(TooManyStreams("audit", kMaxAudits));
+  const auto check = [id = request->campaign()](const State& state) {
+    return id.empty() || state.FindCampaign(id) != nullptr ? OkStatus()
+                                                           : UnknownCampaign(state, id);
+  };
+  return StartAudit(parts_.runner, parts_.workers, request->campaign(), check, std::move(slot));
 }
 
 }  // namespace tributary::server

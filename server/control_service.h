@@ -5,6 +5,7 @@
 
 #include "core/clock.h"
 #include "server/coordinator.h"
+#include "server/peer_slots.h"
 #include "server/token_store.h"
 #include "tributary/v1/control.grpc.pb.h"
 
@@ -59,7 +60,12 @@ class ControlService final : public v1::Control::CallbackService {
                  v1::CampaignStatus* response,
                  Event (*make)(const std::string& campaign, const std::string& by));
 
+  static constexpr int kMaxWatches = 16;  // of one member at a time
+  static constexpr int kMaxAudits = 4;
+
   const ControlParts parts_;
+  PeerSlots watches_{kMaxWatches};
+  PeerSlots audits_{kMaxAudits};
 };
 
 }  // namespace tributary::server

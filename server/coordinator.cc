@@ -1,12 +1,15 @@
 #include "server/coordinator.h"
 
 #include <algorithm>
+#include <future>
 #include <variant>
 
-#include "aggregators/file_round.h"
+#include "core/catch_all.h"
 #include "core/log.h"
 #include "core/safetensors.h"
 #include "core/text.h"
+#include "server/message_check.h"
+#include "server/fold.h"
 #include "server/report_check.h"
 #include "server/strategy.h"
 #include "server/wire.h"
@@ -15,59 +18,6 @@ namespace tributary::server {
 namespace {
 
 constexpr std::chrono::milliseconds kNotifyInterval{200};
-constexpr std::size_t kMaxProgressText = 64;
-
-// Everything a fold needs, copied from the state, so that it can run on another thread.
-struct FoldWork {
-  std::string campaign;
-  AggregatorSection aggregator;
-  aggregators::RoundInput input;
-  std::string prefix;                    // of the files it makes
-  std::map<std::string, BlobRef> state;  // vectors of the round before
-};
-
-// Where the files of a fold go. They are held until the engine names them.
-struct FoldKeeper {
-  BlobStore& blobs;
-  BlobHolds& holds;
-  std::vector<BlobHolds::Hold> held = {};
-
-  Result<BlobRef> Adopt(const aggregators::RoundOutput::File& file) {
-    held.push_back(holds.Take(file.written.digest));
-    TRIBUTARY_RETURN_IF_ERROR(blobs.Adopt(file.path, file.written.digest));
-    return BlobRef{file.written.digest, file.written.bytes};
-  }
-};
-
-Result<VersionPublished> FoldAndKeep(const FoldWork& work, FoldKeeper& keeper) {
-  TRIBUTARY_ASSIGN_OR_RETURN(const auto aggregator, aggregators::MakeAggregator(work.aggregator));
-  TRIBUTARY_ASSIGN_OR_RETURN(const aggregators::RoundOutput made,
-                             aggregators::FoldRound(*aggregator, work.input,
-                                                    keeper.blobs.ScratchDirectory(), work.prefix));
-  VersionPublished event{work.campaign, work.input.number, {}, 0, work.state, made.numbers, {}};
-  TRIBUTARY_ASSIGN_OR_RETURN(const BlobRef next, keeper.Adopt(made.next));
-  event.digest = next.digest;
-  event.bytes = next.bytes;
-  for (const auto& [name, file] : made.state) {
-    TRIBUTARY_ASSIGN_OR_RETURN(event.state[name], keeper.Adopt(file));
-  }
-  if (made.merged) {
-    TRIBUTARY_ASSIGN_OR_RETURN(event.merged, keeper.Adopt(*made.merged));
-  }
-  if (made.dropped_energy > 0) {
-    LogInfo("engine", "ranks were truncated",
-            {{"campaign", work.campaign},
-             {"round", work.input.number},
-             {"dropped_energy", made.dropped_energy}});
-  }
-  return event;
-}
-
-Event Fold(const FoldWork& work, FoldKeeper& keeper) {
-  auto published = FoldAndKeep(work, keeper);
-  if (published.ok()) return *std::move(published);
-  return AggregationFailed{work.campaign, work.input.number, published.status().ToString()};
-}
 
 // Versions, what they add to the base weights, and the state vectors that tasks may ask for.
 bool IsDownloadable(const Campaign& campaign, const Digest& digest) {
@@ -79,10 +29,23 @@ bool IsDownloadable(const Campaign& campaign, const Digest& digest) {
                      [&](const auto& entry) { return entry.second.digest == digest; });
 }
 
-void LogAction(const Action& action) {
+// CheckReport with a bound on what a report can do to this server.
+Result<std::variant<Event, Resend>> Judge(const v1::TaskReport& report, const std::string& site,
+                                          const std::string& certificate_pem,
+                                          const ExpectedReport& expected, const BlobStore& blobs) {
+  auto outcome = Result<std::variant<Event, Resend>>(InternalError("not judged"));
+  const Status status = CatchAll("the check of a report", [&] {
+    outcome = CheckReport(report, site, certificate_pem, expected, blobs);
+    return OkStatus();
+  });
+  if (!status.ok()) return status;
+  return outcome;
+}
+
+void LogAction(const Action& action, LogLimit& limit) {
   if (const auto* cancel = std::get_if<CancelTask>(&action)) {
-    LogInfo("engine", "task withdrawn",
-            {{"task", cancel->task}, {"site", cancel->site}, {"reason", cancel->reason}});
+    limit.Log("withdrawn " + cancel->site, LogLevel::kInfo, "engine", "task withdrawn",
+              {{"task", cancel->task}, {"site", cancel->site}, {"reason", cancel->reason}});
   } else if (const auto* assign = std::get_if<AssignTask>(&action)) {
     LogInfo("engine", "task assigned", {{"task", assign->task}, {"site", assign->site}});
   }
@@ -91,7 +54,7 @@ void LogAction(const Action& action) {
 }  // namespace
 
 void Coordinator::Perform(const Action& action, const State& state) {
-  LogAction(action);
+  LogAction(action, log_limit_);
   if (const auto* offer = std::get_if<OfferCampaign>(&action)) {
     const Campaign& campaign = state.campaigns.at(offer->campaign);
     const auto manifest = ManifestOf(campaign);
@@ -101,7 +64,7 @@ void Coordinator::Perform(const Action& action, const State& state) {
       return;
     }
     v1::ServerMessage message;
-    *message.mutable_campaign_offer() = ToOffer(campaign, *manifest);
+    *message.mutable_campaign_offer() = ToOffer(campaign, **manifest);
     sessions_.Send(offer->site, std::move(message));
   } else if (const auto* close = std::get_if<CloseCampaign>(&action)) {
     v1::ServerMessage message;
@@ -118,15 +81,19 @@ void Coordinator::Perform(const Action& action, const State& state) {
     v1::ServerMessage message;
     message.mutable_cancel()->set_task(cancel->task);
     message.mutable_cancel()->set_reason(cancel->reason);
-    {
-      MutexLock lock(mutex_);
-      progress_.erase(ProgressKey(cancel->site, cancel->task));
-    }
+    progress_.Erase(cancel->site, cancel->task);
     sessions_.Send(cancel->site, std::move(message));
   } else if (const auto* ack = std::get_if<AcknowledgeReport>(&action)) {
     SendAck(*ack);
   } else if (const auto* aggregate = std::get_if<AggregateRound>(&action)) {
     Aggregate(*aggregate, state);
+  } else if (const auto* given_up = std::get_if<GiveUpRound>(&action)) {
+    LogError("engine", "a round is given up",
+             {{"campaign", given_up->campaign},
+              {"round", given_up->round},
+              {"reason", given_up->reason}});
+    runner_->PostUntilDurable(
+        AggregationFailed{given_up->campaign, given_up->round, given_up->reason});
   } else if (const auto* remove = std::get_if<RemoveBlobs>(&action)) {
     Remove(*remove, state);
   }
@@ -135,7 +102,7 @@ void Coordinator::Perform(const Action& action, const State& state) {
 // Out of the store before anything else happens on the engine's thread: a report with the same
 // digest that comes next finds that its blob is gone, and the site sends it again.
 void Coordinator::Remove(const RemoveBlobs& action, const State& state) {
-  const std::set<Digest> referenced = ReferencedBlobs(state);
+  const std::set<Digest> referenced = ReferencedBlobs(state, limits_.keep_versions);
   std::vector<std::string> removed;
   for (const Digest& digest : action.digests) {
     if (referenced.contains(digest)) continue;
@@ -149,7 +116,8 @@ void Coordinator::Remove(const RemoveBlobs& action, const State& state) {
     });
   }
   if (removed.empty()) return;
-  workers_.Submit([removed = std::move(removed)] {
+  LogInfo("engine", "blobs removed", {{"count", removed.size()}});
+  lanes_.checks.Submit([removed = std::move(removed)] {
     for (const std::string& path : removed) {
       if (const Status status = RemoveFile(path); !status.ok()) {
         LogWarning("engine", "a blob stays on disk", {{"error", status}});
@@ -161,61 +129,70 @@ void Coordinator::Remove(const RemoveBlobs& action, const State& state) {
 void Coordinator::Aggregate(const AggregateRound& action, const State& state) {
   if (!aggregating_.emplace(action.campaign, action.round).second) return;  // under way
   const Campaign& campaign = state.campaigns.at(action.campaign);
-  const Version& base = campaign.versions.back();
-  FoldWork work{campaign.id,
-                campaign.file.aggregator,
-                {},
-                campaign.id + "-r" + std::to_string(action.round) + "-",
-                base.state};
-  work.input.number = action.round;
-  work.input.seed = static_cast<std::uint64_t>(campaign.file.seed);
-  for (const auto& [site, answer] : campaign.answers) {
-    work.input.registered_sites += answer.kind == SiteAnswer::Kind::kAccepted ? 1 : 0;
-  }
-  if (campaign.file.adapter.kind == "lora") {
-    work.input.lora_scale = campaign.file.ToAdapterConfig().Scale();
-  }
-  work.input.global_path = blobs_.PathOf(base.digest);
-  for (const auto& [name, blob] : base.state) {
-    work.input.state[name] = blobs_.PathOf(blob.digest);
-  }
-  work.input.numbers = base.numbers;
-  for (const server::Task* task : AcceptedTasks(campaign, campaign.rounds.back())) {
-    work.input.updates.push_back(
-        {ContributionOf(campaign, *task), blobs_.PathOf(task->facts.digest)});
-  }
+  auto work =
+      std::make_shared<const FoldWork>(MakeFoldWork(campaign, blobs_, limits_.fold_threads));
   LogInfo("engine", "round closed",
           {{"campaign", action.campaign},
            {"round", action.round},
-           {"updates", work.input.updates.size()}});
-  workers_.Submit([this, work = std::move(work)] {
-    FoldKeeper keeper{blobs_, holds_};
-    Event event = Fold(work, keeper);
-    if (const auto* failed = std::get_if<AggregationFailed>(&event)) {
-      LogError(
-          "engine", "a round could not be aggregated",
-          {{"campaign", failed->campaign}, {"round", failed->round}, {"reason", failed->reason}});
-    }
-    // Answered before any action of the same batch: a resume may order the same fold again.
-    runner_->PostUntilDurable(std::move(event),
-                              [this, key = std::pair(work.campaign, work.input.number),
-                               held = std::move(keeper.held)] { aggregating_.erase(key); });
-  });
+           {"updates", work->input.updates.size()}});
+  // Told to the journal first: a fold that ends the server must not be begun for ever.
+  runner_->PostUntilDurable(
+      AggregationTried{action.campaign, action.round, campaign.rounds.back().fold_tries + 1},
+      [this, work] { lanes_.folds.Submit([this, work] { RunFold(*work); }); });
 }
 
-Result<Manifest> Coordinator::ManifestOf(const Campaign& campaign) {
-  const auto it = manifests_.find(campaign.id);
-  if (it != manifests_.end()) return it->second;
+void Coordinator::RunFold(const FoldWork& work) {
+  auto outcome = Fold(work, blobs_, holds_);
+  // Answered before any action of the same batch: a resume may order the same fold again.
+  const auto ended = [this, key = std::pair(work.campaign, work.input.number),
+                      held = std::move(outcome.held)] { aggregating_.erase(key); };
+  for (Event& event : outcome.events) runner_->PostUntilDurable(std::move(event), ended);
+}
+
+void Coordinator::NoteStop() {
+  std::promise<void> noted;
+  runner_->Read([this](const State& state) {
+    for (const auto& [id, round] : aggregating_) {
+      const std::int64_t tries = state.campaigns.at(id).rounds.back().fold_tries;
+      if (tries > 0) runner_->Post(AggregationTried{id, round, tries - 1}, nullptr);
+    }
+  });
+  runner_->Read([&](const State&) { noted.set_value(); });
+  noted.get_future().wait();
+}
+
+Status Coordinator::LoadManifest(const Digest& initial) {
   TRIBUTARY_ASSIGN_OR_RETURN(const auto file,
-                             SafetensorsFile::Open(blobs_.PathOf(campaign.versions[0].digest)));
-  return manifests_[campaign.id] = file.ToManifest();
+                             SafetensorsFile::Open(blobs_.PathOf(initial), OnDamage::kReport));
+  auto manifest = std::make_shared<const Manifest>(file.ToManifest());
+  MutexLock lock(mutex_);
+  manifests_[initial] = std::move(manifest);
+  return OkStatus();
+}
+
+void Coordinator::LoadManifests(const State& state) {
+  for (const auto& [id, campaign] : state.campaigns) {
+    if (campaign.ended()) continue;
+    if (const Status status = LoadManifest(campaign.versions[0].digest); !status.ok()) {
+      LogError("engine", "a campaign cannot be offered", {{"campaign", id}, {"error", status}});
+    }
+  }
+}
+
+Result<std::shared_ptr<const Manifest>> Coordinator::ManifestOf(const Campaign& campaign) {
+  const Digest& initial = campaign.versions[0].digest;
+  {
+    MutexLock lock(mutex_);
+    const auto it = manifests_.find(initial);
+    if (it != manifests_.end()) return it->second;
+  }
+  TRIBUTARY_RETURN_IF_ERROR(LoadManifest(initial));
+  MutexLock lock(mutex_);
+  return manifests_[initial];
 }
 
 void Coordinator::SendAck(const AcknowledgeReport& ack, bool resend) {
-  if (!resend) {
-    MutexLock lock(mutex_);
-    progress_.erase(ProgressKey(ack.site, ack.task));
-  }
+  if (!resend) progress_.Erase(ack.site, ack.task);
   v1::ServerMessage message;
   message.mutable_report_ack()->set_task(ack.task);
   message.mutable_report_ack()->set_accepted(ack.accepted);
@@ -227,6 +204,12 @@ void Coordinator::SendAck(const AcknowledgeReport& ack, bool resend) {
 
 void Coordinator::SiteConnected(const std::string& site, std::vector<std::string> known) {
   runner_->Read([this, site, known = std::move(known)](const State& state) {
+    if (!state.sites.contains(site)) {
+      log_limit_.Log("unknown " + site, LogLevel::kWarning, "engine",
+                     "a site has a valid certificate, but the journal does not know it; is "
+                     "data_dir the right one?",
+                     {{"site", site}});
+    }
     for (const std::string& id : known) {
       const auto verdict = VerdictOf(state, site, id);
       if (!verdict) continue;
@@ -242,7 +225,6 @@ void Coordinator::SiteConnected(const std::string& site, std::vector<std::string
 
 void Coordinator::HandleMessage(const std::string& site, const std::string& certificate_pem,
                                 v1::ClientMessage message) {
-  sessions_.Touch(site, clock_.Now());
   switch (message.kind_case()) {
     case v1::ClientMessage::kHeartbeat: {
       v1::ServerMessage answer;
@@ -251,23 +233,15 @@ void Coordinator::HandleMessage(const std::string& site, const std::string& cert
     }
     case v1::ClientMessage::kCampaignAnswer: {
       const v1::CampaignAnswer& answer = message.campaign_answer();
-      LogInfo("engine", answer.accepted() ? "campaign accepted" : "campaign refused",
-              {{"campaign", answer.campaign()}, {"site", site}, {"reason", answer.reason()}});
-      return runner_->PostUntilDurable(CampaignAnswered{answer.campaign(), site, answer.accepted(),
-                                                        Excerpt(answer.reason(), 500)});
+      log_limit_.Log(
+          "answer " + site, LogLevel::kInfo, "engine",
+          answer.accepted() ? "campaign accepted" : "campaign refused",
+          {{"campaign", answer.campaign()}, {"site", site}, {"reason", answer.reason()}});
+      return runner_->PostUntilDurable(
+          CampaignAnswered{answer.campaign(), site, answer.accepted(), answer.reason()});
     }
-    case v1::ClientMessage::kProgress: {
-      MutexLock lock(mutex_);
-      if (progress_.size() < 100'000) {
-        v1::TaskProgress& progress = progress_[ProgressKey(site, message.progress().task())];
-        progress = message.progress();
-        progress.set_phase(Excerpt(progress.phase(), kMaxProgressText));
-        progress.set_job(Excerpt(progress.job(), kMaxProgressText));
-        progress.set_message(Excerpt(progress.message(), kMaxProgressText));
-        progress_changed_ = true;
-      }
-      return;
-    }
+    case v1::ClientMessage::kProgress:
+      return progress_.Put(site, std::move(*message.mutable_progress()));
     case v1::ClientMessage::kFacts:
       return sessions_.SetFacts(site, std::move(*message.mutable_facts()));
     case v1::ClientMessage::kReport:
@@ -287,9 +261,9 @@ void Coordinator::HandleReport(const std::string& site, const std::string& certi
 void Coordinator::JudgeReport(const std::string& site, const std::string& certificate_pem,
                               v1::TaskReport report, const State& state) {
   if (const auto verdict = VerdictOf(state, site, report.task())) return SendAck(*verdict);
-  v1::Statement statement;  // not believed yet: only its digest is kept from removal meanwhile
-  if (!statement.ParseFromString(report.statement())) statement.Clear();
-  const auto digest = Digest::FromHex(statement.digest());
+  // Not believed yet: only its digest is kept from removal meanwhile.
+  const auto statement = ReadStatement(report.statement());
+  const auto digest = Digest::FromHex(statement.ok() ? statement->digest() : "");
   // A report that is repeated while it is judged is dropped.
   if (judging_.contains(report.task())) return;
   judging_[report.task()] = holds_.Take(digest.ok() ? *digest : Digest{});
@@ -300,15 +274,16 @@ void Coordinator::JudgeReport(const std::string& site, const std::string& certif
   expected.max_update_norm = campaign.file.aggregator.max_update_norm;
   expected.global_digest =
       campaign.versions[static_cast<std::size_t>(expected.task.base_version)].digest;
-  workers_.Submit(
+  lanes_.checks.Submit(
       [this, site, certificate_pem, report = std::move(report), expected = std::move(expected)] {
-        auto outcome = CheckReport(report, site, certificate_pem, expected, blobs_);
+        auto outcome = Judge(report, site, certificate_pem, expected, blobs_);
         if (!outcome.ok()) {
           LogWarning("engine", "a report cannot be judged now; the site will repeat it",
                      {{"task", report.task()}, {"error", outcome.status()}});
           return DoneJudging(report.task());
         }
-        if (std::holds_alternative<Resend>(*outcome)) {
+        if (const auto* resend = std::get_if<Resend>(&*outcome)) {
+          if (resend->damaged) SetDamagedAside(*resend->damaged);
           DoneJudging(report.task());
           return SendAck({site, report.task(), false, "", false}, /*resend=*/true);
         }
@@ -330,20 +305,23 @@ void Coordinator::JudgeReport(const std::string& site, const std::string& certif
       });
 }
 
-void Coordinator::DoneJudging(const std::string& task) {
-  runner_->Read([this, task](const State&) { judging_.erase(task); });
+void Coordinator::SetDamagedAside(const Digest& digest) {
+  LogError("engine", "an update cannot be read; the site is asked for it again",
+           {{"blob", digest.ToHex()}});
+  if (const Status aside = blobs_.Quarantine(digest); !aside.ok()) {
+    LogError("engine", "a damaged blob stays", {{"error", aside}});
+  }
 }
 
-std::map<std::string, v1::TaskProgress> Coordinator::Progress() const {
-  MutexLock lock(mutex_);
-  return progress_;
+void Coordinator::DoneJudging(const std::string& task) {
+  runner_->Read([this, task](const State&) { judging_.erase(task); });
 }
 
 void Coordinator::Watch(std::shared_ptr<Watcher> watcher) {
   runner_->Read([this, watcher](const State& state) {
     const Campaign* campaign = state.FindCampaign(watcher->campaign);
     if (campaign == nullptr) return;  // the caller checked; campaigns are never removed
-    watcher->notify(ToStatus(*campaign, Progress()), campaign->ended());
+    watcher->notify(ToStatus(*campaign, progress_.Of(campaign->id)), campaign->ended());
     if (campaign->ended()) return;
     MutexLock lock(mutex_);
     watchers_.push_back(watcher);
@@ -352,14 +330,13 @@ void Coordinator::Watch(std::shared_ptr<Watcher> watcher) {
 
 void Coordinator::Tick(const State& state, bool changed) {
   std::vector<std::shared_ptr<Watcher>> live;
-  std::map<std::string, v1::TaskProgress> progress;
+  notify_due_ = progress_.TakeChanged() || notify_due_ || changed;
   {
     MutexLock lock(mutex_);
-    notify_due_ = notify_due_ || changed || progress_changed_;
     const Timestamp now = clock_.Now();
     if (!notify_due_ || watchers_.empty() || now - last_notify_ < kNotifyInterval) return;
     last_notify_ = now;
-    notify_due_ = progress_changed_ = false;
+    notify_due_ = false;
     std::erase_if(watchers_, [&](const std::weak_ptr<Watcher>& weak) {
       if (auto watcher = weak.lock()) {
         live.push_back(std::move(watcher));
@@ -367,11 +344,10 @@ void Coordinator::Tick(const State& state, bool changed) {
       }
       return true;
     });
-    progress = progress_;
   }
   for (const auto& watcher : live) {
     const Campaign* campaign = state.FindCampaign(watcher->campaign);
-    watcher->notify(ToStatus(*campaign, progress), campaign->ended());
+    watcher->notify(ToStatus(*campaign, progress_.Of(campaign->id)), campaign->ended());
   }
 }
 
@@ -390,7 +366,9 @@ void Coordinator::AuthorizeBlob(const security::Identity& who, const Digest& dig
                                           "\" of this site asks for an upload"));
     }
     for (const auto& [id, campaign] : state.campaigns) {
-      const bool member = who.role == security::Role::kSite && campaign.answers.contains(who.name);
+      const auto site = campaign.answers.find(who.name);
+      const bool member = who.role == security::Role::kSite && site != campaign.answers.end() &&
+                          site->second.kind == SiteAnswer::Kind::kAccepted;
       if (!person && !member) continue;
       if (IsDownloadable(campaign, digest)) return answer(OkStatus());
     }

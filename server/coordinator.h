@@ -11,10 +11,13 @@
 
 #include "core/blob_store.h"
 #include "core/clock.h"
+#include "core/log_limit.h"
 #include "core/mutex.h"
 #include "security/identity.h"
 #include "server/blob_holds.h"
 #include "server/engine_runner.h"
+#include "server/progress_board.h"
+#include "server/fold.h"
 #include "server/sessions.h"
 #include "server/worker_pool.h"
 #include "tributary/v1/control.pb.h"
@@ -32,14 +35,26 @@ struct Watcher {
 // Thread-safe. Members of ActionSink run on the engine's thread.
 class Coordinator final : public ActionSink {
  public:
+  // Work that must not run on the engine's thread. No check waits for a fold.
+  struct Lanes {
+    WorkerPool& checks;
+    WorkerPool& folds;
+  };
+  struct Limits {
+    unsigned fold_threads = 2;       // of each fold
+    std::int64_t keep_versions = 0;  // as ReferencedBlobs takes it
+  };
   // Borrowed: all outlive the coordinator.
-  Coordinator(const Clock& clock, BlobStore& blobs, WorkerPool& workers)
-      : clock_(clock), blobs_(blobs), workers_(workers) {}
+  Coordinator(const Clock& clock, BlobStore& blobs, Lanes lanes, Limits limits)
+      : clock_(clock), blobs_(blobs), lanes_(lanes), limits_(limits) {}
 
   // The runner needs the coordinator first, so it is given afterwards, once, before Start().
   void SetRunner(EngineRunner* runner) { runner_ = runner; }
   Sessions& sessions() { return sessions_; }
   BlobHolds& holds() { return holds_; }
+  // Before the runner stops in good order: folds that are cut short are not held against their
+  // rounds. Waits for the engine's thread.
+  void NoteStop();
 
   void Perform(const Action& action, const State& state) override;
   void Tick(const State& state, bool changed) override;
@@ -48,13 +63,18 @@ class Coordinator final : public ActionSink {
   // `known`: the tasks that the site works on; those that are settled are withdrawn or
   // acknowledged.
   void SiteConnected(const std::string& site, std::vector<std::string> known);
-  // One message from a site whose certificate was verified.
+  // One message, checked (message_check.h), from a site whose certificate was verified.
   void HandleMessage(const std::string& site, const std::string& certificate_pem,
                      v1::ClientMessage message);
 
   // Held weakly: a watcher ends by being destroyed. It hears the present status at once.
   void Watch(std::shared_ptr<Watcher> watcher);
-  std::map<std::string, v1::TaskProgress> Progress() const;
+  const ProgressBoard& progress() const { return progress_; }
+
+  // Reads the tensors of a first adapter, so that the engine's thread need not: before its campaign
+  // is posted, and for those that live at the start. Any thread.
+  Status LoadManifest(const Digest& initial);
+  void LoadManifests(const State& state);
 
   enum class BlobUse { kRead, kWrite };
   // Whether `who` may read or write this blob, asked of the engine's state; answers on the engine's
@@ -64,6 +84,8 @@ class Coordinator final : public ActionSink {
 
  private:
   void Aggregate(const AggregateRound& action, const State& state);
+  void RunFold(const FoldWork& work);
+  void SetDamagedAside(const Digest& digest);
   void HandleReport(const std::string& site, const std::string& certificate_pem,
                     v1::TaskReport report);
   void JudgeReport(const std::string& site, const std::string& certificate_pem,
@@ -71,25 +93,26 @@ class Coordinator final : public ActionSink {
   void DoneJudging(const std::string& task);
   void Remove(const RemoveBlobs& action, const State& state);
   void SendAck(const AcknowledgeReport& ack, bool resend = false);
-  Result<Manifest> ManifestOf(const Campaign& campaign);
+  Result<std::shared_ptr<const Manifest>> ManifestOf(const Campaign& campaign);
 
   const Clock& clock_;
   BlobStore& blobs_;
-  WorkerPool& workers_;
+  const Lanes lanes_;
+  const Limits limits_;
   EngineRunner* runner_ = nullptr;
   Sessions sessions_;
   BlobHolds holds_;
+  ProgressBoard progress_;
+  LogLimit log_limit_{/*lines=*/100};  // of what a site can cause
 
   // The engine's thread only.
-  std::map<std::string, Manifest> manifests_;
   std::set<std::pair<std::string, std::int64_t>> aggregating_;
   std::map<std::string, BlobHolds::Hold> judging_;  // task -> update of the report under judgement
   Timestamp last_notify_;
   bool notify_due_ = false;
 
-  mutable Mutex mutex_;
-  std::map<std::string, v1::TaskProgress> progress_ TRIBUTARY_GUARDED_BY(mutex_);
-  bool progress_changed_ TRIBUTARY_GUARDED_BY(mutex_) = false;
+  Mutex mutex_;
+  std::map<Digest, std::shared_ptr<const Manifest>> manifests_ TRIBUTARY_GUARDED_BY(mutex_);
   std::vector<std::weak_ptr<Watcher>> watchers_ TRIBUTARY_GUARDED_BY(mutex_);
 };
 

@@ -14,6 +14,9 @@ struct Overload : Ts... {
 template <class... Ts>
 Overload(Ts...) -> Overload<Ts...>;
 
+// Folds that ended the server, one after the other, before the round is given up.
+constexpr std::int64_t kMostFoldTries = 3;
+
 Result<const Campaign*> LiveCampaign(const State& state, const std::string& id) {
   const Campaign* campaign = state.FindCampaign(id);
   if (campaign == nullptr) return NotFoundError("campaign " + id + " is not known");
@@ -113,6 +116,21 @@ Status CheckEvent(const State& state, const VersionPublished& event) {
 Status CheckEvent(const State& state, const AggregationFailed& event) {
   return CheckRoundIsAggregating(state, event.campaign, event.round);
 }
+Status CheckEvent(const State& state, const AggregationTried& event) {
+  return CheckRoundIsAggregating(state, event.campaign, event.round);
+}
+Status CheckEvent(const State& state, const UpdateDamaged& event) {
+  const Task* task = state.FindTask(event.task);
+  if (task == nullptr) return NotFoundError("task " + event.task + " is not known");
+  const Campaign& campaign = state.campaigns.at(task->campaign);
+  const bool open = !campaign.ended() && !campaign.rounds.empty() &&
+                    !campaign.rounds.back().closed_at &&
+                    campaign.rounds.back().number == task->round;
+  if (open && task->kind == TaskKind::kTrain && task->phase == TaskPhase::kAccepted) {
+    return OkStatus();
+  }
+  return FailedPreconditionError("task " + event.task + " is not part of an open round");
+}
 Status CheckEvent(const State& state, const DeadlinePassed& event) {
   TRIBUTARY_ASSIGN_OR_RETURN(const Campaign* campaign, LiveCampaign(state, event.campaign));
   if (campaign->deadline && !campaign->deadline_passed && !campaign->paused) return OkStatus();
@@ -133,19 +151,19 @@ Campaign NewCampaign(const CampaignSubmitted& event, Timestamp now) {
 
 void Apply(Campaign& campaign, const Event& event, CampaignStep& step) {
   std::visit(
-      Overload{[](const SiteEnrolled&) {}, [&](const CampaignSubmitted&) { step.Begin(); },
-               [&](const CampaignAnswered& e) { step.Answer(e.site, e.accepted, e.reason); },
-               [&](const CampaignPaused& e) { step.Pause("paused by " + e.by); },
-               [&](const CampaignResumed&) { step.Resume(); },
-               [&](const CampaignCancelled& e) { step.Cancel(e.by); },
-               [&](const UpdateAccepted& e) { step.Accept(campaign.tasks.at(e.task), e.facts); },
-               [&](const TaskFailed& e) { step.Fail(campaign.tasks.at(e.task), e.reason); },
-               [&](const VersionPublished& e) { step.Publish(e); },
-               [&](const AggregationFailed& e) {
-                 step.Pause("round " + std::to_string(e.round) +
-                            " could not be aggregated: " + e.reason + "; resume tries again");
-               },
-               [&](const DeadlinePassed&) { campaign.deadline_passed = true; }},
+      Overload{
+          [](const SiteEnrolled&) {}, [&](const CampaignSubmitted&) { step.Begin(); },
+          [&](const CampaignAnswered& e) { step.Answer(e.site, e.accepted, e.reason); },
+          [&](const CampaignPaused& e) { step.Pause("paused by " + e.by); },
+          [&](const CampaignResumed&) { step.Resume(); },
+          [&](const CampaignCancelled& e) { step.Cancel(e.by); },
+          [&](const UpdateAccepted& e) { step.Accept(campaign.tasks.at(e.task), e.facts); },
+          [&](const TaskFailed& e) { step.Fail(campaign.tasks.at(e.task), e.reason, e.refused); },
+          [&](const VersionPublished& e) { step.Publish(e); },
+          [&](const AggregationFailed& e) { step.GiveUpFold(e.round, e.reason); },
+          [&](const AggregationTried& e) { step.Try(e.tries); },
+          [&](const UpdateDamaged& e) { step.Spoil(campaign.tasks.at(e.task), e.reason); },
+          [&](const DeadlinePassed&) { campaign.deadline_passed = true; }},
       event);
 }
 
@@ -156,6 +174,7 @@ std::string CampaignOf(const Event& event) {
   return std::visit(Overload{[](const SiteEnrolled&) { return std::string(); },
                              [&](const UpdateAccepted& e) { return of_task(e.task); },
                              [&](const TaskFailed& e) { return of_task(e.task); },
+                             [&](const UpdateDamaged& e) { return of_task(e.task); },
                              [&](const auto& e) { return e.campaign; }},
                     event);
 }
@@ -206,8 +225,14 @@ std::vector<Action> Outstanding(const State& state, std::string_view site) {
 std::vector<Action> Recover(const State& state) {
   std::vector<Action> actions;
   for (const auto& [id, campaign] : state.campaigns) {
-    if (campaign.phase == CampaignPhase::kAggregating && !campaign.paused) {
-      actions.push_back(AggregateRound{id, campaign.rounds.back().number});
+    if (campaign.phase != CampaignPhase::kAggregating || campaign.paused) continue;
+    const Round& round = campaign.rounds.back();
+    if (round.fold_tries < kMostFoldTries) {
+      actions.push_back(AggregateRound{id, round.number});
+    } else {
+      actions.push_back(GiveUpRound{id, round.number,
+                                    "the server ended " + std::to_string(round.fold_tries) +
+                                        " times while it was folded; memory may not be enough"});
     }
   }
   return actions;
@@ -239,11 +264,18 @@ std::optional<AcknowledgeReport> VerdictOf(const State& state, std::string_view 
   return verdict;
 }
 
-std::set<Digest> ReferencedBlobs(const State& state) {
+std::set<Digest> ReferencedBlobs(const State& state, std::int64_t versions) {
   std::set<Digest> referenced;
   for (const auto& [id, campaign] : state.campaigns) {
+    std::set<std::int64_t> in_use = {0};
+    for (const auto& [task_id, task] : campaign.tasks) {
+      if (task.phase == TaskPhase::kOutstanding) in_use.insert(task.base_version);
+    }
+    const std::int64_t newest = campaign.versions.back().number;
     for (const Version& version : campaign.versions) {
-      referenced.insert(version.digest);
+      const bool kept = versions == 0 || version.number > newest - versions;
+      if (kept || in_use.contains(version.number)) referenced.insert(version.digest);
+      // A later version is nothing without the products of all before it.
       if (!version.merged.digest.IsZero()) referenced.insert(version.merged.digest);
     }
     for (const auto& [name, blob] : campaign.versions.back().state) referenced.insert(blob.digest);

@@ -33,7 +33,8 @@ StepResult Step(State state, const Event& event, Timestamp now);
 // What a site that just connected must hear: open offers, outstanding tasks.
 std::vector<Action> Outstanding(const State& state, std::string_view site);
 
-// Work that a restart interrupted: rounds to aggregate.
+// Work that a restart interrupted: rounds to aggregate, but none that has ended the server time and
+// again.
 std::vector<Action> Recover(const State& state);
 
 // When DeadlinePassed is due next, and for which campaign; nothing when no deadline runs.
@@ -44,7 +45,9 @@ std::optional<std::pair<Timestamp, std::string>> NextDeadline(const State& state
 std::optional<AcknowledgeReport> VerdictOf(const State& state, std::string_view site,
                                            std::string_view task);
 
-// Blobs that must stay: every version, and updates of rounds that are not aggregated yet.
-std::set<Digest> ReferencedBlobs(const State& state);
+// Blobs that must stay: versions with all that belongs to them, and updates of rounds that are not
+// aggregated yet. Of each campaign's versions the first, the newest `versions` (0: all), and those
+// that somebody still trains from.
+std::set<Digest> ReferencedBlobs(const State& state, std::int64_t versions = 0);
 
 }  // namespace tributary::server

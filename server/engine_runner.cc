@@ -1,7 +1,5 @@
 #include "server/engine_runner.h"
 
-#include <future>
-
 #include "core/log.h"
 #include "server/event_codec.h"
 
@@ -12,6 +10,7 @@ namespace {
 constexpr std::chrono::milliseconds kTick{250};
 constexpr std::chrono::seconds kRetryPause{5};
 constexpr std::int64_t kJournalPage = 500;  // entries read in one turn of the engine's thread
+constexpr std::size_t kJournalPageBytes = std::size_t{1} << 20;  // or so many bytes
 
 }  // namespace
 
@@ -165,25 +164,23 @@ void EngineRunner::Process(std::deque<Item> items) {
   sink_.Tick(state_, !entries.empty());
 }
 
-Result<std::vector<JournalEntry>> EngineRunner::ReadJournal(std::int64_t after) {
-  std::promise<Result<std::vector<JournalEntry>>> promise;
-  auto future = promise.get_future();
-  Enqueue({std::nullopt, [&](const Status& status) { promise.set_value(status); },
-           [&](const State&) {
-             std::vector<JournalEntry> entries;
+void EngineRunner::ReadJournal(std::int64_t after, std::function<void(Result<Page>)> done) {
+  const auto refuse = [done](const Status& status) { done(status); };
+  Enqueue({std::nullopt, refuse, [this, after, done](const State&) {
+             Page page;
+             std::size_t bytes = 0;
+             const auto full = [&] { return bytes >= kJournalPageBytes; };
              const Status status = journal_.Read(
                  [&](const JournalEntry& entry) {
-                   entries.push_back(entry);
+                   if (full()) return CancelledError("enough");
+                   bytes += entry.event_json.size();
+                   page.push_back(entry);
                    return OkStatus();
                  },
                  after, kJournalPage);
-             if (status.ok()) {
-               promise.set_value(std::move(entries));
-             } else {
-               promise.set_value(status);
-             }
+             if (status.ok() || full()) return done(std::move(page));
+             done(status);
            }});
-  return future.get();
 }
 
 }  // namespace tributary::server

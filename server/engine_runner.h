@@ -49,9 +49,10 @@ class EngineRunner {
   void PostUntilDurable(Event event, std::function<void()> settled = nullptr);
   // Runs `work` on the engine's thread with the state as it then is. Must be short.
   void Read(std::function<void(const State&)> work);
-  // A page of journal entries after sequence number `after`, oldest first, empty at the end; blocks
-  // the caller until the engine's thread has read it.
-  Result<std::vector<JournalEntry>> ReadJournal(std::int64_t after = 0);
+  // Calls `done` on the engine's thread with a page of journal entries after sequence number
+  // `after`, oldest first, empty at the end. A page is bounded in entries and bytes.
+  using Page = std::vector<JournalEntry>;
+  void ReadJournal(std::int64_t after, std::function<void(Result<Page>)> done);
 
  private:
   struct Item {

@@ -49,6 +49,7 @@ struct UpdateAccepted {
 struct TaskFailed {
   std::string task;
   std::string reason;
+  bool refused = false;  // by a rule that would refuse the same bits again
 };
 struct VersionPublished {
   std::string campaign;
@@ -64,13 +65,26 @@ struct AggregationFailed {
   std::int64_t round = 0;
   std::string reason;
 };
+// A fold begins. `tries` counts this one and those before it whose end is not known: the server
+// ended meanwhile. One less takes a try back, when the server is stopped in good order.
+struct AggregationTried {
+  std::string campaign;
+  std::int64_t round = 0;
+  std::int64_t tries = 0;
+};
+// What was accepted for the round is not on this server's disk any more as the site sent it.
+struct UpdateDamaged {
+  std::string task;
+  std::string reason;
+};
 struct DeadlinePassed {
   std::string campaign;
 };
 
-using Event = std::variant<SiteEnrolled, CampaignSubmitted, CampaignAnswered, CampaignPaused,
-                           CampaignResumed, CampaignCancelled, UpdateAccepted, TaskFailed,
-                           VersionPublished, AggregationFailed, DeadlinePassed>;
+using Event =
+    std::variant<SiteEnrolled, CampaignSubmitted, CampaignAnswered, CampaignPaused, CampaignResumed,
+                 CampaignCancelled, UpdateAccepted, TaskFailed, VersionPublished, AggregationFailed,
+                 DeadlinePassed, AggregationTried, UpdateDamaged>;
 
 // The id of the campaign that the event is about; empty for SiteEnrolled.
 std::string CampaignOf(const Event& event);

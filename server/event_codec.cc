@@ -19,6 +19,9 @@ class Writer {
   void operator()(const char* key, std::uint64_t v) { object_[key] = v; }
   void operator()(const char* key, double v) { object_[key] = v; }
   void Later(const char* key, double v) { object_[key] = v; }
+  void Later(const char* key, bool v) {
+    if (v) object_[key] = v;
+  }
   void operator()(const char* key, const Digest& v) {
     if (!v.IsZero()) object_[key] = v.ToHex();
   }
@@ -49,8 +52,9 @@ class Reader {
     v = static_cast<std::uint64_t>(reader_.Int(key, 0, INT64_MAX));
   }
   void operator()(const char* key, double& v) { v = reader_.Number(key); }
-  // A field that journals of the first format do not have.
+  // Fields that journals of the first format do not have.
   void Later(const char* key, double& v) { v = reader_.Number(key, 0); }
+  void Later(const char* key, bool& v) { v = reader_.Has(key) && reader_.Bool(key); }
   void operator()(const char* key, Digest& v) {
     const std::string hex = reader_.String(key, std::string());
     if (hex.empty()) return;
@@ -177,6 +181,16 @@ void Fields(F& f, auto& e) requires requires {
 {
   f("task", e.task);
   f("reason", e.reason);
+  if constexpr (requires { e.refused; }) f.Later("refused", e.refused);
+}
+template <class F>
+void Fields(F& f, auto& e) requires requires {
+  e.tries;
+}
+{
+  f("campaign", e.campaign);
+  f("round", e.round);
+  f("tries", e.tries);
 }
 template <class F>
 void Fields(F& f, auto& e) requires requires {
@@ -222,6 +236,8 @@ const char* Name(const TaskFailed*) { return "task_failed"; }
 const char* Name(const VersionPublished*) { return "version_published"; }
 const char* Name(const AggregationFailed*) { return "aggregation_failed"; }
 const char* Name(const DeadlinePassed*) { return "deadline_passed"; }
+const char* Name(const AggregationTried*) { return "aggregation_tried"; }
+const char* Name(const UpdateDamaged*) { return "update_damaged"; }
 
 // Tries the variant's alternatives one after the other.
 template <std::size_t I = 0>

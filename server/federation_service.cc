@@ -15,14 +15,7 @@ using security::Role;
 using Reactor = grpc::ServerBidiReactor<v1::ClientMessage, v1::ServerMessage>;
 
 constexpr std::size_t kMaxQueued = 10'000;  // a site that does not read is cut off
-
-// A reactor for a call that is over before it began.
-template <class Base>
-class Refused final : public Base {
- public:
-  explicit Refused(const Status& status) { this->Finish(ToGrpc(status)); }
-  void OnDone() override { delete this; }
-};
+constexpr int kSilentHeartbeats = 3;        // then a daemon counts as gone; as clients count
 
 // The writing half of a stream; outlives the reactor where somebody still holds it.
 class Outbox final : public SiteStream {
@@ -83,14 +76,20 @@ class Outbox final : public SiteStream {
   bool closing_ TRIBUTARY_GUARDED_BY(mutex_) = false;
 };
 
+// What the streams of all sites share. Borrowed.
+struct StreamParts {
+  Coordinator& coordinator;
+  const Clock& clock;
+  const std::chrono::seconds heartbeat;
+  MessageRates& rates;
+  LogLimit& log_limit;
+};
+
 // One site's stream. Reads are sequential: OnReadDone never runs twice at once.
 class SiteReactor final : public Reactor {
  public:
-  SiteReactor(Coordinator& coordinator, const Clock& clock, std::chrono::seconds heartbeat,
-              std::string site, std::string certificate_pem)
-      : coordinator_(coordinator),
-        clock_(clock),
-        heartbeat_(heartbeat),
+  SiteReactor(const StreamParts& parts, std::string site, std::string certificate_pem)
+      : parts_(parts),
         site_(std::move(site)),
         certificate_pem_(std::move(certificate_pem)),
         outbox_(std::make_shared<Outbox>(this)) {
@@ -99,13 +98,12 @@ class SiteReactor final : public Reactor {
 
   void OnReadDone(bool ok) override {
     if (!ok) return outbox_->Finish(OkStatus());
-    if (!welcomed_) {
-      if (const Status status = Welcome(); !status.ok()) {
-        LogWarning("rpc", "site turned away", {{"site", site_}, {"reason", status}});
-        return outbox_->Finish(status);
-      }
-    } else {
-      coordinator_.HandleMessage(site_, certificate_pem_, std::move(message_));
+    const auto at = std::chrono::steady_clock::now();
+    if (welcomed_) {
+      Hear(at);
+    } else if (const Status status = Welcome(at); !status.ok()) {
+      Warn("site turned away", status);
+      return outbox_->Finish(status);
     }
     message_.Clear();
     StartRead(&message_);
@@ -114,15 +112,38 @@ class SiteReactor final : public Reactor {
   void OnCancel() override { outbox_->Finish(CancelledError("the stream was cancelled")); }
   void OnDone() override {
     if (welcomed_) {
-      coordinator_.sessions().Remove(site_, outbox_.get(), clock_.Now());
+      parts_.coordinator.sessions().Remove(site_, outbox_.get(), parts_.clock.Now());
       LogInfo("rpc", "site disconnected", {{"site", site_}});
     }
     delete this;
   }
 
  private:
-  Status Welcome() {
+  // Whatever was said, the site is there. What was said is used only when it is sound.
+  void Hear(Sessions::Monotonic at) {
+    parts_.coordinator.sessions().Touch(site_, outbox_.get(), parts_.clock.Now(), at);
+    Status status = CheckClientMessage(&message_);
+    if (status.ok() && !parts_.rates.Admit(site_, message_.kind_case(), at)) {
+      status = ResourceExhaustedError("too many messages of this kind");
+    }
+    if (!status.ok()) return Warn("message of a site dropped", status);
+    parts_.coordinator.HandleMessage(site_, certificate_pem_, std::move(message_));
+  }
+
+  // A site can cause these lines as often as it likes.
+  void Warn(std::string_view what, const Status& reason) {
+    const std::string cause = site_ + " " + std::to_string(message_.kind_case()) +
+                              std::string(StatusCodeName(reason.code()));
+    parts_.log_limit.Log(cause, LogLevel::kWarning, "rpc", what,
+                         {{"site", site_}, {"reason", reason}});
+  }
+
+  Status Welcome(Sessions::Monotonic at) {
     if (!message_.has_hello()) return InvalidArgumentError("the first message must be hello");
+    TRIBUTARY_RETURN_IF_ERROR(CheckClientMessage(&message_));
+    if (!parts_.rates.Admit(site_, message_.kind_case(), at)) {
+      return ResourceExhaustedError("site " + site_ + " connects too often; wait for a minute");
+    }
     const v1::Hello& hello = message_.hello();
     const std::uint32_t chosen = std::min(hello.protocol_max(), kProtocolMax);
     if (chosen < hello.protocol_min() || chosen < kProtocolMin) {
@@ -131,23 +152,24 @@ class SiteReactor final : public Reactor {
           std::to_string(hello.protocol_max()) + ", server " + std::to_string(kProtocolMin) + ".." +
           std::to_string(kProtocolMax) + "; upgrade the older one");
     }
+    const Daemon daemon{hello.instance(), hello.host(), hello.client_version(),
+                        kSilentHeartbeats * parts_.heartbeat};
+    TRIBUTARY_RETURN_IF_ERROR(
+        parts_.coordinator.sessions().Add(site_, outbox_, daemon, parts_.clock.Now(), at));
     welcomed_ = true;
-    const std::string version = Excerpt(hello.client_version(), 64);
-    coordinator_.sessions().Add(site_, outbox_, version, clock_.Now());
-    LogInfo("rpc", "site connected", {{"site", site_}, {"client_version", version}});
+    LogInfo("rpc", "site connected",
+            {{"site", site_}, {"client_version", daemon.client_version}, {"host", daemon.host}});
     v1::ServerMessage message;
     message.mutable_welcome()->set_protocol(chosen);
     message.mutable_welcome()->set_server_version(kVersion);
     message.mutable_welcome()->set_heartbeat_seconds(
-        static_cast<std::uint32_t>(heartbeat_.count()));
+        static_cast<std::uint32_t>(parts_.heartbeat.count()));
     outbox_->Send(std::move(message));
-    coordinator_.SiteConnected(site_, {hello.tasks().begin(), hello.tasks().end()});
+    parts_.coordinator.SiteConnected(site_, {hello.tasks().begin(), hello.tasks().end()});
     return OkStatus();
   }
 
-  Coordinator& coordinator_;
-  const Clock& clock_;
-  const std::chrono::seconds heartbeat_;
+  const StreamParts parts_;
   const std::string site_;
   const std::string certificate_pem_;
   const std::shared_ptr<Outbox> outbox_;
@@ -162,7 +184,7 @@ Reactor* FederationService::Connect(grpc::CallbackServerContext* context) {
   if (!who.ok()) return new Refused<Reactor>(who.status());
   auto certificate = security::PeerCertificatePem(*context->auth_context());
   if (!certificate.ok()) return new Refused<Reactor>(certificate.status());
-  return new SiteReactor(parts_.coordinator, clock_, heartbeat_, who->name,
+  return new SiteReactor({parts_.coordinator, clock_, heartbeat_, rates_, log_limit_}, who->name,
                          *std::move(certificate));
 }
 

@@ -4,8 +4,10 @@
 #include <string>
 
 #include "core/clock.h"
+#include "core/log_limit.h"
 #include "server/blob_transfer.h"
 #include "server/coordinator.h"
+#include "server/message_check.h"
 #include "tributary/v1/federation.grpc.pb.h"
 
 namespace tributary::server {
@@ -35,6 +37,8 @@ class FederationService final : public v1::Federation::CallbackService {
   const std::chrono::seconds heartbeat_;
   const Clock& clock_;
   TransferParts& parts_;
+  MessageRates rates_;
+  LogLimit log_limit_;
 };
 
 }  // namespace tributary::server

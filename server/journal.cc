@@ -1,6 +1,44 @@
 #include "server/journal.h"
 
+#include <fcntl.h>
+
+#include <charconv>
+#include <cstdio>
+
+#include "core/log.h"
+
 namespace tributary::server {
+namespace {
+
+constexpr std::size_t kMarkDigits = 20;  // a fixed size, so that each mark covers the last
+
+Result<std::int64_t> LastSequence(Database& database) {
+  TRIBUTARY_ASSIGN_OR_RETURN(Statement select,
+                             database.Prepare("SELECT COALESCE(MAX(sequence), 0) FROM journal"));
+  TRIBUTARY_RETURN_IF_ERROR(select.Step().status());
+  return select.Int(0);
+}
+
+// 0 when there is none that can be read: a power cut may leave half a mark.
+std::int64_t ReadMark(const std::string& path) {
+  const auto text = ReadFile(path, kMarkDigits + 1);
+  std::int64_t mark = 0;
+  if (text.ok()) (void)std::from_chars(text->data(), text->data() + text->size(), mark);
+  return mark;
+}
+
+Status CheckMark(const std::string& path, const std::string& mark_path, std::int64_t last) {
+  const std::int64_t mark = ReadMark(mark_path);
+  if (mark <= last) return OkStatus();
+  return DataLossError(
+      path + ": has " + std::to_string(last) + " entries and had " + std::to_string(mark) +
+      "; bring back " + path + " together with " + path +
+      "-wal as they were, or both from a copy. To go on without what is missing, and let sites and "
+      "campaigns of the missing entries be unknown, remove " +
+      mark_path);
+}
+
+}  // namespace
 
 Result<Journal> Journal::Open(const std::string& path) {
   TRIBUTARY_ASSIGN_OR_RETURN(Database database, Database::Open(path));
@@ -9,7 +47,24 @@ Result<Journal> Journal::Open(const std::string& path) {
       "sequence INTEGER PRIMARY KEY, at_us INTEGER NOT NULL, event TEXT NOT NULL)"));
   TRIBUTARY_ASSIGN_OR_RETURN(Statement insert,
                              database.Prepare("INSERT INTO journal (at_us, event) VALUES (?, ?)"));
-  return Journal(std::move(database), std::move(insert));
+  TRIBUTARY_ASSIGN_OR_RETURN(const std::int64_t last, LastSequence(database));
+  const std::string mark_path = path + ".mark";
+  TRIBUTARY_RETURN_IF_ERROR(CheckMark(path, mark_path, last));
+  TRIBUTARY_ASSIGN_OR_RETURN(FileDescriptor mark,
+                             OpenFile(mark_path, O_WRONLY | O_CREAT | O_TRUNC));
+  Journal journal(std::move(database), std::move(insert), std::move(mark), last);
+  journal.WriteMark();
+  return journal;
+}
+
+// Not synced: after a power cut an older mark is as good, and each commit has synced enough.
+void Journal::WriteMark() {
+  char text[kMarkDigits + 2];
+  std::snprintf(text, sizeof text, "%0*lld\n", static_cast<int>(kMarkDigits),
+                static_cast<long long>(last_));
+  if (const Status status = WriteAll(mark_.get(), text, kMarkDigits + 1, 0); !status.ok()) {
+    LogWarning("engine", "the journal's mark cannot be written", {{"reason", status}});
+  }
 }
 
 Status Journal::Append(const std::vector<JournalEntry>& entries) {
@@ -23,6 +78,10 @@ Status Journal::Append(const std::vector<JournalEntry>& entries) {
   if (status.ok()) status = database_.Execute("COMMIT");
   if (!status.ok())
     (void)database_.Execute("ROLLBACK");  // fails when SQLite has rolled back itself
+  if (status.ok()) {
+    last_ += static_cast<std::int64_t>(entries.size());
+    WriteMark();
+  }
   return status.Annotate("journal");
 }
 

@@ -1,4 +1,7 @@
 // The journal: every event, in order, durable. State is its fold.
+//
+// Beside the database lies "<path>.mark": the number of its last entry, written over after each
+// commit. A database that lost its write-ahead file, its tail or all it had is behind its mark.
 #pragma once
 
 #include <functional>
@@ -6,6 +9,7 @@
 #include <vector>
 
 #include "core/clock.h"
+#include "core/files.h"
 #include "core/sqlite.h"
 #include "core/status.h"
 
@@ -20,7 +24,8 @@ struct JournalEntry {
 // Used by one thread at a time.
 class Journal {
  public:
-  // Opens or creates `path`. Failed precondition when another server uses it.
+  // Opens or creates `path`. Failed precondition when another server uses it; data loss when it has
+  // less than it had.
   static Result<Journal> Open(const std::string& path);
 
   // Appends all entries in one transaction; durable on OK, absent otherwise. Sequence numbers are
@@ -32,11 +37,17 @@ class Journal {
               std::int64_t limit = INT64_MAX);
 
  private:
-  Journal(Database database, Statement insert)
-      : database_(std::move(database)), insert_(std::move(insert)) {}
+  Journal(Database database, Statement insert, FileDescriptor mark, std::int64_t last)
+      : database_(std::move(database)),
+        insert_(std::move(insert)),
+        mark_(std::move(mark)),
+        last_(last) {}
+  void WriteMark();
 
   Database database_;
   Statement insert_;
+  FileDescriptor mark_;
+  std::int64_t last_ = 0;  // sequence number
 };
 
 }  // namespace tributary::server

@@ -6,7 +6,10 @@
 #include <csignal>
 #include <cstdio>
 
+#include "core/file_limit.h"
 #include "core/files.h"
+#include "core/text.h"
+#include "core/log.h"
 #include "core/version.h"
 #include "security/grpc_credentials.h"
 #include "security/grpc_log.h"
@@ -14,6 +17,8 @@
 
 namespace tributary::server {
 namespace {
+
+constexpr std::uint64_t kFewFiles = 4096;
 
 // Blocks the signals in every thread, so that one sigwait sees them.
 sigset_t BlockStopSignals() {
@@ -28,13 +33,18 @@ sigset_t BlockStopSignals() {
 Status Run(const ServerConfig& config, const std::string& port_file) {
   const sigset_t signals = BlockStopSignals();
   TRIBUTARY_RETURN_IF_ERROR(StartLogging(config.log));
+  TRIBUTARY_ASSIGN_OR_RETURN(const std::uint64_t files, RaiseFileLimit());
+  if (files < kFewFiles) {
+    LogWarning("server", "few files may be open: each connection takes one",
+               {{"limit", files}, {"advice", "raise LimitNOFILE in the unit, or ulimit -Hn"}});
+  }
   TRIBUTARY_ASSIGN_OR_RETURN(const auto server, RpcServer::Start(config));
   if (!port_file.empty()) {
     TRIBUTARY_RETURN_IF_ERROR(WriteFileAtomic(port_file, std::to_string(server->port()), 0644));
   }
   int signal = 0;
   sigwait(&signals, &signal);
-  return OkStatus();
+  return server->health();
 }
 
 int Main(int argc, char** argv) {
@@ -59,7 +69,7 @@ int Main(int argc, char** argv) {
   }
   if (status.ok()) status = Run(*config, port_file);
   if (status.ok()) return 0;
-  std::fprintf(stderr, "tributary-server: %s\n", status.message().c_str());
+  std::fprintf(stderr, "tributary-server: %s\n", PrintableLines(status.message()).c_str());
   return 1;
 }
 

@@ -1,19 +1,18 @@
 #include "server/report_check.h"
 
-#include <cmath>
 #include <string_view>
 
 #include "aggregators/file_round.h"
 #include "core/safetensors.h"
 #include "core/text.h"
+#include "core/wire_bounds.h"
 #include "security/signature.h"
+#include "server/caller.h"
+#include "server/message_check.h"
 #include "server/wire.h"
 
 namespace tributary::server {
 namespace {
-
-constexpr int kMaxMetrics = 1000;
-constexpr std::size_t kMaxMessage = 500;
 
 std::string Hex(std::string_view bytes) {
   static constexpr char kHex[] = "0123456789abcdef";
@@ -40,24 +39,7 @@ Status CheckStatement(const v1::Statement& statement, const std::string& site, c
   if ((statement.kind() == v1::TASK_KIND_TRAIN) != (task.kind == TaskKind::kTrain)) {
     return InvalidArgumentError("the report is of another kind than the task");
   }
-  if (statement.metrics_size() > kMaxMetrics) {
-    return InvalidArgumentError("more than 1000 metrics");
-  }
-  for (const auto& [name, value] : statement.metrics()) {
-    if (!std::isfinite(value) || !IsUtf8(name) || name.size() > 256) {
-      return InvalidArgumentError("metric \"" + Excerpt(name) + "\" is not a finite number");
-    }
-  }
   if (statement.outcome() == v1::OUTCOME_FAILED) return OkStatus();
-  if (statement.samples() < 0 || statement.tokens() < 0 || statement.steps() < 0) {
-    return InvalidArgumentError("a negative number of samples, tokens or steps");
-  }
-  for (const double number :
-       {statement.loss_first(), statement.loss_last(), statement.queue_seconds(),
-        statement.startup_seconds(), statement.compute_seconds(), statement.transfer_seconds(),
-        statement.learning_rate_sum()}) {
-    if (!std::isfinite(number)) return InvalidArgumentError("a loss or time is not finite");
-  }
   if (task.kind == TaskKind::kTrain && (statement.steps() < 1 || statement.samples() < 1)) {
     return InvalidArgumentError("an update of " + std::to_string(statement.steps()) +
                                 " steps and " + std::to_string(statement.samples()) +
@@ -73,11 +55,13 @@ Status CheckStatement(const v1::Statement& statement, const std::string& site, c
 // The tensors that the task was to send, finite everywhere and not too large.
 Status CheckUpdate(const std::string& update_path, const std::string& global_path,
                    const ExpectedReport& expected) {
-  TRIBUTARY_ASSIGN_OR_RETURN(const SafetensorsFile global, SafetensorsFile::Open(global_path));
-  TRIBUTARY_ASSIGN_OR_RETURN(const SafetensorsFile update, SafetensorsFile::Open(update_path));
+  const auto global = SafetensorsFile::Open(global_path, OnDamage::kReport);
+  if (!global.ok()) return UnavailableError(global.status().message());
+  TRIBUTARY_ASSIGN_OR_RETURN(const SafetensorsFile update,
+                             SafetensorsFile::Open(update_path, OnDamage::kReport));
   const Manifest trained = expected.site_rank == 0
-                               ? global.ToManifest()
-                               : TrainedManifest(global.ToManifest(), expected.site_rank);
+                               ? global->ToManifest()
+                               : TrainedManifest(global->ToManifest(), expected.site_rank);
   TRIBUTARY_RETURN_IF_ERROR(CheckManifest(
       EncodedManifest(UpdateManifest(trained, expected.directive), expected.directive.dtype),
       update.ToManifest()));
@@ -104,25 +88,27 @@ Result<std::variant<Event, Resend>> CheckReport(const v1::TaskReport& report,
   using Outcome = std::variant<Event, Resend>;
   const Task& task = expected.task;
   const auto refuse = [&](const std::string& reason) -> Outcome {
-    return Event(TaskFailed{task.id, "refused: " + Excerpt(reason, kMaxMessage)});
+    return Event(TaskFailed{
+        task.id, "refused: " + Printable(WithoutDirectories(reason), kMaxStatementMessage), true});
   };
   if (const Status status =
           security::Verify(site_certificate_pem, report.statement(), report.signature());
       !status.ok()) {
     return refuse(status.message());
   }
-  v1::Statement statement;
-  if (!statement.ParseFromString(report.statement())) {
-    return refuse("the signed statement is not a Statement message");
-  }
+  const auto read = ReadStatement(report.statement());
+  if (!read.ok()) return refuse(read.status().message());
+  const v1::Statement& statement = *read;
   if (const Status status = CheckStatement(statement, site, task); !status.ok()) {
     return refuse(status.message());
   }
   if (statement.outcome() != v1::OUTCOME_COMPLETE && statement.outcome() != v1::OUTCOME_PARTIAL) {
-    return Outcome(Event(TaskFailed{task.id, Excerpt(statement.message(), kMaxMessage)}));
+    return Outcome(
+        Event(TaskFailed{task.id, Printable(statement.message(), kMaxStatementMessage),
+                         statement.refused()}));
   }
   ReportFacts facts = FromStatement(statement);
-  facts.message = Excerpt(facts.message, kMaxMessage);
+  facts.message = Printable(facts.message, kMaxStatementMessage);
   facts.statement_hex = Hex(report.statement());
   facts.signature_hex = Hex(report.signature());
   facts.bytes = 0;  // measured below, never taken from the statement
@@ -134,6 +120,7 @@ Result<std::variant<Event, Resend>> CheckReport(const v1::TaskReport& report,
     if (!PathExists(global)) return UnavailableError("the global adapter is not readable");
     if (const Status status = CheckUpdate(blobs.PathOf(*digest), global, expected); !status.ok()) {
       if (status.code() == StatusCode::kNotFound) return Outcome(Resend{});
+      if (status.code() == StatusCode::kDataLoss) return Outcome(Resend{*digest});
       // Anything but a bad update is this server's trouble, and no reason to lose the update.
       if (status.code() != StatusCode::kInvalidArgument) return status;
       return refuse(status.message());

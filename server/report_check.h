@@ -1,6 +1,7 @@
 // What a site says about a finished task, before the engine hears of it.
 #pragma once
 
+#include <optional>
 #include <string>
 #include <variant>
 
@@ -22,7 +23,10 @@ struct ExpectedReport {
   double max_update_norm = 0;  // 0: no limit
 };
 
-struct Resend {};  // the update blob is not here: the site must upload it again
+// The update blob is not here, or this one cannot be read: the site must upload it again.
+struct Resend {
+  std::optional<Digest> damaged = {};
+};
 
 // The event that the report amounts to. A report that lies or is damaged becomes TaskFailed with
 // the reason: the round goes on. An error only when the server itself cannot judge now (disk

@@ -19,6 +19,8 @@ class RpcServer {
   ~RpcServer();
 
   int port() const;  // the real one when the file says port 0
+  // Not OK when the server serves nobody any more; it has sent its process SIGTERM then.
+  Status health() const;
 
  private:
   struct Parts;

@@ -26,7 +26,11 @@ void ServerConfig::Describe(ConfigVisitor& v) {
   v.Field("member_certificate_lifetime", &member_certificate_lifetime,
           {.doc = "of certificates given at enrollment", .min = 60});
   v.Field("worker_threads", &worker_threads,
-          {.doc = "for verifying and folding updates", .min = 1, .max = 256});
+          {.doc = "for verifying updates", .min = 1, .max = 256});
+  v.Field("fold_threads", &fold_threads,
+          {.doc = "of each fold; two campaigns fold at a time", .min = 1, .max = 256});
+  v.Field("keep_versions", &keep_versions,
+          {.doc = "of each campaign, the newest; 0: all", .min = 0, .max = 1'000'000});
   v.Field("log", &log);
 }
 

@@ -30,6 +30,8 @@ struct ServerConfig {
   ByteSize max_upload{std::uint64_t{64} << 30};
   std::chrono::seconds member_certificate_lifetime{365 * 86400};
   std::int64_t worker_threads = 2;
+  std::int64_t fold_threads = 2;
+  std::int64_t keep_versions = 0;
   LogOptions log;
 
   void Describe(ConfigVisitor& v);

@@ -1,49 +1,22 @@
 #include "server/sessions.h"
 
-#include <cmath>
-
 #include "core/text.h"
 
 namespace tributary::server {
 namespace {
 
-constexpr int kMaxAllocations = 1000;
-constexpr int kMaxForecasts = 100;
-constexpr std::size_t kMaxText = 64;
+using std::chrono::duration_cast;
+using std::chrono::seconds;
 
-bool AreNumbers(std::initializer_list<double> values) {
-  for (const double value : values) {
-    if (!std::isfinite(value)) return false;
-  }
-  return true;
-}
-
-bool IsSane(const v1::Allocation& a) {
-  return AreNumbers({a.used(), a.pending(), a.limit(), a.idle()});
-}
-bool IsSane(const v1::StartForecast& f) {
-  return AreNumbers({f.p50_seconds(), f.p80_seconds(), f.p95_seconds(), f.within_p80(),
-                     f.median_error_seconds()});
+std::string OnHost(const std::string& host) {
+  return host.empty() ? "" : " on host " + Excerpt(host, 64);
 }
 
 }  // namespace
 
 void Sessions::SetFacts(const std::string& site, v1::SiteFacts facts) {
-  v1::SiteFacts kept;
-  kept.set_scheduler(Excerpt(facts.scheduler(), kMaxText));
-  for (v1::Allocation& allocation : *facts.mutable_allocations()) {
-    if (kept.allocations_size() == kMaxAllocations || !IsSane(allocation)) continue;
-    allocation.set_campaign(Excerpt(allocation.campaign(), kMaxText));
-    allocation.set_unit(Excerpt(allocation.unit(), kMaxText));
-    *kept.add_allocations() = std::move(allocation);
-  }
-  for (v1::StartForecast& forecast : *facts.mutable_forecasts()) {
-    if (kept.forecasts_size() == kMaxForecasts || !IsSane(forecast)) continue;
-    forecast.set_queue(Excerpt(forecast.queue(), kMaxText));
-    *kept.add_forecasts() = std::move(forecast);
-  }
   MutexLock lock(mutex_);
-  entries_[site].facts = std::move(kept);
+  entries_[site].facts = std::move(facts);
 }
 
 v1::SiteFacts Sessions::Facts(const std::string& site) const {
@@ -52,17 +25,29 @@ v1::SiteFacts Sessions::Facts(const std::string& site) const {
   return it == entries_.end() ? v1::SiteFacts() : it->second.facts;
 }
 
-void Sessions::Add(const std::string& site, std::shared_ptr<SiteStream> stream,
-                   const std::string& client_version, Timestamp now) {
+Status Sessions::Add(const std::string& site, std::shared_ptr<SiteStream> stream,
+                     const Daemon& daemon, Timestamp now, Monotonic at) {
   std::shared_ptr<SiteStream> replaced;
   {
     MutexLock lock(mutex_);
     Entry& entry = entries_[site];
+    const bool same = !daemon.instance.empty() && daemon.instance == entry.daemon.instance;
+    if (entry.stream && !same && at - entry.heard < daemon.silence) {
+      return AlreadyExistsError(
+          "site " + site + " is served by another daemon" + OnHost(entry.daemon.host) + ", heard " +
+          std::to_string(duration_cast<seconds>(at - entry.heard).count()) +
+          " s ago; one certificate serves one daemon: stop one of the two, or enroll another "
+          "site. If the other is gone, this one is let in when that has been silent for " +
+          std::to_string(daemon.silence.count()) + " s");
+    }
     replaced = std::move(entry.stream);
     entry.stream = std::move(stream);
-    entry.info = {true, client_version, now};
+    entry.daemon = daemon;
+    entry.heard = at;
+    entry.info = {true, daemon.client_version, now};
   }
   if (replaced) replaced->Close("another connection of this site took over");
+  return OkStatus();
 }
 
 void Sessions::Remove(const std::string& site, const SiteStream* stream, Timestamp now) {
@@ -74,9 +59,13 @@ void Sessions::Remove(const std::string& site, const SiteStream* stream, Timesta
   entry.info.last_seen = now;
 }
 
-void Sessions::Touch(const std::string& site, Timestamp now) {
+void Sessions::Touch(const std::string& site, const SiteStream* stream, Timestamp now,
+                     Monotonic at) {
   MutexLock lock(mutex_);
-  entries_[site].info.last_seen = now;
+  Entry& entry = entries_[site];
+  if (entry.stream.get() != stream) return;
+  entry.info.last_seen = now;
+  entry.heard = at;
 }
 
 void Sessions::Send(const std::string& site, v1::ServerMessage message) {

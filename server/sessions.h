@@ -1,6 +1,7 @@
 // The sites that are connected now.
 #pragma once
 
+#include <chrono>
 #include <map>
 #include <memory>
 #include <string>
@@ -8,6 +9,7 @@
 
 #include "core/clock.h"
 #include "core/mutex.h"
+#include "core/status.h"
 #include "tributary/v1/federation.pb.h"
 
 namespace tributary::server {
@@ -28,18 +30,32 @@ struct SessionInfo {
   Timestamp last_seen;
 };
 
+// The daemon at the other end, as its Hello said, and how long it may be silent before it counts as
+// gone.
+struct Daemon {
+  std::string instance;  // of its process; empty: an older client
+  std::string host;
+  std::string client_version;
+  std::chrono::seconds silence{60};
+};
+
 // Thread-safe.
 class Sessions {
  public:
-  // A second stream of a site replaces the first, which is closed.
-  void Add(const std::string& site, std::shared_ptr<SiteStream> stream,
-           const std::string& client_version, Timestamp now);
-  // Only when `stream` is still the site's current one.
+  using Monotonic = std::chrono::steady_clock::time_point;
+
+  // One daemon serves a site. A second stream of the same daemon takes the place of the first,
+  // which is closed: the daemon knows that it broke. Another daemon is refused, "already exists"
+  // with what to do, as long as the first one is heard; when that has been silent for too long (its
+  // machine is gone and the connection half open) the other takes its place.
+  Status Add(const std::string& site, std::shared_ptr<SiteStream> stream, const Daemon& daemon,
+             Timestamp now, Monotonic at);
+  // Both only when `stream` is still the site's current one.
   void Remove(const std::string& site, const SiteStream* stream, Timestamp now);
-  void Touch(const std::string& site, Timestamp now);
+  void Touch(const std::string& site, const SiteStream* stream, Timestamp now, Monotonic at);
   void Send(const std::string& site, v1::ServerMessage message);
   void CloseAll(const std::string& reason);
-  // What a site said about itself; bounded here.
+  // What a site said about itself, checked (message_check.h).
   void SetFacts(const std::string& site, v1::SiteFacts facts);
   v1::SiteFacts Facts(const std::string& site) const;
   SessionInfo Info(const std::string& site) const;
@@ -47,6 +63,8 @@ class Sessions {
  private:
   struct Entry {
     std::shared_ptr<SiteStream> stream;
+    Daemon daemon;
+    Monotonic heard;
     SessionInfo info;
     v1::SiteFacts facts;
   };

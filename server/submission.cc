@@ -7,6 +7,7 @@
 #include "core/chat_template_names.h"
 #include "core/safetensors.h"
 #include "core/text.h"
+#include "server/caller.h"
 #include "server/strategy.h"
 
 namespace tributary::server {
@@ -45,22 +46,7 @@ Status CheckMiddle(const SafetensorsFile& adapter) {
   return OkStatus();
 }
 
-}  // namespace
-
-Result<CampaignFile> CheckCampaignText(std::string_view yaml, const std::string& file_name) {
-  CampaignFile file;
-  TRIBUTARY_RETURN_IF_ERROR(LoadYaml(yaml, file_name, &file));
-  for (const Status& status : {CheckStrategy(file), CheckTemplate(file.data.chat_template)}) {
-    if (!status.ok()) return InvalidArgumentError(file_name + ": " + status.message());
-  }
-  return file;
-}
-
-Status CheckInitialAdapter(const BlobStore& blobs, const Digest& digest, const CampaignFile& file) {
-  if (!blobs.Has(digest)) {
-    return FailedPreconditionError("initial adapter " + digest.ToHex() + " was not uploaded");
-  }
-  TRIBUTARY_ASSIGN_OR_RETURN(const auto adapter, SafetensorsFile::Open(blobs.PathOf(digest)));
+Status CheckInitialTensors(const SafetensorsFile& adapter, const CampaignFile& file) {
   if (adapter.header().tensors.empty()) {
     return InvalidArgumentError("initial adapter has no tensors");
   }
@@ -83,6 +69,29 @@ Status CheckInitialAdapter(const BlobStore& blobs, const Digest& digest, const C
                                 " holds a value that is not finite");
   }
   return OkStatus();
+}
+
+}  // namespace
+
+Result<CampaignFile> CheckCampaignText(std::string_view yaml, const std::string& file_name) {
+  CampaignFile file;
+  TRIBUTARY_RETURN_IF_ERROR(LoadYaml(yaml, file_name, &file));
+  for (const Status& status : {CheckStrategy(file), CheckTemplate(file.data.chat_template)}) {
+    if (!status.ok()) return InvalidArgumentError(file_name + ": " + status.message());
+  }
+  return file;
+}
+
+Status CheckInitialAdapter(const BlobStore& blobs, const Digest& digest, const CampaignFile& file) {
+  if (!blobs.Has(digest)) {
+    return FailedPreconditionError("initial adapter " + digest.ToHex() + " was not uploaded");
+  }
+  const auto adapter = SafetensorsFile::Open(blobs.PathOf(digest), OnDamage::kReport);
+  if (!adapter.ok()) {
+    return Status(adapter.status().code(),
+                  "initial adapter: " + WithoutDirectories(adapter.status().message()));
+  }
+  return CheckInitialTensors(*adapter, file);
 }
 
 }  // namespace tributary::server

@@ -53,4 +53,18 @@ Result<security::TokenRecord> TokenStore::Redeem(
   return *record;
 }
 
+Result<std::vector<std::string>> TokenStore::JoinedSites() {
+  MutexLock lock(mutex_);
+  TRIBUTARY_ASSIGN_OR_RETURN(
+      Statement select,
+      database_.Prepare("SELECT DISTINCT name FROM tokens WHERE role = ? AND used_us <> 0"));
+  select.Bind(1, security::RoleName(security::Role::kSite));
+  std::vector<std::string> names;
+  while (true) {
+    TRIBUTARY_ASSIGN_OR_RETURN(const bool row, select.Step());
+    if (!row) return names;
+    names.push_back(select.Text(0));
+  }
+}
+
 }  // namespace tributary::server

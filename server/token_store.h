@@ -5,6 +5,7 @@
 #include <functional>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "core/mutex.h"
 #include "core/sqlite.h"
@@ -25,6 +26,8 @@ class TokenStore {
   Result<security::TokenRecord> Redeem(
       const std::string& token, Timestamp now,
       const std::function<Status(const security::TokenRecord&)>& use);
+  // Names of the sites whose tokens were used.
+  Result<std::vector<std::string>> JoinedSites();
 
  private:
   explicit TokenStore(Database database) : database_(std::move(database)) {}

@@ -1,11 +1,15 @@
 #include "server/wire.h"
 
 #include <string_view>
+#include <vector>
 
+#include "server/progress_board.h"
 #include "server/strategy.h"
 
 namespace tributary::server {
 namespace {
+
+constexpr std::size_t kMaxHistoryBytes = std::size_t{16} << 20;  // of the 64 MiB that readers take
 
 v1::TaskKind ToWire(TaskKind kind) {
   return kind == TaskKind::kTrain ? v1::TASK_KIND_TRAIN : v1::TASK_KIND_EVALUATE;
@@ -125,6 +129,23 @@ void FillRound(const Campaign& campaign, const Round& round, v1::RoundStatus* ou
   for (const auto& [name, value] : round.metrics) (*out->mutable_metrics())[name] = value;
 }
 
+// Newest first into what fits, then in order.
+void FillHistory(const Campaign& campaign, v1::CampaignStatus* status) {
+  std::vector<v1::RoundStatus> newest;
+  std::size_t bytes = 0;
+  for (auto round = campaign.rounds.rbegin(); round != campaign.rounds.rend(); ++round) {
+    FillRound(campaign, *round, &newest.emplace_back());
+    bytes += newest.back().ByteSizeLong();
+    if (bytes <= kMaxHistoryBytes) continue;
+    newest.pop_back();
+    break;
+  }
+  status->set_rounds_left_out(static_cast<std::int64_t>(campaign.rounds.size() - newest.size()));
+  for (auto round = newest.rbegin(); round != newest.rend(); ++round) {
+    *status->add_round_history() = std::move(*round);
+  }
+}
+
 void FillTask(const Task& task, const std::map<std::string, v1::TaskProgress>& progress,
               v1::TaskStatus* out) {
   out->set_task(task.id);
@@ -152,10 +173,6 @@ void FillTask(const Task& task, const std::map<std::string, v1::TaskProgress>& p
 }
 
 }  // namespace
-
-std::string ProgressKey(const std::string& site, const std::string& task) {
-  return site + "/" + task;
-}
 
 v1::CampaignOffer ToOffer(const Campaign& campaign, const Manifest& manifest) {
   v1::CampaignOffer offer;
@@ -194,6 +211,7 @@ v1::TaskAssignment ToAssignment(const Campaign& campaign, const Task& task) {
   assignment.set_evaluation_answer_tokens(campaign.file.evaluation.answer_tokens);
   assignment.set_chat_template(campaign.file.data.chat_template);
   assignment.set_max_bad_lines(campaign.file.data.max_bad_lines);
+  assignment.set_delay_seconds(task.delay.count());
   FillStrategy(campaign, task, &assignment);
   return assignment;
 }
@@ -247,9 +265,7 @@ v1::CampaignStatus ToStatus(const Campaign& campaign,
     out->set_answer(std::string(AnswerName(answer.kind)));
     out->set_reason(answer.reason);
   }
-  for (const Round& round : campaign.rounds) {
-    FillRound(campaign, round, status.add_round_history());
-  }
+  FillHistory(campaign, &status);
   const std::int64_t open = static_cast<std::int64_t>(campaign.rounds.size());
   for (const auto& [id, task] : campaign.tasks) {
     if (task.phase == TaskPhase::kOutstanding ||

@@ -15,10 +15,8 @@ v1::CampaignOffer ToOffer(const Campaign& campaign, const Manifest& manifest);
 v1::TaskAssignment ToAssignment(const Campaign& campaign, const Task& task);
 ReportFacts FromStatement(const v1::Statement& statement);
 
-// A site can speak of its own tasks only.
-std::string ProgressKey(const std::string& site, const std::string& task);
-
-// `progress`: what clients last said about tasks under way, by ProgressKey.
+// `progress`: what clients last said about tasks under way, by ProgressKey (progress_board.h). A
+// history that is too large for one message loses its oldest rounds; their number is in it.
 v1::CampaignStatus ToStatus(const Campaign& campaign,
                             const std::map<std::string, v1::TaskProgress>& progress);
 // Without rounds, tasks and texts: for lists.

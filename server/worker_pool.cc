@@ -1,8 +1,12 @@
 #include "server/worker_pool.h"
 
+#include "core/catch_all.h"
+#include "core/log.h"
+
 namespace tributary::server {
 
-WorkerPool::WorkerPool(int threads) {
+WorkerPool::WorkerPool(int threads, std::string name, std::size_t longest)
+    : name_(std::move(name)), longest_(longest) {
   for (int i = 0; i < threads; ++i) threads_.emplace_back([this] { Loop(); });
 }
 
@@ -23,6 +27,19 @@ void WorkerPool::Submit(std::function<void()> work) {
   wake_.NotifyOne();
 }
 
+Status WorkerPool::TrySubmit(std::function<void()> work) {
+  {
+    MutexLock lock(mutex_);
+    if (queue_.size() >= longest_) {
+      return ResourceExhaustedError("the server is busy: " + std::to_string(queue_.size()) +
+                                    " calls wait for its " + name_ + "; try again in a minute");
+    }
+    queue_.push_back(std::move(work));
+  }
+  wake_.NotifyOne();
+  return OkStatus();
+}
+
 void WorkerPool::Loop() {
   while (true) {
     std::function<void()> work;
@@ -33,34 +50,14 @@ void WorkerPool::Loop() {
       work = std::move(queue_.front());
       queue_.pop_front();
     }
-    work();
-  }
-}
-
-void AdmissionGate::Enter(std::function<void()> enter) {
-  {
-    MutexLock lock(mutex_);
-    if (free_ == 0) {
-      waiting_.push_back(std::move(enter));
-      return;
+    const Status status = CatchAll("work", [&] {
+      work();
+      return OkStatus();
+    });
+    if (!status.ok()) {
+      LogError("server", "a piece of work ended early", {{"lane", name_}, {"reason", status}});
     }
-    --free_;
   }
-  enter();
-}
-
-void AdmissionGate::Leave() {
-  std::function<void()> next;
-  {
-    MutexLock lock(mutex_);
-    if (waiting_.empty()) {
-      ++free_;
-      return;
-    }
-    next = std::move(waiting_.front());
-    waiting_.pop_front();
-  }
-  next();
 }
 
 }  // namespace tributary::server

@@ -3,9 +3,13 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <unistd.h>
+
 #include <cmath>
 #include <fstream>
+#include <functional>
 #include <limits>
+#include <new>
 
 #include "core/random.h"
 #include "tests/aggregators/round_harness.h"
@@ -340,6 +344,61 @@ TEST(FileRoundTest, HoldsAFewStretchesOfManySites) {
   const auto output = FoldRound(*MakeStrategy("fedavg"), input, harness.directory(), "r");
   ASSERT_TRUE(output.ok()) << output.status();
   EXPECT_LT(Peak() - before, 256 << 10);  // of 768 MiB
+}
+
+// A strategy that does `trouble` once before, and once in every block of, a plain fold.
+class Troubled final : public Aggregator {
+ public:
+  Troubled(std::function<void()> before, std::function<void()> within)
+      : before_(std::move(before)), within_(std::move(within)) {}
+  std::int64_t MinSites() const override { return 1; }
+  TrainDirective Directive(std::int64_t) const override { return {}; }
+  Status Fold(Round& round) const override {
+    before_();
+    return round.FoldBlocks({}, [&](const Block& block) {
+      within_();
+      for (std::size_t i = 0; i < block.global.size(); ++i) block.global[i] += block.updates[0][i];
+    });
+  }
+
+ private:
+  const std::function<void()> before_, within_;
+};
+
+void Nothing() {}
+
+TEST(FileRoundTest, MemoryThatIsNotEnoughIsAnErrorOfTheFoldOnEveryThread) {
+  const auto exhausted = [] { throw std::bad_alloc(); };
+  for (const unsigned threads : {1U, 4U}) {
+    RoundHarness harness(RandomFloats(3 * kStretch, 1));
+    harness.input().threads = threads;
+    const auto updates = {Sends("a", RandomFloats(3 * kStretch, 2))};
+    const auto files = *ListDirectory(harness.directory());
+    for (const auto& aggregator : {Troubled(exhausted, Nothing), Troubled(Nothing, exhausted)}) {
+      EXPECT_EQ(harness.Step(aggregator, updates).code(), StatusCode::kResourceExhausted);
+    }
+    EXPECT_EQ(ListDirectory(harness.directory())->size(), files.size() + 1) << "the update alone";
+  }
+}
+
+TEST(FileRoundTest, AnUpdateThatIsShortenedMeanwhileIsNamedAndMakesNoVersion) {
+  RoundHarness harness(RandomFloats(3 * kStretch, 1));
+  const auto updates = {Sends("chem", RandomFloats(3 * kStretch, 2))};
+  const std::string path = harness.directory() + "/r1.update-0";
+  const Troubled shortens([&] { ASSERT_EQ(truncate(path.c_str(), 4096), 0); }, Nothing);
+  const Status status = harness.Step(shortens, updates);
+  EXPECT_EQ(status.code(), StatusCode::kDataLoss);
+  EXPECT_THAT(status.message(), HasSubstr("update of site chem: " + path));
+  EXPECT_EQ(harness.input().number, 1);
+}
+
+TEST(ScanUpdateTest, AFileThatIsShortenedMeanwhileIsDamaged) {
+  const TestDirectory directory;
+  WriteFloats(directory / "u", {{"a", RandomFloats(kStretch, 1)}});
+  const auto file = SafetensorsFile::Open(directory / "u", OnDamage::kReport);
+  ASSERT_TRUE(file.ok());
+  ASSERT_EQ(truncate((directory / "u").c_str(), 4096), 0);
+  EXPECT_EQ(ScanUpdate(*file).status().code(), StatusCode::kDataLoss);
 }
 
 TEST(ScanUpdateTest, MeasuresTheNormOfTheUpdateAlone) {

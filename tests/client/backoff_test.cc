@@ -26,6 +26,14 @@ TEST(BackoffTest, StartsAgainAfterASuccess) {
   EXPECT_GT(backoff.Next(), milliseconds(99));
 }
 
+TEST(BackoffTest, IsAsLongAsAnyWhenStretched) {
+  Backoff backoff(milliseconds(100), milliseconds(100000));
+  backoff.Stretch();
+  EXPECT_GE(backoff.Next(), milliseconds(50000));
+  backoff.Reset();
+  EXPECT_LE(backoff.Next(), milliseconds(100));
+}
+
 TEST(BackoffTest, SitesDoNotComeBackTogether) {
   std::set<std::int64_t> delays;
   for (int site = 0; site < 50; ++site) {

@@ -3,7 +3,12 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <csignal>
 #include <set>
+
+#include "core/clock.h"
+#include "core/files.h"
+#include "security/pki.h"
 
 namespace tributary::client {
 namespace {
@@ -68,7 +73,36 @@ TEST(JobRenderingTest, ModulesComeBeforeTheSitesOwnLines) {
   job.setup = {"conda activate base"};
   EXPECT_THAT(
       MakeJob(job, Request()).prologue,
-      ElementsAre("module load conda/2024", "module load 'evil; rm'", "conda activate base"));
+      ElementsAre("load_module conda/2024", "load_module 'evil; rm'", "conda activate base"));
+}
+
+// srun kills its tasks on SIGTERM; SIGUSR1 it hands on, as mpiexec and mpirun do.
+TEST(JobRenderingTest, WhereALauncherStandsBetweenTheWarningIsOneThatItHandsOn) {
+  JobSection job = Section();
+  EXPECT_EQ(MakeJob(job, Request()).warning_signal, SIGTERM);
+  job.launcher = {"srun", "--ntasks-per-node=4"};
+  job.cpus = 8;
+  EXPECT_EQ(MakeJob(job, Request()).warning_signal, SIGUSR1);
+  EXPECT_EQ(MakeJob(job, Request()).tasks, 4);
+  EXPECT_EQ(MakeJob(job, Request()).cpus, 8);
+}
+
+TEST(JobRenderingTest, NamesTellTheFederation) {
+  const auto directory = TemporaryDirectory::Create("names-");
+  ClientConfig config;
+  config.server = "fed.example.org:8443";
+  config.tls.ca = directory->path() + "/ca.crt";
+  const std::string none = JobNamePrefix(config, "a");
+  std::set<std::string> prefixes = {none, OldJobNamePrefix(config, "a")};
+  for (int provision = 0; provision < 2; ++provision) {  // again, on the same address
+    const auto authority = security::CreateCertificateAuthority(
+        "fed", security::ValidFrom(SystemClock().Now(), std::chrono::hours(1)));
+    ASSERT_TRUE(authority.ok()) << authority.status();
+    ASSERT_TRUE(WriteFileAtomic(config.tls.ca, authority->certificate_pem).ok());
+    prefixes.insert(JobNamePrefix(config, "a"));
+    EXPECT_EQ(JobNamePrefix(config, "a"), JobNamePrefix(config, "a"));
+  }
+  EXPECT_EQ(prefixes.size(), 4u);
 }
 
 TEST(JobRenderingTest, LauncherThenContainerThenTrainer) {

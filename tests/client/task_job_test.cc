@@ -2,7 +2,11 @@
 #include "client/task_job.h"
 
 #include <gtest/gtest.h>
+#include <sys/mount.h>
 
+#include <algorithm>
+
+#include "client/job_rendering.h"
 #include "core/files.h"
 #include "scheduler_adapters/fake_adapter.h"
 
@@ -141,6 +145,77 @@ TEST_F(TaskJobsTest, AJobThatFailsByItselfIsNotRepeated) {
   EXPECT_EQ(cluster_.submissions(), 1);
 }
 
+// A file system of its own that holds little, where this user may mount one.
+class SmallFileSystem {
+ public:
+  explicit SmallFileSystem(std::string path) : path_(std::move(path)) {
+    mounted_ = mount("tmpfs", path_.c_str(), "tmpfs", 0, "size=1m") == 0;
+  }
+  ~SmallFileSystem() {
+    if (mounted_) umount2(path_.c_str(), MNT_DETACH);
+  }
+  bool mounted() const { return mounted_; }
+  void Fill() {
+    while (
+        WriteFileAtomic(path_ + "/fill" + std::to_string(++files_), std::string(4096, 'x')).ok()) {
+    }
+  }
+  void Clear() {
+    for (; files_ > 0; --files_) (void)RemoveFile(path_ + "/fill" + std::to_string(files_));
+  }
+
+ private:
+  const std::string path_;
+  bool mounted_ = false;
+  int files_ = 0;
+};
+
+TEST_F(TaskJobsTest, AJobThatFailedOnAFullDiskIsRepeatedWhenThereIsRoom) {
+  SmallFileSystem disk(config_.workspace);
+  if (!disk.mounted()) GTEST_SKIP() << "this user may not mount a file system";
+  ASSERT_TRUE(MakeDirectories(Workspace().directory()).ok());
+  plan_ = [&](int attempt) {
+    FakeJobPlan plan;
+    plan.run = [&, attempt](const JobSpec&) {
+      if (attempt == 1) {
+        LeaveResult();  // of a failure: it could not write
+        disk.Fill();
+        return 1;
+      }
+      LeaveResult();
+      return 0;
+    };
+    return plan;
+  };
+  int pauses = 0;
+  TaskHost host = Host();
+  host.pause = [&](std::chrono::milliseconds) {
+    if (++pauses == 3) disk.Clear();
+  };
+  const auto status = task_jobs_.Run(record_, Workspace(), task_, false, host);
+  ASSERT_TRUE(status.ok()) << status.status();
+  EXPECT_EQ(status->state, JobState::kCompleted);
+  EXPECT_EQ(record_.attempt, 2);
+  EXPECT_EQ(pauses, 3);
+}
+
+TEST_F(TaskJobsTest, AFullQueueIsAskedAgainAndSaysSo) {
+  int refusals = 3;
+  std::vector<std::string> said;
+  TaskHost host = Host();
+  cluster_.SetOutage(ResourceExhaustedError("refused for now: would exceed the user's limit"));
+  host.tell = [&](const JobNews& news) {
+    if (news.phase == "submitting") said.push_back(news.message);
+  };
+  host.pause = [&](std::chrono::milliseconds) {
+    if (--refusals == 0) cluster_.SetOutage(OkStatus());
+  };
+  EXPECT_EQ(task_jobs_.Run(record_, Workspace(), task_, false, host)->state, JobState::kCompleted);
+  ASSERT_EQ(said.size(), 4u);
+  EXPECT_NE(said[1].find("would exceed"), std::string::npos);
+  EXPECT_EQ(cluster_.submissions(), 1);
+}
+
 TEST_F(TaskJobsTest, AJobWithoutProgressIsCancelled) {
   config_.job.stall_timeout = seconds(600);
   step_ = seconds(60);
@@ -154,6 +229,163 @@ TEST_F(TaskJobsTest, AJobWithoutProgressIsCancelled) {
   EXPECT_EQ(status->state, JobState::kCancelled);
   EXPECT_NE(status->message.find("no progress for 600 s"), std::string::npos) << status->message;
   EXPECT_EQ(cluster_.submissions(), 1);
+}
+
+TEST_F(TaskJobsTest, AClockThatIsSetForwardStallsNothing) {
+  config_.job.stall_timeout = seconds(600);
+  plan_ = [](int) {
+    FakeJobPlan plan;
+    plan.run_time = hours(1);
+    return plan;
+  };
+  task_.walltime_seconds = 0;
+  TaskHost host = Host();
+  host.keep_going = [&] {  // and time itself goes on by a second
+    clock_.Advance(seconds(1));
+    clock_.Set(clock_.Now() + seconds(1800));
+    return true;
+  };
+  EXPECT_EQ(task_jobs_.Run(record_, Workspace(), task_, false, host)->state, JobState::kCompleted);
+}
+
+TEST_F(TaskJobsTest, ASuspendedJobIsNotStalled) {
+  config_.job.stall_timeout = seconds(600);
+  step_ = seconds(60);
+  plan_ = [](int) {
+    FakeJobPlan plan;
+    plan.run_time = hours(2);
+    plan.suspended = true;
+    return plan;
+  };
+  task_.walltime_seconds = 0;
+  EXPECT_EQ(Run()->state, JobState::kCompleted);
+  EXPECT_NE(std::find(phases_.begin(), phases_.end(), "suspended"), phases_.end());
+}
+
+TEST_F(TaskJobsTest, ACancellationIsRepeatedUntilTheEndIsSeen) {
+  plan_ = [](int) {
+    FakeJobPlan plan;
+    plan.run_time = hours(100'000);
+    return plan;
+  };
+  task_.walltime_seconds = 0;
+  config_.job.stall_timeout = seconds(600);
+  step_ = seconds(60);
+  cluster_.ForgetCancellations(2);  // as PBS does while it puts a job back into the queue
+  EXPECT_EQ(Run()->state, JobState::kCancelled);
+
+  record_.phase = Phase::kSubmitted;
+  record_.job_name += ".a2";
+  JobSpec spec;
+  spec.name = record_.job_name;
+  spec.working_directory = "/";
+  spec.command = {"/bin/true"};
+  spec.stdout_path = spec.stderr_path = "/dev/null";
+  record_.job = *monitor_.Submit(spec);
+  cluster_.ForgetCancellations(2);
+  EXPECT_TRUE(task_jobs_.End(
+      record_, [] { return true; }, [](std::chrono::milliseconds) {}));
+  EXPECT_TRUE(monitor_.ListLive("")->empty());
+}
+
+TEST_F(TaskJobsTest, AJobThatNobodyKnowsAnyMoreHoldsNoWorker) {
+  plan_ = [](int) {
+    FakeJobPlan plan;
+    plan.run_time = hours(1000);
+    return plan;
+  };
+  record_.phase = Phase::kSubmitted;  // by an earlier life, whose adapter's notes are lost
+  record_.job = "fake-77";
+  EXPECT_TRUE(task_jobs_.End(
+      record_, [] { return true; }, [](std::chrono::milliseconds) {}));
+}
+
+TEST_F(TaskJobsTest, AJobThatIsOnlyKnownByItsNameIsEnded) {
+  plan_ = [](int) {
+    FakeJobPlan plan;
+    plan.run_time = hours(1000);
+    return plan;
+  };
+  JobSpec spec;
+  spec.name = record_.job_name;
+  spec.working_directory = "/";
+  spec.command = {"/bin/true"};
+  spec.stdout_path = spec.stderr_path = "/dev/null";
+  ASSERT_TRUE(monitor_.Submit(spec).ok());
+  record_.phase = Phase::kSubmitted;
+  record_.job = "fake-77";  // another id than the one that the scheduler tells by its name
+  EXPECT_TRUE(task_jobs_.End(
+      record_, [] { return true; }, [](std::chrono::milliseconds) {}));
+  EXPECT_TRUE(monitor_.ListLive("trib-")->empty());
+}
+
+TEST_F(TaskJobsTest, ARunningJobThatNobodyKnowsAnyMoreCostsAnAttempt) {
+  plan_ = [this](int attempt) {
+    FakeJobPlan plan;
+    plan.run_time = hours(1000);
+    plan.forgotten_after = seconds(100);
+    if (attempt == 2) {
+      plan.run_time = seconds(1);
+      plan.forgotten_after.reset();
+      plan.run = [this](const JobSpec&) {
+        LeaveResult();
+        return 0;
+      };
+    }
+    return plan;
+  };
+  task_.walltime_seconds = 0;
+  step_ = seconds(10);
+  const auto status = Run();
+  ASSERT_TRUE(status.ok()) << status.status();
+  EXPECT_EQ(status->state, JobState::kCompleted);
+  EXPECT_EQ(record_.attempt, 2);
+}
+
+TEST_F(TaskJobsTest, AnOutageIsNoLoss) {
+  plan_ = [this](int) {
+    FakeJobPlan plan;
+    plan.run_time = hours(1000);
+    plan.run = [this](const JobSpec&) {
+      cluster_.SetOutage(UnavailableError("down"));
+      return 0;
+    };
+    return plan;
+  };
+  task_.walltime_seconds = 0;
+  TaskHost host = Host();
+  int polls = 0;
+  host.keep_going = [&] {
+    clock_.Advance(seconds(100));
+    return ++polls < 300;
+  };
+  EXPECT_EQ(task_jobs_.Run(record_, Workspace(), task_, false, host).status().code(),
+            StatusCode::kCancelled);
+  EXPECT_EQ(record_.attempt, 1);
+  EXPECT_EQ(record_.phase, Phase::kSubmitted);
+}
+
+TEST_F(TaskJobsTest, JobsOfTheEarlierNamesAreKnownAndTheirOrphansEnded) {
+  plan_ = [](int) {
+    FakeJobPlan plan;
+    plan.run_time = hours(1000);
+    return plan;
+  };
+  const std::string prefix = OldJobNamePrefix(config_, "alpha");
+  JobSpec spec;
+  spec.working_directory = "/";
+  spec.command = {"/bin/true"};
+  spec.stdout_path = spec.stderr_path = "/dev/null";
+  const std::string known = JobName(prefix, "chem.r1.a.t1", 1);
+  for (const std::string& name : {known, JobName(prefix, "chem.r9.a.t1", 2)}) {
+    spec.name = name;
+    ASSERT_TRUE(monitor_.Submit(spec).ok());
+  }
+  task_jobs_.SweepOrphans([&] { return std::vector<std::string>{"chem.r1.a.t1"}; },
+                          [] { return true; }, [](std::chrono::milliseconds) {});
+  const auto live = *monitor_.ListLive("");
+  ASSERT_EQ(live.size(), 1u);
+  EXPECT_EQ(live[0].name, known);
 }
 
 TEST_F(TaskJobsTest, ProgressKeepsAJobAlive) {

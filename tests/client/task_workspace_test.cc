@@ -67,7 +67,8 @@ class TaskWorkspaceTest : public testing::Test {
     return workspace;
   }
   Status Download(const TaskWorkspace& workspace) const {
-    for (const NeededFile& file : workspace.Needs()) {
+    const auto needs = workspace.Needs();
+    for (const NeededFile& file : *needs) {
       const std::string partial = file.shared + "-" + task_.task();
       TRIBUTARY_RETURN_IF_ERROR(WriteFileAtomic(partial, "version"));
       TRIBUTARY_RETURN_IF_ERROR(workspace.Keep(file, partial));
@@ -91,22 +92,42 @@ class TaskWorkspaceTest : public testing::Test {
 TEST_F(TaskWorkspaceTest, VersionsAreSharedByTasksAndRemovedUnderNobody) {
   const TaskWorkspace first = Make();
   ASSERT_TRUE(first.Create().ok());
-  EXPECT_FALSE(*first.Take(first.Needs()[0]));
+  EXPECT_FALSE(*first.Take(first.Needs()->at(0)));
   ASSERT_TRUE(Download(first).ok());
   task_.set_task("chem.r1.a.e1");
   const TaskWorkspace second = Make();
   ASSERT_TRUE(second.Create().ok());
-  EXPECT_TRUE(*second.Take(second.Needs()[0]));
-  EXPECT_TRUE(*second.Take(second.Needs()[0]));  // after a restart
-  ASSERT_TRUE(RemoveFile(first.Needs()[0].shared).ok());
+  EXPECT_TRUE(*second.Take(second.Needs()->at(0)));
+  EXPECT_TRUE(*second.Take(second.Needs()->at(0)));  // after a restart
+  ASSERT_TRUE(RemoveFile(first.Needs()->at(0).shared).ok());
   ASSERT_TRUE(first.Remove().ok());
   EXPECT_EQ(*ReadFile(second.Start().Version()), "version");
   task_.set_task("chem.r2.a.t1");
   const TaskWorkspace third = Make();
   ASSERT_TRUE(third.Create().ok());
-  EXPECT_FALSE(*third.Take(third.Needs()[0]));  // downloads again
+  EXPECT_FALSE(*third.Take(third.Needs()->at(0)));  // downloads again
   ASSERT_TRUE(Download(third).ok());
   EXPECT_EQ(*ReadFile(third.Start().Version()), "version");
+}
+
+TEST_F(TaskWorkspaceTest, NoPathIsMadeOfADigestOrANameThatIsNone) {
+  EXPECT_TRUE(Make().Needs().ok());
+  for (const std::string& digest :
+       {std::string(), std::string("../../.bashrc"), std::string(64, 'A'), std::string(64, '/'),
+        std::string(63, 'a') + '\0'}) {
+    v1::TaskAssignment good = std::exchange(task_, task_);
+    task_.set_global_digest(digest);
+    EXPECT_EQ(Make().Needs().status().code(), StatusCode::kInvalidArgument) << digest;
+    task_ = good;
+    task_.add_merged()->set_digest(digest);
+    EXPECT_EQ(Make().Needs().status().code(), StatusCode::kInvalidArgument) << digest;
+    task_ = good;
+    (*task_.mutable_server_state())["control"].set_digest(digest);
+    EXPECT_EQ(Make().Needs().status().code(), StatusCode::kInvalidArgument) << digest;
+    task_ = good;
+  }
+  (*task_.mutable_server_state())["../x"].set_digest(std::string(64, 'a'));
+  EXPECT_EQ(Make().Needs().status().code(), StatusCode::kInvalidArgument);
 }
 
 TEST_F(TaskWorkspaceTest, StagesWhatATrainerNeeds) {
@@ -186,7 +207,7 @@ TEST_F(TaskWorkspaceTest, StateOutlivesATask) {
   ASSERT_TRUE(WriteFileAtomic(workspace.directory() + "/state/optimizer", "momentum").ok());
   ASSERT_TRUE(workspace.Remove().ok());
   EXPECT_FALSE(PathExists(workspace.directory()));
-  EXPECT_EQ(*ReadFile(workspace.Needs()[0].shared), "version");
+  EXPECT_EQ(*ReadFile(workspace.Needs()->at(0).shared), "version");
   task_.set_task("chem.r3.a.t1");
   EXPECT_EQ(*ReadFile(Stage().directory() + "/state/optimizer"), "momentum");
 }

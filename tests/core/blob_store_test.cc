@@ -3,14 +3,27 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <sys/stat.h>
-
+#include <sys/syscall.h>
+#include <unistd.h>
 #include <utime.h>
 
+#include <functional>
+#include <utility>
+
 #include "tests/core/test_files.h"
+
+// Runs once in the moment before the next lock.
+static std::function<void()> g_before_lock;  // NOLINT
+
+extern "C" int flock(int fd, int operation) noexcept {
+  if (g_before_lock) std::exchange(g_before_lock, nullptr)();
+  return static_cast<int>(syscall(SYS_flock, fd, operation));
+}
 
 namespace tributary {
 namespace {
 
+using std::chrono::hours;
 using testing::HasSubstr;
 
 std::span<const std::byte> Bytes(std::string_view text) { return std::as_bytes(std::span(text)); }
@@ -141,9 +154,48 @@ TEST_F(BlobStoreTest, RemovesStalePartsOnly) {
   const utimbuf long_ago{0, 0};
   ASSERT_EQ(utime((directory_ / "incoming/old-" + digest_.ToHex() + ".part").c_str(), &long_ago),
             0);
-  ASSERT_TRUE(store_.RemoveStaleParts(3600).ok());
+  ASSERT_TRUE(store_.RemoveStale(hours(1), hours(1)).ok());
   EXPECT_EQ(store_.ResumeOffset("old", digest_), 0u);
   EXPECT_EQ(store_.ResumeOffset("new", digest_), 2u);
+}
+
+// Another receiver may finish between our open and our lock: the file that is locked then has its
+// final name, and is nobody's to write to.
+TEST_F(BlobStoreTest, AFinishedBlobIsNotWrittenTo) {
+  const std::string part = directory_ / "incoming/site-" + digest_.ToHex() + ".part";
+  ASSERT_TRUE(WriteFileAtomic(part, text_).ok());
+  ASSERT_TRUE(MakeDirectories(DirectoryOf(store_.PathOf(digest_))).ok());
+  g_before_lock = [&] { ASSERT_EQ(rename(part.c_str(), store_.PathOf(digest_).c_str()), 0); };
+  EXPECT_EQ(store_.Receive("site", digest_, 5).status().code(), StatusCode::kAborted);
+  EXPECT_EQ(*ReadFile(store_.PathOf(digest_)), text_);
+  g_before_lock = [&] {  // and the next one has begun
+    ASSERT_EQ(unlink(part.c_str()), 0);
+    ASSERT_TRUE(WriteFileAtomic(part, "").ok());
+  };
+  EXPECT_EQ(store_.Receive("site", digest_, 5).status().code(), StatusCode::kAborted);
+}
+
+TEST_F(BlobStoreTest, WhatIsDamagedIsSetAsideAndGoesAfterAWhile) {
+  Put("a");
+  EXPECT_EQ(store_.Quarantine(Sha256Of("a")), OkStatus());
+  EXPECT_FALSE(store_.Has(Sha256Of("a")));
+  EXPECT_EQ(store_.Quarantine(Sha256Of("a")), OkStatus());
+  const std::string aside = directory_ / "quarantine/" + Sha256Of("a").ToHex();
+  EXPECT_EQ(*ReadFile(aside), "a");
+  ASSERT_TRUE(store_.RemoveStale(hours(1), hours(1)).ok());
+  EXPECT_TRUE(PathExists(aside));
+  const utimbuf long_ago{0, 0};
+  ASSERT_EQ(utime(aside.c_str(), &long_ago), 0);
+  ASSERT_TRUE(store_.RemoveStale(hours(1), hours(1)).ok());
+  EXPECT_FALSE(PathExists(aside));
+}
+
+TEST_F(BlobStoreTest, KnowsItsOldBlobs) {
+  Put("a");
+  Put("b");
+  const utimbuf long_ago{0, 0};
+  ASSERT_EQ(utime(store_.PathOf(Sha256Of("a")).c_str(), &long_ago), 0);
+  EXPECT_EQ(*store_.OlderThan(hours(1)), std::vector<Digest>{Sha256Of("a")});
 }
 
 }  // namespace

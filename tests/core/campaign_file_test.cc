@@ -152,5 +152,16 @@ TEST(PlainNameTest, IsWhatFitsEveryPlaceOfAName) {
   }
 }
 
+TEST(CampaignFileTest, TaskIdsCannotLeadOutOfTheWorkspace) {
+  EXPECT_TRUE(IsTaskId("chem", "chem.r3.site-1.t1"));
+  for (const char* id : {"", "chem", "chem-r1", "bio.r1.a.t1", "chem.r1/../../x", "/etc/passwd",
+                         "chem.r1.A.t1", "chem.r1 .t1", "..", "chem.r1\n"}) {
+    EXPECT_FALSE(IsTaskId("chem", id)) << id;
+  }
+  EXPECT_FALSE(IsTaskId("..", "...."));
+  EXPECT_FALSE(IsTaskId("", ".r1"));
+  EXPECT_FALSE(IsTaskId("chem", "chem." + std::string(300, 'x')));
+}
+
 }  // namespace
 }  // namespace tributary

@@ -13,6 +13,14 @@ TEST(ClockTest, FormatsUtcWithMicroseconds) {
   EXPECT_EQ(FormatTimestamp(TimestampFromMicros(-1)), "1969-12-31T23:59:59.999999Z");
 }
 
+TEST(ClockTest, TimesOutsideFourDigitYearsAreTheNearestInside) {
+  EXPECT_EQ(FormatTimestamp(TimestampFromMicros(INT64_MAX)), "9999-12-31T23:59:59.999999Z");
+  EXPECT_EQ(FormatTimestamp(TimestampFromMicros(253402300800000000)),
+            "9999-12-31T23:59:59.999999Z");
+  EXPECT_EQ(FormatTimestamp(TimestampFromMicros(INT64_MIN)), "0000-01-01T00:00:00.000000Z");
+  EXPECT_TRUE(ParseTimestamp(FormatTimestamp(TimestampFromMicros(INT64_MAX))).ok());
+}
+
 TEST(ClockTest, ParsesWhatItFormats) {
   for (const std::int64_t micros : {0LL, 1LL, -1LL, 1772357400000250LL, 4102444799999999LL}) {
     EXPECT_EQ(ToMicros(*ParseTimestamp(FormatTimestamp(TimestampFromMicros(micros)))), micros);
@@ -37,6 +45,14 @@ TEST(ClockTest, FakeClockMovesOnlyWhenMoved) {
   EXPECT_EQ(ToMicros(clock.Now()), 1000005);
   clock.Set(TimestampFromMicros(7));
   EXPECT_EQ(ToMicros(clock.Now()), 7);
+  EXPECT_EQ(clock.Elapsed(), std::chrono::seconds(1));  // setting it is no time that passes
+}
+
+TEST(ClockTest, ElapsedNeverGoesBack) {
+  const SystemClock clock;
+  const auto before = clock.Elapsed();
+  EXPECT_GE(clock.Elapsed(), before);
+  EXPECT_GE(SystemClock().Elapsed(), before);  // of the process, not of the object
 }
 
 TEST(ClockTest, SystemClockIsInThisCentury) {

@@ -4,8 +4,25 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <cstdlib>
+#include <filesystem>
+#include <span>
+#include <string>
+#include <thread>
+#include <vector>
 
 #include "tests/core/test_files.h"
+
+// What was made durable, by name.
+static std::vector<std::string> g_synced;  // NOLINT
+
+extern "C" int fsync(int fd) {
+  g_synced.push_back(std::filesystem::read_symlink("/proc/self/fd/" + std::to_string(fd)));
+  return static_cast<int>(syscall(SYS_fsync, fd));
+}
 
 namespace tributary {
 namespace {
@@ -66,6 +83,16 @@ TEST(FilesTest, WritesAtAnOffset) {
   ASSERT_TRUE(WriteAll(file->get(), "XY", 2, 2).ok());
   EXPECT_EQ(*ReadFile(directory / "a"), "abXYef");
   EXPECT_EQ(WriteAll(-1, "x", 1).code(), ErrnoError("", EBADF).code());
+}
+
+TEST(FilesTest, ANewDirectoryIsDurableInItsParent) {
+  const TestDirectory directory;
+  g_synced.clear();
+  ASSERT_TRUE(MakeDirectories(directory / "a/b").ok());
+  EXPECT_THAT(g_synced, ElementsAre(directory.path(), directory / "a"));
+  g_synced.clear();
+  ASSERT_TRUE(MakeDirectories(directory / "a/b").ok());
+  EXPECT_TRUE(g_synced.empty());
 }
 
 TEST(FilesTest, MakesDirectoriesOnTheWay) {
@@ -144,6 +171,75 @@ TEST(MappedFileTest, BytesStayWhereTheyAreWhenMoved) {
   EXPECT_EQ(static_cast<char>(bytes[10002]), 'd');
 }
 
+// The bytes of pages that are mapped but gone.
+int SumOfPages(std::span<const std::byte> bytes) {
+  int sum = 0;
+  for (std::size_t at = 0; at < bytes.size(); at += 4096) sum += static_cast<int>(bytes[at]);
+  return sum;
+}
+
+TEST(MappedFileTest, AFileThatIsShortenedReadsAsZerosAndSaysSo) {
+  const TestDirectory directory;
+  ASSERT_TRUE(WriteFileAtomic(directory / "a", std::string(std::size_t{64} << 10, 1)).ok());
+  ASSERT_TRUE(WriteFileAtomic(directory / "b", std::string(std::size_t{64} << 10, 1)).ok());
+  const auto whole = MappedFile::Open(directory / "b", OnDamage::kReport);
+  auto opened = MappedFile::Open(directory / "a", OnDamage::kReport);
+  ASSERT_TRUE(opened.ok());
+  ASSERT_TRUE(whole.ok());
+  ASSERT_EQ(truncate((directory / "a").c_str(), 3 * 4096), 0);
+  EXPECT_EQ(SumOfPages(opened->bytes().first(3 * 4096)), 3);
+  EXPECT_EQ(opened->Intact(), OkStatus());
+  const MappedFile moved = *std::move(opened);
+  EXPECT_EQ(SumOfPages(moved.bytes()), 3);
+  EXPECT_EQ(moved.Intact().code(), StatusCode::kDataLoss);
+  EXPECT_THAT(moved.Intact().message(), HasSubstr(directory / "a"));
+  EXPECT_EQ(SumOfPages(whole->bytes()), 16);
+  EXPECT_EQ(whole->Intact(), OkStatus());
+}
+
+TEST(MappedFileTest, AGuardThatIsUsedAgainKnowsNothingOfTheFileBefore) {
+  const TestDirectory directory;
+  for (int i = 0; i < 3; ++i) {
+    ASSERT_TRUE(WriteFileAtomic(directory / "a", std::string(std::size_t{64} << 10, 1)).ok());
+    const auto file = MappedFile::Open(directory / "a", OnDamage::kReport);
+    ASSERT_TRUE(file.ok());
+    EXPECT_EQ(file->Intact(), OkStatus());
+    ASSERT_EQ(truncate((directory / "a").c_str(), 0), 0);
+    EXPECT_EQ(SumOfPages(file->bytes()), 0);
+    EXPECT_FALSE(file->Intact().ok());
+  }
+}
+
+TEST(MappedFileTest, ThreadsThatMeetDamageAtOnceAllGoOn) {
+  const TestDirectory directory;
+  ASSERT_TRUE(WriteFileAtomic(directory / "a", std::string(std::size_t{1} << 20, 1)).ok());
+  const auto file = MappedFile::Open(directory / "a", OnDamage::kReport);
+  ASSERT_TRUE(file.ok());
+  ASSERT_EQ(truncate((directory / "a").c_str(), 0), 0);
+  std::vector<std::thread> threads;
+  for (int i = 0; i < 4; ++i) {
+    threads.emplace_back([&] { EXPECT_EQ(SumOfPages(file->bytes()), 0); });
+  }
+  for (std::thread& thread : threads) thread.join();
+  EXPECT_FALSE(file->Intact().ok());
+}
+
+TEST(MappedFileDeathTest, OneWithoutAGuardStillEndsTheProcess) {
+  const TestDirectory directory;
+  ASSERT_TRUE(WriteFileAtomic(directory / "a", std::string(8192, 1)).ok());
+  ASSERT_TRUE(WriteFileAtomic(directory / "b", std::string(8192, 1)).ok());
+  const auto guarded = MappedFile::Open(directory / "b", OnDamage::kReport);
+  const auto file = MappedFile::Open(directory / "a");
+  ASSERT_TRUE(file.ok());
+  ASSERT_EQ(truncate((directory / "a").c_str(), 0), 0);
+  EXPECT_DEATH(
+      {
+        const volatile int sum = SumOfPages(file->bytes());
+        std::_Exit(sum == 7 ? 1 : 0);
+      },
+      "");
+}
+
 TEST(MappedFileTest, AnEmptyFileHasNoBytes) {
   const TestDirectory directory;
   ASSERT_TRUE(WriteFileAtomic(directory / "a", "").ok());
@@ -163,6 +259,40 @@ TEST(FileDescriptorTest, OwnsExactlyOneDescriptor) {
   other.Reset();
   EXPECT_FALSE(other.valid());
   EXPECT_EQ(fcntl(fd, F_GETFD), -1);
+}
+
+// A system call would end the path at the NUL: another file than the one that was named.
+TEST(FilesTest, APathWithANulIsRefusedByEveryFunction) {
+  const TestDirectory directory;
+  const std::string victim = directory / "victim";
+  ASSERT_TRUE(WriteFileAtomic(victim, "mine").ok());
+  const std::string nul = victim + std::string("\0.safetensors", 13);
+  const std::string other = directory / "other";
+  ASSERT_TRUE(WriteFileAtomic(other, "theirs").ok());
+  EXPECT_FALSE(PathExists(nul));
+  for (const Status& status :
+       {OpenFile(nul, O_RDWR | O_CREAT | O_TRUNC).status(), ReadFile(nul).status(),
+        ReadFileTail(nul, 1).status(), WriteFileAtomic(nul, "x"), RenameDurably(other, nul),
+        RenameDurably(nul, other), LinkFile(other, nul).status(), LinkFile(nul, other).status(),
+        MakeDirectories(nul), RemoveFile(nul), RemoveTree(nul), FileSize(nul).status(),
+        ListDirectory(nul).status(), MappedFile::Open(nul).status(),
+        TemporaryDirectory::CreateIn(nul, "x").status()}) {
+    EXPECT_EQ(status.code(), StatusCode::kInvalidArgument) << status;
+    EXPECT_THAT(status.message(), HasSubstr("has a NUL in it"));
+  }
+  EXPECT_EQ(*ReadFile(victim), "mine");
+  EXPECT_EQ(*ReadFile(other), "theirs");
+  EXPECT_THAT(*ListDirectory(directory.path()), ElementsAre("other", "victim"));
+}
+
+TEST(FilesTest, LinkingGivesASecondNameAndReplacesNothing) {
+  const TestDirectory directory;
+  ASSERT_TRUE(WriteFileAtomic(directory / "a", "1").ok());
+  EXPECT_TRUE(*LinkFile(directory / "a", directory / "b"));
+  ASSERT_TRUE(WriteFileAtomic(directory / "c", "2").ok());
+  EXPECT_TRUE(*LinkFile(directory / "c", directory / "b"));
+  EXPECT_EQ(*ReadFile(directory / "b"), "1");
+  EXPECT_FALSE(*LinkFile(directory / "none", directory / "d"));
 }
 
 }  // namespace

@@ -75,6 +75,24 @@ TEST_F(LogTest, HostileValuesStayInOneLine) {
             "a\n2026-01-01 fake=1 \"q\" \x1b[2J\xEF\xBF\xBD");
 }
 
+TEST_F(LogTest, ALineIsBoundedAndShowsATerminalNothingThatTurnsText) {
+  const std::string turned = "a\u202eb\u009b";
+  Start("text");
+  LogInfo("c", std::string(1 << 20, 'm'), {{"v", std::string(1 << 20, '\x1b')}});
+  LogInfo("c", "m", {{"v", turned}});
+  EXPECT_LT(Written().size(), 16'000u);
+  EXPECT_NE(Written().find(" v=a\\xe2\\x80\\xaeb\\xc2\\x9b\n"), std::string::npos);
+  path_ += ".json";
+  Start("json");
+  LogInfo("c", std::string(1 << 20, 'm'), {{"v", std::string(1 << 20, '\x1b')}});
+  EXPECT_LT(Written().size(), 64'000u);
+  path_ += ".json";
+  Start("json");
+  LogInfo("c", "m", {{"v", turned}});
+  EXPECT_NE(Written().find("a\\u202eb\\u009b"), std::string::npos) << Written();
+  EXPECT_EQ(nlohmann::json::parse(Written()).at("v"), turned);
+}
+
 TEST_F(LogTest, LevelsBelowTheChosenOneAreNotWritten) {
   Start("text", "warning");
   EXPECT_FALSE(LogEnabled(LogLevel::kInfo));

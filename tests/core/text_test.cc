@@ -25,6 +25,28 @@ TEST(TextTest, EscapesWhatCouldForgeALineOrATerminal) {
             "\\xc2\\x9b\\xe2\\x80\\xa8 \\xff \xC3\xA9");
 }
 
+TEST(TextTest, EscapesMarksThatTurnTheDirectionOfTextOrCannotBeSeen) {
+  // Right-to-left override and isolate, mark, zero width space, byte order mark, a tag.
+  for (const std::string_view mark : {"\u202e", "\u2067", "\u2069", "\u200f", "\u061c", "\u200b",
+                                      "\ufeff", "\u00ad", "\U000e0041"}) {
+    const std::string shown = EscapeControl("a" + std::string(mark) + "b");
+    EXPECT_EQ(shown.size(), 2 + 4 * mark.size()) << shown;
+    EXPECT_EQ(shown.substr(0, 3), "a\\x");
+  }
+  for (const std::string_view text : {"\u05d0\u0628", "\u200d", "\u00e9\u4e2d", "\U0001f600"}) {
+    EXPECT_EQ(EscapeControl(text), text) << "what people write stays";
+  }
+}
+
+TEST(TextTest, WhatIsPrintableStaysAsItIs) {
+  EXPECT_EQ(Printable("a\n\x1b[2J\u202e\\ \xff"), "a\\n\\x1b[2J\\xe2\\x80\\xae\\ \\xff");
+  const std::string once = Printable("a\nb\\c\x9b");
+  EXPECT_EQ(Printable(once), once);
+  EXPECT_EQ(PrintableLines("a:\n  b\x1b\r\n"), "a:\n  b\\x1b\\r\n");
+  EXPECT_EQ(Printable(std::string(1 << 20, 'x'), 100), std::string(97, 'x') + "...");
+  EXPECT_EQ(PrintableLines(std::string(1 << 21, '\n')).size(), std::size_t{1} << 20);
+}
+
 TEST(TextTest, ExcerptsAreCutAtCharacters) {
   EXPECT_EQ(Excerpt("short", 5), "short");
   EXPECT_EQ(Excerpt("longer", 5), "lo...");

@@ -115,5 +115,31 @@ TEST(RestartTest, ServerDrainsOnSigtermAndContinues) {
   ExpectSameEnd(*harness);
 }
 
+// An empty federation in the place of the one that was there would turn every site away from what
+// it knows, and remove the blobs as nobody's.
+TEST(RestartTest, AServerWhoseJournalLostItsTailDoesNotStart) {
+  const auto started = FederationHarness::Start(1);
+  ASSERT_TRUE(started.ok()) << started.status();
+  FederationHarness& harness = **started;
+  ASSERT_TRUE(harness.Submit(harness.Campaign("allowed", 1)).ok());
+  ASSERT_TRUE(harness.AwaitEnd("allowed").ok());
+  harness.KillServer();
+  const std::string data = harness.directory() + "/server/data/";
+  const std::string tail = *ReadFile(data + "journal.db-wal");
+  ASSERT_FALSE(tail.empty());
+  ASSERT_TRUE(RemoveFile(data + "journal.db-wal").ok());
+  ASSERT_TRUE(RemoveFile(data + "journal.db-shm").ok());
+  const Status lost = harness.StartServer();
+  EXPECT_NE(lost.message().find("journal.db-wal"), std::string::npos) << lost;
+  // Older servers left no mark: then what lies beside the journal speaks.
+  ASSERT_TRUE(RemoveFile(data + "journal.db.mark").ok());
+  const Status empty = harness.StartServer();
+  EXPECT_NE(empty.message().find("the journal is empty, but"), std::string::npos) << empty;
+  ASSERT_TRUE(WriteFileAtomic(data + "journal.db-wal", tail).ok());
+  const Status whole = harness.StartServer();
+  ASSERT_TRUE(whole.ok()) << whole;
+  EXPECT_EQ(harness.Show("allowed")->phase(), "completed");
+}
+
 }  // namespace
 }  // namespace tributary::integration

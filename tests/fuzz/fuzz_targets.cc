@@ -7,10 +7,12 @@
 namespace tributary {
 
 std::span<const FuzzTarget> FuzzTargets() {
-  static constexpr std::array<FuzzTarget, 7> kTargets = {{
+  static constexpr std::array<FuzzTarget, 9> kTargets = {{
+      {"assignment", FuzzAssignment, AssignmentSeeds},
       {"json", FuzzJson, JsonSeeds},
       {"pbs", FuzzPbs, PbsSeeds},
       {"safetensors", FuzzSafetensors, SafetensorsSeeds},
+      {"site_message", FuzzSiteMessage, SiteMessageSeeds},
       {"slurm", FuzzSlurm, SlurmSeeds},
       {"statement", FuzzStatement, StatementSeeds},
       {"tokenizer", FuzzTokenizer, TokenizerSeeds},

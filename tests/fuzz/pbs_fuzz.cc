@@ -34,17 +34,30 @@ void CheckStatus(const sched::PbsAttributes& job) {
   Require(status.usage.elapsed.count() >= 0 && status.usage.nodes >= 0, "usage is not negative");
 }
 
+// A listing in which somebody's job has the bytes as a variable.
+std::string Quoting(std::string_view bytes) {
+  std::string text = "{\"Jobs\":{\"1.a\":{\"job_state\":\"Q\",\"X\":\"";
+  for (const char c : bytes) {
+    if (c == '\n') {
+      text += "\\n";
+      continue;
+    }
+    if (c == '"' || c == '\\') text += '\\';
+    text += c;
+  }
+  return text + "\"},\"2.a\":{\"job_state\":\"R\"}}}";
+}
+
 void CheckListing(std::string_view bytes) {
   const Jobs jobs = Split(bytes, 4096);
   Require(jobs == Split(bytes, 3), "a listing reads the same in pieces of any size");
   for (const auto& [id, text] : jobs) {
     if (const auto job = sched::ParsePbsJob(text); job.ok()) CheckStatus(*job);
   }
-  constexpr std::string_view kNext = "\n{\"7777777.fuzz\":{\"job_state\":\"R\"}}";
-  const Jobs more = Split(std::string(bytes) + std::string(kNext), 4096);
-  Require(!more.empty() && more.back().first == "7777777.fuzz" &&
-              sched::ParsePbsJob(more.back().second).ok(),
-          "a job is found whatever came before it");
+  const Jobs among = Split(Quoting(bytes), 4096);
+  Require(among.size() == 2 && among[0].first == "1.a" && among[1].first == "2.a" &&
+              sched::ParsePbsJob(among[1].second).ok(),
+          "a text of somebody else is no job, and hides none");
 }
 
 }  // namespace
@@ -53,8 +66,8 @@ void FuzzPbs(std::string_view bytes) {
   CheckListing(bytes);
   if (const auto job = sched::ParsePbsJob(bytes); job.ok()) CheckStatus(*job);
   if (const auto job = sched::ParseQstatText(bytes); job.ok()) CheckStatus(*job);
-  if (const auto id = sched::ParseQsubAnswer(bytes)) {
-    Require(sched::IsPbsJobId(*id) && sched::IsSamePbsJob(*id, *id), "qsub's id is an id");
+  for (const std::string& id : sched::ParseQsubAnswer(bytes)) {
+    Require(sched::IsPbsJobId(id) && sched::IsSamePbsJob(id, id), "qsub's ids are ids");
   }
   if (const auto duration = sched::ParsePbsDuration(bytes)) {
     Require(sched::ParsePbsDuration(sched::FormatPbsDuration(*duration)) == duration,

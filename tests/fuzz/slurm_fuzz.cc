@@ -39,7 +39,9 @@ void FuzzSlurm(std::string_view bytes) {
   }
   for (const auto& [id, job] : jobs.jobs()) CheckStatus(job.status);
   (void)sched::SlurmJobState(bytes, bytes);
-  (void)sched::ParseSubmittedId(bytes);
+  for (const std::string& id : sched::ParseSubmittedIds(bytes)) {
+    Require(sched::IsSlurmJobId(id), "sbatch's ids are ids");
+  }
   (void)sched::ParseTestOnlyStart(bytes);
   (void)sched::ParseSlurmVersion(bytes);
   (void)sched::SomeControllerIsUp(bytes);

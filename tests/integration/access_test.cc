@@ -159,6 +159,27 @@ TEST_F(AccessTest, CampaignThatThePolicyForbidsIsRefusedWithTheReason) {
   EXPECT_EQ(harness_->JobStarts("site-0"), 0);
 }
 
+// The two would run every task twice, and take the connection from each other for ever.
+TEST_F(AccessTest, ASecondDaemonOfASiteWaitsUntilTheFirstIsGone) {
+  const std::string first = harness_->SiteHome("site-0");
+  const std::string twin = harness_->SiteHome("twin");
+  ASSERT_TRUE(MakeDirectories(twin).ok());
+  for (const char* name : {"/ca.crt", "/member.crt", "/member.key", "/client.yaml"}) {
+    ASSERT_TRUE(WriteFileAtomic(twin + name, *ReadFile(first + name)).ok());
+  }
+  const auto says = [](const std::string& home, const std::string& text) {
+    const auto log = ReadFile(home + "/client.log");
+    return log.ok() && log->find(text) != std::string::npos;
+  };
+  ASSERT_TRUE(WaitFor([&] { return says(first, "client: connected"); }));
+  ASSERT_TRUE(harness_->StartClient("twin").ok());
+  EXPECT_TRUE(WaitFor([&] { return says(twin, "site site-0 is served by another daemon"); }));
+  EXPECT_FALSE(says(first, "disconnected"));
+  ExpectInServerLog("site turned away site=site-0");
+  harness_->KillClient("site-0");
+  EXPECT_TRUE(WaitFor([&] { return says(twin, "client: connected"); }));
+}
+
 TEST_F(AccessTest, ClientRefusesAKeyFileThatOthersCanRead) {
   const std::string home = harness_->SiteHome("site-0");
   harness_->KillClient("site-0");

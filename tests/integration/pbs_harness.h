@@ -23,6 +23,7 @@ namespace tributary::scheduler_adapters {
 class ShiftedClock final : public Clock {
  public:
   Timestamp Now() const override { return system_.Now() + shift_; }
+  std::chrono::microseconds Elapsed() const override { return system_.Elapsed() + shift_; }
   void Advance(std::chrono::seconds by) { shift_ += by; }
 
  private:

@@ -17,9 +17,17 @@ wrong, and may change at any time:
   no_nodes: true                  jobs stay queued; estimate: epoch seconds at which they are expected to start
   start_fails: true               21 attempts to start, then a hold
   node_fails: ["name", ...]       the node of a job's first run is lost, "*": of any job's (its processes go on with node_lives: true)
+                                  (a job that may not run again ends with -20)
+  requeue: ["name", ...]          the first run is put back into the queue; meanwhile, R/60 for requeue_time seconds (1),
+                                  a qdel says 0 and is forgotten, and then what the run used is cleared
+  suspend: ["name", ...]          these stand still, S/43, as long as they are named
+  preempt: ["name", ...]          the scheduler deletes these
   deaf: seconds                   how long a qdel of a running job is not honoured
   raw_jobs: ["text", ...]         jobs of somebody else, as the JSON of a listing has them
   crowd: number                   so many queued jobs of somebody else
+  mail_users: {...}               a held job of somebody else was submitted with `qsub -M` and this; the newer writer
+                                  prints what parses as JSON as JSON
+  qsub_says: ["text", ...]        lines that a site's wrapper prints after the id
 """
 import fcntl
 import getopt
@@ -192,6 +200,8 @@ def qsub(arguments):
     if "qsub" in settings.get("hang_after", []):
         time.sleep(100000)
     print(f"{number}.{SERVER}")
+    for line in settings.get("qsub_says", []):
+        print(line)
 
 
 def check(job):
@@ -280,7 +290,7 @@ def run(number):
             return True
         job["stime"] = job["mtime"] = time.time()
         job["run_count"] += 1
-        job.update(state="R", substate=42, comment=stamp(job))
+        job.update(state="R", substate=42, comment=stamp(job), exit=None, obittime=None)
         if settings.get("start_fails"):
             job.update(state="H", substate=20, hold="s", run_count=21, exit=-3, obittime=time.time(),
                        comment="job held, too many failed attempts to run")
@@ -351,11 +361,24 @@ def watch(number, process):
         if code is not None:
             break
         job, settings = load(number), control()
-        if {name, "*"} & set(settings.get("node_fails", [])) and job["run_count"] == 1 and time.time() > job["stime"] + 0.3:
+        first, begun = job["run_count"] == 1, time.time() > job["stime"] + 0.3
+        if {name, "*"} & set(settings.get("node_fails", [])) and first and begun:
             if not settings.get("node_lives"):
                 tell(process.pid, signal.SIGKILL)
+            if job["options"].get("r") == "n":
+                end(number, -20, 93, "")
+                return False
             change(number, state="Q", substate=10)
             return True
+        if name in settings.get("requeue", []) and first and begun:
+            return put_back(number, process, settings.get("requeue_time", 1))
+        if name in settings.get("suspend", []) and begun:
+            suspend(number, process, name)
+            continue
+        if name in settings.get("preempt", []) and begun:
+            stop(process)
+            end(number, 271, 91, f"and terminated by Scheduler@{SERVER}")
+            return False
         if job.get("deleted") and time.time() >= job["deleted"] + settings.get("deaf", 0):
             return deleted(number, process, settings)
         if limit > 0 and time.time() - job["stime"] > limit:
@@ -369,6 +392,28 @@ def watch(number, process):
     status = code if code >= 0 else 256 - code
     end(number, status, 92 if status == 0 else 93, "and finished" if status == 0 else "and failed")
     return False
+
+
+def put_back(number, process, duration):
+    change(number, substate=60)
+    tell(process.pid, signal.SIGTERM)
+    deadline = time.time() + duration
+    while time.time() < deadline:
+        process.poll()
+        time.sleep(POLL)
+    tell(process.pid, signal.SIGKILL)
+    process.wait()
+    change(number, state="Q", substate=10, exit=-11, obittime=time.time())
+    return True
+
+
+def suspend(number, process, name):
+    change(number, state="S", substate=43)
+    tell(process.pid, signal.SIGSTOP)
+    while name in control().get("suspend", []):
+        time.sleep(POLL)
+    tell(process.pid, signal.SIGCONT)
+    change(number, state="R", substate=42)
 
 
 def deleted(number, process, settings):
@@ -407,7 +452,9 @@ def qdel(arguments):
 def delete(job):
     with Lock():
         job = load(job["number"])
-        if job["state"] == "R":
+        if job["state"] == "R" and job["substate"] == 60:
+            return
+        if job["state"] in ("R", "S"):
             job.setdefault("deleted", time.time())
         elif is_live(job):
             comment = job["comment"]
@@ -443,7 +490,7 @@ def length(duration):
 
 def attributes(job):
     """In the order of PBS; None is left out."""
-    options, started = job["options"], job["run_count"] > 0
+    options, started = job["options"], job["run_count"] > 0 and job["state"] != "Q"
     ended = job.get("obittime") or job.get("ended")
     number = job["number"]
     used = {"cpupercent": 0, "cput": "00:00:00", "mem": "0kb", "ncpus": 64, "vmem": "0kb",
@@ -463,7 +510,7 @@ def attributes(job):
         "Join_Path": options.get("j", "n"), "Keep_Files": options.get("k", "n"), "Mail_Points": "a",
         "mtime": clock(job["mtime"]), "Output_Path": f"{SERVER}:{options.get('o', '')}", "Priority": 0,
         "qtime": clock(job["ctime"]), "Rerunable": "False" if options.get("r") == "n" else "True",
-        "Resource_List": resources, "stime": clock(job.get("stime")), "obittime": clock(job.get("obittime")),
+        "Resource_List": resources, "stime": clock(job.get("stime")) if started else None, "obittime": clock(job.get("obittime")),
         "substate": job["substate"],
         "Variable_List": {"PBS_O_HOME": "/home/user1", "PBS_O_INTERACTIVE_ENCRYPT_METHOD": "",
                           "PBS_O_QUEUE": options.get("q", "workq"), "PBS_O_HOST": SERVER},
@@ -542,6 +589,15 @@ def crowd():
                 "Variable_List": {"FILLER": "x" * 1500}})
 
 
+def mailer():
+    users = control().get("mail_users")
+    if users:
+        older = control().get("writer") == "older"
+        yield (f"4000000.{SERVER}",
+               {"Job_Name": "evil", "Job_Owner": f"other@{SERVER}", "job_state": "H", "Hold_Types": "u",
+                "Mail_Points": "a", "Mail_Users": json.dumps(users) if older else users, "substate": 20})
+
+
 def qstat(arguments):
     if arguments == ["--version"]:
         print(f"pbs_version = {VERSION[control().get('writer', 'head')]}")
@@ -572,6 +628,7 @@ def qstat(arguments):
     listed = [(f"{job['number']}.{SERVER}", attributes(job)) for job in jobs]
     if not ids:
         listed += crowd()
+        listed += mailer()
     if "-F" in chosen:
         write_json(listed, control().get("raw_jobs", []) if not ids else [])
     else:

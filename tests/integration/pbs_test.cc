@@ -1,6 +1,8 @@
 // Everything that was seen to go wrong with PBS, and how a job fares through it.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <pwd.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <functional>
@@ -17,6 +19,8 @@ using testing::Each;
 using testing::HasSubstr;
 using testing::IsEmpty;
 using testing::Not;
+
+std::string UserName() { return getpwuid(geteuid())->pw_name; }
 
 class PbsTest : public testing::Test {
  protected:
@@ -150,10 +154,61 @@ TEST_F(PbsTest, JobsAreSeenAmongBrokenOnesOfOthersInBothWritings) {
     }
     EXPECT_EQ(adapter().ListLive("mine")->size(), 6u);
   }
-  // The last questions were one listing each, not one for each job.
+  // Nothing of such a listing is believed: each job is asked about alone.
+  pbs_.Calls();
+  adapter().Query(ids);
+  EXPECT_EQ(pbs_.Calls().size(), 1 + ids.size());
+  pbs_.Control(R"({"first_id_only": true})");
   pbs_.Calls();
   adapter().Query(ids);
   EXPECT_EQ(pbs_.Calls().size(), 1u);
+}
+
+TEST_F(PbsTest, JobsThatSomebodyElseMadeUpAreNeitherBelievedNorCancelled) {
+  // More than few, so that the listing of everybody's jobs is read.
+  std::vector<std::string> ids;
+  for (int i = 0; i < 5; ++i) ids.push_back(Submit(pbs_.Endless("trib-1.t" + std::to_string(i))));
+  for (const std::string& id : ids) WaitFor(id, JobState::kRunning);
+  const JobSpec mine = pbs_.Endless("my-own-work");
+  ASSERT_TRUE(WriteFileAtomic(mine.working_directory + "/job.sh",
+                              "#!/bin/sh\n#PBS -N my-own-work\nexec sleep 1000\n", 0700)
+                  .ok());
+  const std::vector<std::string> own = pbs_.Run({"qsub", mine.working_directory + "/job.sh"});
+  ASSERT_EQ(own.size(), 1u);
+  const auto forged = [](const std::string& id, const std::string& name, const std::string& rest) {
+    return "\"" + id + R"(": {"Job_Name": ")" + name + R"(", "Job_Owner": ")" + UserName() +
+           R"(@pbs01", )" + rest + "}";
+  };
+  for (const std::string writer : {"head", "older"}) {
+    pbs_.Control(R"({"first_id_only": true, "writer": ")" + writer + R"(", "mail_users": {)" +
+                 forged(own[0], "trib-1.orphan", R"("job_state": "R")") + ", " +
+                 forged(ids[0], "trib-1.orphan2", R"("job_state": "F", "Exit_status": 0)") + ", " +
+                 forged(ids[1], "trib-1.t1", R"("job_state": "R")") + "}}");
+    for (const JobStatus& status : adapter().Query(ids)) {
+      EXPECT_EQ(status.state, JobState::kRunning) << writer << " " << status.id;
+    }
+    std::vector<std::string> names;
+    const auto live = adapter().ListLive("trib-1.");  // not in the loop's head: it would be gone
+    ASSERT_TRUE(live.ok()) << live.status();
+    for (const NamedJob& job : *live) names.push_back(job.name);
+    EXPECT_THAT(names, testing::ElementsAre("trib-1.t0", "trib-1.t1", "trib-1.t2", "trib-1.t3",
+                                            "trib-1.t4"));
+    EXPECT_EQ(adapter().Cancel(own[0]).code(), StatusCode::kNotFound);
+  }
+  // A forged R does not hide an end.
+  EXPECT_TRUE(adapter().Cancel(ids[1]).ok());
+  EXPECT_EQ(WaitForEnd(ids[1]).state, JobState::kCancelled);
+  EXPECT_THAT(pbs_.Run({"qselect", "-N", "my-own-work"}), testing::ElementsAre(own[0]));
+}
+
+TEST_F(PbsTest, ALineAfterTheIdIsNotTheId) {
+  const std::string first = Submit(pbs_.Endless("stranger"));
+  pbs_.Control(R"({"qsub_says": ["1499.25", ")" + first + R"("]})");
+  const std::string id = Submit(pbs_.Endless("mine"));
+  EXPECT_THAT(pbs_.Run({"qselect", "-N", "mine"}), testing::ElementsAre(id));
+  EXPECT_TRUE(adapter().Cancel(id).ok());
+  EXPECT_EQ(WaitForEnd(id).state, JobState::kCancelled);
+  EXPECT_EQ(StatusOf(first).state, JobState::kRunning);
 }
 
 TEST_F(PbsTest, JobNamesThatLookLikeNumbersAreFound) {
@@ -176,6 +231,7 @@ TEST_F(PbsTest, TenThousandJobsOfOthersAreNoTrouble) {
   for (const JobStatus& status : adapter().Query(ids)) EXPECT_EQ(status.state, JobState::kQueued);
   EXPECT_EQ(pbs_.Calls().size(), 1u);
   EXPECT_EQ(adapter().ListLive("few")->size(), 5u);
+  EXPECT_THAT(pbs_.Calls(), Not(testing::Contains("qstat -f -F json")));  // nor are they read
 }
 
 TEST_F(PbsTest, ACancelThatPbsHearsLateIsACancelledJob) {
@@ -268,6 +324,74 @@ TEST_F(PbsTest, AJobOfALostNodeRunsAgainUnderItsName) {
   EXPECT_EQ(pbs_.Runs("moved"), 2);
 }
 
+TEST_F(PbsTest, ACancelThatPbsForgetsWhileItRequeuesTheJobIsRepeated) {
+  pbs_.Control(R"({"requeue": ["back"], "requeue_time": 3})");
+  const std::string id = Submit(pbs_.Shell("back", "trap '' TERM; sleep 1000"));
+  WaitUntil(id, [](const JobStatus& s) { return s.raw_state == "R/60"; });
+  EXPECT_TRUE(adapter().Cancel(id).ok());
+  WaitUntil(id, [](const JobStatus& s) {
+    return s.state == JobState::kRunning && s.restarts == 1;  // as if nothing had been said
+  });
+  EXPECT_TRUE(adapter().Cancel(id).ok());
+  EXPECT_EQ(WaitForEnd(id).state, JobState::kCancelled);
+}
+
+TEST_F(PbsTest, AllRunsOfARequeuedJobAreCharged) {
+  pbs_.Control(R"({"requeue": ["again"], "requeue_time": 2})");
+  const std::string id = Submit(pbs_.Shell("again", "sleep 3; exit 0"));
+  bool was_back = false;
+  const JobStatus end = WaitUntil(id, [&](const JobStatus& s) {
+    was_back = was_back || (s.state == JobState::kQueued && s.restarts == 1);
+    return IsTerminal(s.state);
+  });
+  EXPECT_EQ(end.state, JobState::kCompleted);
+  EXPECT_EQ(end.restarts, 1);
+  EXPECT_GE(end.usage.elapsed, seconds(4));  // of which PBS tells the last three
+}
+
+TEST_F(PbsTest, ASuspendedJobSaysSoAndGoesOn) {
+  pbs_.Control(R"({"suspend": ["still"]})");
+  const std::string id = Submit(pbs_.Shell("still", "sleep 1; exit 0"));
+  const JobStatus still = WaitUntil(id, [](const JobStatus& s) { return s.suspended; });
+  EXPECT_EQ(still.state, JobState::kRunning);
+  EXPECT_EQ(still.raw_state, "S/43");
+  pbs_.Control("{}");
+  EXPECT_EQ(WaitForEnd(id).state, JobState::kCompleted);
+}
+
+TEST_F(PbsTest, ALostNodeIsOneAlsoWhereTheJobMayNotRunAgain) {
+  pbs_.options().requeue = false;
+  pbs_.Restart();
+  pbs_.Control(R"({"node_fails": ["gone"]})");
+  const JobStatus status = WaitForEnd(Submit(pbs_.Endless("gone")));
+  EXPECT_EQ(status.state, JobState::kNodeFailed);
+  EXPECT_EQ(status.raw_state, "F/93");
+  EXPECT_THAT(status.message, HasSubstr("pbs status -20"));
+}
+
+TEST_F(PbsTest, PreemptionByDeletionIsPreemption) {
+  pbs_.Control(R"({"preempt": ["weak"]})");
+  EXPECT_EQ(WaitForEnd(Submit(pbs_.Endless("weak"))).state, JobState::kPreempted);
+}
+
+// A deletion and a walltime that is over, where nothing but the script's marks tells.
+TEST_F(PbsTest, WithoutAHistoryAKilledJobIsNoLostNode) {
+  pbs_.Control(R"({"history": false})");
+  const std::string deleted = Submit(pbs_.Shell("deleted", "trap '' TERM; sleep 1000"));
+  JobSpec spec = pbs_.Shell("over", "trap '' TERM; while :; do sleep 0.1; done");
+  spec.walltime = seconds(3);
+  const std::string over = Submit(spec);
+  WaitFor(deleted, JobState::kRunning);
+  pbs_.Run({"qdel", deleted});  // by the site's administrator
+  while (!pbs_.Run({"qselect"}).empty()) pbs_.Wait();
+  for (const std::string& id : {deleted, over}) EXPECT_EQ(StatusOf(id).state, JobState::kUnknown);
+  pbs_.Advance(seconds(600));
+  EXPECT_EQ(StatusOf(deleted).state, JobState::kCancelled);
+  const JobStatus status = StatusOf(over);
+  EXPECT_EQ(status.state, JobState::kTimedOut);
+  EXPECT_LE(status.usage.elapsed, seconds(60));  // and not until now
+}
+
 TEST_F(PbsTest, AFirstCopyThatLivesOnDoesNotEndTheJob) {
   pbs_.Control(R"({"node_fails": ["copied"], "node_lives": true})");
   const std::string id = Submit(pbs_.Shell(
@@ -287,7 +411,7 @@ TEST_F(PbsTest, AJobThatCannotBeStartedIsHeldAndSaysWhy) {
   const std::string id = Submit(pbs_.Exiting("unstartable", 0));
   const JobStatus status = WaitFor(id, JobState::kHeld);
   EXPECT_THAT(status.message, HasSubstr("too many failed attempts to run"));
-  EXPECT_EQ(status.restarts, 20);
+  EXPECT_EQ(status.restarts, 21);
   EXPECT_EQ(status.exit_code, std::nullopt);
   EXPECT_TRUE(adapter().Cancel(id).ok());
   EXPECT_EQ(WaitForEnd(id).state, JobState::kCancelled);
@@ -319,8 +443,15 @@ TEST_F(PbsTest, RefusalsAndFullQueuesAreToldApart) {
   EXPECT_THAT(adapter().Submit(spec).status().message(), HasSubstr("resource limits"));
   spec.nodes = 1;
   pbs_.Control(R"({"refuse": [38, "qsub: would exceed queue generic's per-user limit"]})");
-  EXPECT_EQ(adapter().Submit(spec).status().code(), StatusCode::kUnavailable);
+  for (int again = 0; again < 2; ++again) {
+    const Status full = adapter().Submit(spec).status();
+    EXPECT_EQ(full.code(), StatusCode::kResourceExhausted);
+    EXPECT_THAT(full.message(),
+                HasSubstr("refused for now: qsub: exit status 38: qsub: would exceed"));
+  }
   EXPECT_EQ(pbs_.Runs("refused"), 0);
+  pbs_.Control("{}");  // and no time is spent on looking for what was not taken
+  EXPECT_EQ(WaitForEnd(Submit(spec)).state, JobState::kCompleted);
 }
 
 TEST_F(PbsTest, AcceptanceIsCheckedWithAHeldJobThatIsDeleted) {

@@ -146,6 +146,68 @@ TEST_F(SlurmTest, WholeAllocationIsUsedAndCounted) {
       << harness().Text(spec.stderr_path);
 }
 
+TEST_F(SlurmTest, ALauncherStartsItsTasksOnEveryNodeWithTheirShareOfTheCpus) {
+  JobSpec spec = harness().Shell("launched", "");
+  spec.command = {
+      "/usr/bin/env", "srun", "--ntasks-per-node=4",
+      "/bin/sh",      "-c",   "echo \"$SLURM_PROCID of $SLURM_NTASKS, $SLURM_CPUS_PER_TASK each\""};
+  spec.nodes = 2;
+  spec.cpus = 8;
+  spec.tasks = 4;
+  const JobStatus status = WaitForEnd(Submit(spec));
+  EXPECT_EQ(status.state, JobState::kCompleted) << harness().Text(spec.stderr_path);
+  EXPECT_EQ(status.usage.cpus, 16);
+  const std::string out = harness().Text(spec.stdout_path);
+  for (int task = 0; task < 8; ++task) {
+    EXPECT_THAT(out, HasSubstr(std::to_string(task) + " of 8, 2 each\n"));
+  }
+}
+
+TEST_F(SlurmTest, AWarningPassesSrunAndTheWorkIsSaved) {
+  JobSpec spec = harness().Shell("warned-srun", "");
+  const std::string file = harness().FileOf("warned-srun");
+  spec.command = {"/usr/bin/env",
+                  "srun",
+                  "/bin/sh",
+                  "-c",
+                  "trap 'echo partial > \"$1\"; exit 0' USR1 TERM; echo run >> \"$1.runs\"; "
+                  "while :; do sleep 0.1; done",
+                  "sh",
+                  file};
+  spec.warning_signal = SIGUSR1;
+  spec.walltime = seconds(60);
+  spec.warning_before = seconds(45);
+  const std::string id = Submit(spec);
+  WaitForText(file, "partial");
+  EXPECT_EQ(WaitForEnd(id).state, JobState::kCompleted);
+}
+
+TEST_F(SlurmTest, ASubmitFilterThatPrintsNumbersDoesNotChooseTheJob) {
+  const std::string stranger = Submit(harness().Endless("stranger"));
+  harness().options().command_directory =
+      ProgramsWith("#!/bin/bash\n" + SlurmCluster::ProgramPath("sbatch") +
+                   " \"$@\" || exit\necho Hours left:\necho " + stranger + "\n");
+  harness().Restart();
+  const std::string id = Submit(harness().Endless("filtered"));
+  EXPECT_NE(id, stranger);
+  ASSERT_TRUE(adapter().Cancel(id).ok());
+  EXPECT_EQ(WaitForEnd(id).state, JobState::kCancelled);
+  EXPECT_EQ(CountOfJobs("filtered"), 1);
+  EXPECT_THAT(*cluster().Command({"squeue", "-h", "-o", "%A"}), HasSubstr(stranger));
+  EXPECT_THAT(*cluster().Command({"squeue", "-h", "-o", "%A"}), testing::Not(HasSubstr(id)));
+}
+
+// It follows the words of a Slurm that knows no other cluster than its own.
+TEST_F(SlurmTest, AJobOfAnUnknownClusterIsRefused) {
+  harness().options().directives = {"--clusters=elsewhere"};
+  harness().Restart();
+  JobSpec spec = harness().Exiting("elsewhere", 0);
+  spec.directives = harness().options().directives;
+  EXPECT_FALSE(adapter().CheckAccepted(spec).ok());
+  EXPECT_FALSE(adapter().Submit(spec).ok());
+  EXPECT_EQ(CountOfJobs("elsewhere"), 0);
+}
+
 TEST_F(SlurmTest, SignalsThatEndAJobAreExitCodes) {
   const std::string command = Submit(harness().Shell("command", "kill -9 $$"));
   const std::string script = Submit(harness().Shell("script", "kill -9 $PPID"));

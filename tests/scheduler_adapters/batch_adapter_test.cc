@@ -15,9 +15,14 @@ struct Script {
   std::map<std::string, JobStatus> jobs;     // by id: what it knows
   std::map<std::string, std::string> names;  // id -> name
   Status outage;
+  bool swallow_id = false;  // of a submission, by a wrapper
+  bool hide_names = false;
+  bool vanish = false;
+
   bool lose_answers = false;  // takes a submission, but does not say so
   Status refusal;
   int submissions = 0;
+  std::vector<std::string> printed;  // by a submission, besides its id
   std::vector<std::string> cancelled;
 };
 
@@ -30,7 +35,8 @@ class ScriptedSystem final : public BatchSystem {
     return !id.empty() && id.find_first_not_of("0123456789") == std::string_view::npos;
   }
   ScriptHead HeadFor(const JobSpec&) const override { return {{}, "JOB", true}; }
-  Result<std::string> SubmitScript(const JobSpec& spec, const std::string& path) override {
+  Result<std::vector<std::string>> SubmitScript(const JobSpec& spec,
+                                                const std::string& path) override {
     EXPECT_TRUE(PathExists(path));
     TRIBUTARY_RETURN_IF_ERROR(script_.refusal);
     TRIBUTARY_RETURN_IF_ERROR(script_.outage);
@@ -38,7 +44,20 @@ class ScriptedSystem final : public BatchSystem {
     script_.jobs[id].state = JobState::kQueued;
     script_.names[id] = spec.name;
     if (script_.lose_answers) return UnavailableError("timed out");
-    return id;
+    if (script_.vanish) {
+      script_.jobs.erase(id);
+      script_.names.erase(id);
+    }
+    std::vector<std::string> ids = script_.printed;
+    ids.push_back(id);
+    if (script_.swallow_id) ids.pop_back();
+    return ids;
+  }
+  Result<std::optional<std::string>> NameOf(const std::string& id) override {
+    TRIBUTARY_RETURN_IF_ERROR(script_.outage);
+    const auto found = script_.names.find(id);
+    if (found == script_.names.end()) return std::optional<std::string>();
+    return std::optional(found->second);
   }
   Result<std::map<std::string, JobStatus>> List(std::span<const std::string> ids) override {
     TRIBUTARY_RETURN_IF_ERROR(script_.outage);
@@ -50,9 +69,10 @@ class ScriptedSystem final : public BatchSystem {
     }
     return known;
   }
-  Result<std::vector<std::string>> FindByName(std::string_view name) override {
+  Result<std::vector<std::string>> FindByName(std::string_view name, bool) override {
     TRIBUTARY_RETURN_IF_ERROR(script_.outage);
     std::vector<std::string> ids;
+    if (script_.hide_names) return ids;
     for (const auto& [id, other] : script_.names) {
       if (other == name) ids.push_back(id);
     }
@@ -124,8 +144,10 @@ TEST_F(BatchAdapterTest, ALostAnswerIsFoundByName) {
 }
 
 TEST_F(BatchAdapterTest, ASubmissionThatWasNotTakenIsRepeatedOnlyAfterItSettled) {
-  script_.outage = UnavailableError("down");
+  script_.refusal = UnavailableError("no answer");
   EXPECT_FALSE(adapter_->Submit(Spec("a")).ok());
+  script_.refusal = OkStatus();
+  script_.outage = UnavailableError("down");
   clock_.Advance(seconds(1000));  // an outage says nothing about what was taken
   EXPECT_FALSE(adapter_->Submit(Spec("a")).ok());
   script_.outage = OkStatus();
@@ -207,6 +229,118 @@ TEST_F(BatchAdapterTest, AForgottenJobWithoutMarksIsLostOnlyAfterAWhile) {
   EXPECT_EQ(StatusOf(id).state, JobState::kNodeFailed);
 }
 
+// As OpenPBS does: what a run used is cleared when the job goes back into the queue.
+TEST_F(BatchAdapterTest, AJobIsChargedWithAllItsRuns) {
+  const std::string id = *adapter_->Submit(Spec("a"));
+  JobStatus& said = script_.jobs[id];
+  const auto run = [&](int length) {
+    said = JobStatus();
+    said.state = JobState::kRunning;
+    said.started = clock_.Now();
+    for (int second = 0; second < length; ++second) {
+      EXPECT_EQ(StatusOf(id).state, JobState::kRunning);
+      clock_.Advance(seconds(1));
+    }
+  };
+  run(24);
+  said.state = JobState::kQueued;
+  said.ended = clock_.Now();
+  said.started.reset();
+  clock_.Advance(seconds(100));
+  EXPECT_EQ(StatusOf(id).state, JobState::kQueued);
+  run(100);
+  Restart();  // knows the run as it was last noted
+  said.state = JobState::kQueued;
+  said.started.reset();
+  said.ended.reset();
+  EXPECT_EQ(StatusOf(id).state, JobState::kQueued);
+  run(10);
+  said.state = JobState::kCompleted;
+  said.ended = clock_.Now() + seconds(5);  // a slow epilogue
+  said.usage.elapsed = seconds(9);
+  const JobStatus end = StatusOf(id);
+  EXPECT_GE(end.usage.elapsed, seconds(24 + 60 + 15));
+  EXPECT_LE(end.usage.elapsed, seconds(24 + 100 + 15));
+  EXPECT_EQ(end.ended, said.ended);
+}
+
+TEST_F(BatchAdapterTest, ASchedulerThatTellsAllRunsIsNotCountedTwice) {
+  const std::string id = *adapter_->Submit(Spec("a"));
+  JobStatus& said = script_.jobs[id];
+  said.state = JobState::kRunning;
+  said.started = clock_.Now();
+  EXPECT_EQ(StatusOf(id).state, JobState::kRunning);
+  clock_.Advance(seconds(30));
+  said.state = JobState::kPreempted;
+  said.ended = clock_.Now();
+  said.usage.elapsed = seconds(500);
+  EXPECT_EQ(StatusOf(id).usage.elapsed, seconds(500));
+}
+
+TEST_F(BatchAdapterTest, SuspendedTimeIsNotCharged) {
+  const std::string id = *adapter_->Submit(Spec("a"));
+  JobStatus& said = script_.jobs[id];
+  said.state = JobState::kRunning;
+  said.started = clock_.Now();
+  said.suspended = true;
+  EXPECT_EQ(StatusOf(id).state, JobState::kRunning);
+  clock_.Advance(seconds(1000));
+  said.state = JobState::kCompleted;
+  said.ended = clock_.Now();
+  said.usage.elapsed = seconds(20);
+  EXPECT_EQ(StatusOf(id).usage.elapsed, seconds(20));
+}
+
+TEST_F(BatchAdapterTest, AForgottenJobThatWasToldToEndIsNoLostNode) {
+  struct Case {
+    std::string name, told;
+    JobState state;
+  };
+  for (const Case& c : {Case{"deleted", "1763700040 40 3600\n", JobState::kCancelled},
+                        Case{"over", "1763703600 3598 3600\n", JobState::kTimedOut},
+                        Case{"unlimited", "1763703600 3598 0\n", JobState::kCancelled}}) {
+    const std::string id = *adapter_->Submit(Spec(c.name));
+    Mark(c.name, "claim", id + "\n");
+    Mark(c.name, "starts", "1763700000\n");
+    Mark(c.name, "told", c.told);
+    script_.jobs.clear();
+    EXPECT_EQ(StatusOf(id).state, JobState::kUnknown);
+    clock_.Advance(seconds(120));
+    const JobStatus end = StatusOf(id);
+    EXPECT_EQ(end.state, c.state) << c.name;
+    EXPECT_EQ(end.ended, Timestamp(seconds(std::stoll(c.told)))) << c.name;
+  }
+}
+
+TEST_F(BatchAdapterTest, AJobThatNobodySawEndIsChargedUntilItWasLastSeen) {
+  const std::string id = *adapter_->Submit(Spec("a"));
+  Mark("a", "claim", id + "\n");
+  JobStatus& said = script_.jobs[id];
+  said.state = JobState::kRunning;
+  said.started = clock_.Now();
+  EXPECT_EQ(StatusOf(id).state, JobState::kRunning);
+  clock_.Advance(seconds(50));
+  EXPECT_EQ(StatusOf(id).state, JobState::kRunning);
+  script_.jobs.clear();
+  clock_.Advance(seconds(1));
+  EXPECT_EQ(StatusOf(id).state, JobState::kUnknown);
+  clock_.Advance(std::chrono::hours(10));
+  const JobStatus end = StatusOf(id);
+  EXPECT_EQ(end.state, JobState::kNodeFailed);
+  EXPECT_EQ(end.usage.elapsed, seconds(50));
+}
+
+TEST_F(BatchAdapterTest, AClockThatIsSetForwardLosesNoJob) {
+  const std::string id = *adapter_->Submit(Spec("a"));
+  script_.jobs.clear();
+  EXPECT_EQ(StatusOf(id).state, JobState::kUnknown);
+  clock_.Set(clock_.Now() + std::chrono::hours(1));
+  EXPECT_EQ(StatusOf(id).state, JobState::kUnknown);
+  clock_.Set(clock_.Now() - std::chrono::hours(2));
+  clock_.Advance(seconds(120));
+  EXPECT_EQ(StatusOf(id).state, JobState::kNodeFailed);
+}
+
 TEST_F(BatchAdapterTest, ACancelledJobIsCancelledWhateverTheSchedulerCallsIt) {
   const std::string id = *adapter_->Submit(Spec("a"));
   EXPECT_TRUE(adapter_->Cancel(id).ok());
@@ -254,6 +388,59 @@ TEST_F(BatchAdapterTest, EndsSurviveARestartAndAreNotAskedAgain) {
   EXPECT_EQ(kept.message, "walltime");
   EXPECT_TRUE(adapter_->Cancel(id).ok());
   EXPECT_TRUE(script_.cancelled.empty());
+}
+
+TEST_F(BatchAdapterTest, OfSeveralNumbersTheOneWhoseJobHasTheNameIsTheId) {
+  script_.printed = {"2026", "77"};
+  script_.jobs["2026"].state = JobState::kRunning;
+  script_.names["2026"] = "somebody's own work";
+  EXPECT_EQ(*adapter_->Submit(Spec("a")), "1");
+  script_.swallow_id = true;
+  EXPECT_EQ(*adapter_->Submit(Spec("b")), "2");  // asked for by its name
+  EXPECT_TRUE(adapter_->Cancel("2").ok());
+  EXPECT_EQ(script_.cancelled, std::vector<std::string>{"2"});
+}
+
+TEST_F(BatchAdapterTest, ANumberThatCannotBeVerifiedIsNotBelieved) {
+  script_.printed = {"2026"};
+  script_.swallow_id = true;
+  script_.names["2026"] = "somebody's own work";
+  script_.hide_names = true;  // a listing that lags behind
+  EXPECT_EQ(adapter_->Submit(Spec("a")).status().code(), StatusCode::kUnavailable);
+  EXPECT_EQ(adapter_->Submit(Spec("a")).status().code(), StatusCode::kUnavailable);
+  script_.hide_names = false;
+  EXPECT_EQ(*adapter_->Submit(Spec("a")), "1");
+  EXPECT_EQ(script_.submissions, 1);
+}
+
+TEST_F(BatchAdapterTest, AnIdThatIsGoneAtOnceIsBelieved) {
+  script_.vanish = true;  // no destination of a routing queue takes it
+  const std::string id = *adapter_->Submit(Spec("a"));
+  EXPECT_EQ(StatusOf(id).state, JobState::kUnknown);
+  clock_.Advance(seconds(120));
+  EXPECT_EQ(StatusOf(id).state, JobState::kNodeFailed);
+}
+
+// Booked by a version that believed the last number.
+TEST_F(BatchAdapterTest, NothingIsCancelledThatDoesNotHaveTheName) {
+  const std::string id = *adapter_->Submit(Spec("a"));
+  script_.names[id] = "somebody's own work";
+  script_.names["9"] = "a";
+  script_.jobs["9"].state = JobState::kRunning;
+  EXPECT_TRUE(adapter_->Cancel(id).ok());
+  EXPECT_EQ(script_.cancelled, std::vector<std::string>{"9"});
+  script_.outage = UnavailableError("down");
+  EXPECT_EQ(adapter_->Cancel(id).code(), StatusCode::kUnavailable);
+}
+
+TEST_F(BatchAdapterTest, AJobThatWasNotSubmittedHereIsNotCancelled) {
+  script_.jobs["5"].state = JobState::kRunning;
+  script_.names["5"] = "a";
+  EXPECT_EQ(adapter_->Cancel("5").code(), StatusCode::kNotFound);
+  EXPECT_TRUE(script_.cancelled.empty());
+  EXPECT_EQ(*adapter_->Find("a"), "5");  // by its name it is ours
+  EXPECT_TRUE(adapter_->Cancel("5").ok());
+  EXPECT_EQ(script_.cancelled, std::vector<std::string>{"5"});
 }
 
 TEST_F(BatchAdapterTest, CancelOfAnUnknownJobIsNotFound) {

@@ -197,21 +197,73 @@ TEST(PbsListingTest, StringsOfBothWritersDoNotMislead) {
   EXPECT_EQ(States(listing).size(), lines.size());
 }
 
-TEST(PbsListingTest, MissingCommasAndBracesBetweenJobsLoseNoOther) {
+TEST(PbsListingTest, MissingCommasBetweenJobsLoseNoOther) {
   const std::string good = "{\"job_state\":\"R\"}";
   const std::string no_comma =
       "{\"Jobs\":{\"1.a\":" + good + "\n\"2.a\":" + good + " \"3.a\":" + good + ",}}";
   EXPECT_THAT(States(no_comma), ElementsAre(Pair("1.a", "R"), Pair("2.a", "R"), Pair("3.a", "R")));
+  EXPECT_FALSE(SplitAll(no_comma).damaged);
+}
+
+TEST(PbsListingTest, MissingAndSuperfluousBracesAreDamage) {
+  const std::string good = "{\"job_state\":\"R\"}";
   const std::string no_brace =
       "{\"Jobs\":{\"1.a\":{\"job_state\":\"R\"\n,\"2.a\":" + good + ",\"3.a\":" + good + "}}";
-  EXPECT_THAT(States(no_brace),
-              ElementsAre(Pair("1.a", "unreadable"), Pair("2.a", "R"), Pair("3.a", "R")));
   const std::string extra_brace =
       "{\"Jobs\":{\"1.a\":{\"job_state\":\"R\"}},\"2.a\":" + good + ",\"3.a\":" + good + "}}";
-  EXPECT_THAT(States(extra_brace),
-              ElementsAre(Pair("1.a", "R"), Pair("2.a", "R"), Pair("3.a", "R")));
-  EXPECT_TRUE(SplitAll(no_brace).damaged);
-  EXPECT_TRUE(SplitAll(extra_brace).damaged);
+  const std::string twice = "{\"Jobs\":{\"1.a\":" + good + "},\"Jobs\":{\"2.a\":" + good + "}}";
+  for (const std::string& listing : {no_brace, extra_brace, twice}) {
+    EXPECT_TRUE(SplitAll(listing).damaged) << listing;
+  }
+  // What is inside a job is its owner's text; that the listing is damaged makes all of it
+  // worthless.
+  EXPECT_THAT(States(no_brace), ElementsAre(Pair("1.a", "R")));
+}
+
+// `qsub -M '{"1023.vm":{...}}'` of another user, as OpenPBS's head printed it.
+TEST(PbsListingTest, JobsInsideAJobAreTextsOfItsOwner) {
+  const std::string listing = R"pbs({
+	"timestamp":	1796017062,
+	"Jobs":	{
+		"1023.vm":	{
+			"Job_Name":	"my-own-work",
+			"Job_Owner":	"tester@vm",
+			"job_state":	"R"
+		},
+		"1025.vm":	{
+			"Job_Name":	"evil",
+			"Job_Owner":	"other@vm",
+			"job_state":	"H",
+			"Mail_Users":	{
+				"1023.vm":	{
+					"Job_Name":	"trib-a9cd2479.zz",
+					"Job_Owner":	"tester@vm",
+					"job_state":	"F"
+				},
+				"1024.vm":	{
+					"Job_Name":	"trib-a9cd2479.yy",
+					"Job_Owner":	"tester@vm",
+					"job_state":	"R"
+				},
+				"Jobs":	{
+					"1024.vm":	{
+						"job_state":	"R"
+					}
+				}
+			},
+			"Variable_List":	{
+				"X":	[1, {"1024.vm": {"job_state": "R"}}, "]"],
+				"PBS_O_HOST":	"vm"
+			}
+		}
+	}
+}
+)pbs";
+  EXPECT_FALSE(SplitAll(listing).damaged);
+  EXPECT_THAT(States(listing), ElementsAre(Pair("1023.vm", "R"), Pair("1025.vm", "H")));
+  const PbsAttributes evil = Parsed(SplitAll(listing).jobs.at("1025.vm"));
+  EXPECT_EQ(evil.at("Job_Name"), "evil");
+  EXPECT_EQ(evil.at("Job_Owner"), "other@vm");
 }
 
 TEST(PbsListingTest, AMissingQuoteCostsOneLine) {

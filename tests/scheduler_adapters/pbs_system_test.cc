@@ -141,6 +141,20 @@ TEST_F(PbsSystemTest, AQstatThatAnswersForTheFirstIdOnlyIsFoundOut) {
   EXPECT_THAT(Calls(), ElementsAre("qstat -f -F json"));
 }
 
+TEST_F(PbsSystemTest, AnEndIsNotTakenFromAmongTheWordsOfOthers) {
+  std::vector<std::string> ids;
+  for (int i = 1; i <= 101; ++i) ids.push_back(std::to_string(i) + ".pbs01");
+  Text("all", Listing({State("1.pbs01", "F"), State("2.pbs01", "R"), State("3.pbs01", "Q"),
+                       State("3.pbs01", "H")}));
+  Text("empty", kEmpty);
+  Command("qstat", "'-f -F json') cat all;;\n*) cat empty; exit 153;;");
+  const auto said = List(ids);
+  ASSERT_TRUE(said.ok());
+  EXPECT_FALSE(said->contains("1.pbs01"));  // asked alone, where 153 was the answer
+  EXPECT_EQ(said->at("2.pbs01").state, JobState::kRunning);
+  EXPECT_FALSE(said->contains("3.pbs01"));  // likewise: somebody says so, twice
+}
+
 TEST_F(PbsSystemTest, AnIdThatPbsWillNotReadDoesNotHideTheOthers) {
   Text("one", Listing({State("1.pbs01", "R")}));
   Command("qstat",
@@ -177,7 +191,7 @@ TEST_F(PbsSystemTest, AServerWithoutHistoryIsAskedForLiveJobs) {
   EXPECT_EQ(Calls().size(), 2u);
   EXPECT_FALSE(List({"2.pbs01"})->contains("2.pbs01"));
   EXPECT_THAT(Calls(), ElementsAre("qstat -f -F json 2.pbs01"));
-  EXPECT_THAT(*system().FindByName("n"), ElementsAre("7.pbs01"));
+  EXPECT_THAT(*system().FindByName("n", true), ElementsAre("7.pbs01"));
 }
 
 TEST_F(PbsSystemTest, AHistoryThatIsKeptSinceLatelyIsAskedFor) {
@@ -205,17 +219,18 @@ TEST_F(PbsSystemTest, AFrozenServerStopsTheQuestions) {
   EXPECT_EQ(Calls().size(), 2u);
 }
 
-TEST_F(PbsSystemTest, EndsAreNotTakenFromADamagedListing) {
+TEST_F(PbsSystemTest, NothingIsTakenFromADamagedListing) {
   std::vector<std::string> ids;
   for (int i = 1; i <= 101; ++i) ids.push_back(std::to_string(i) + ".pbs01");
-  std::string all =
-      Listing({Job("500.pbs01", "\"X\": \"no end,\n\"job_state\":\t\"Q\""), State("1.pbs01", "X")});
+  std::string all = Listing({Job("500.pbs01", "\"X\": \"no end,\n\"job_state\":\t\"Q\""),
+                             State("1.pbs01", "X"), State("2.pbs01", "R")});
   Text("all", all);
   Text("empty", kEmpty);
   Command("qstat", "'-f -F json'|'-f -F json -x') cat all;;\n*) cat empty; exit 153;;");
   const auto said = List(ids);
   ASSERT_TRUE(said.ok());
   EXPECT_FALSE(said->contains("1.pbs01"));  // asked alone, where 153 was the answer
+  EXPECT_FALSE(said->contains("2.pbs01"));
 }
 
 TEST_F(PbsSystemTest, TenThousandJobsAreListedInOneQueryAndLittleMemory) {
@@ -247,44 +262,103 @@ TEST_F(PbsSystemTest, LiveJobsAreThisUsersByTheirNames) {
     return Job(id, "\"Job_Name\":\t\"" + name + "\",\n\"Job_Owner\":\t\"" + owner +
                        "@pbs01\",\n\"job_state\":\t\"Q\"");
   };
-  Text("all", Listing({job("1.pbs01", "c.r1", Me()), job("2.pbs01", "d.r1", Me()),
-                       job("3.pbs01", "c.r2", "somebody"), Job("4.pbs01", "\"bad"),
-                       job("5.pbs01", "c.r3", Me())}));
+  Text("1.pbs01", Listing({job("1.pbs01", "c.r1", Me())}));
+  Text("2.pbs01", Listing({job("2.pbs01", "d.r1", Me())}));
+  Text("3.pbs01", Listing({job("3.pbs01", "c.r2", "somebody")}));  // since qselect was asked
+  Text("4.pbs01", Listing({Job("4.pbs01", "\"bad")}));
   Text("text", "Job Id: 4.pbs01\n    Job_Name = c.r9\n    Job_Owner = " + Me() +
                    "@pbs01\n    job_state = Q\n\n");
-  Command("qstat", "'-f -F json') cat all;;\n*-w*) cat text;;");
-  const auto jobs = system().ListLive("c.");
-  ASSERT_TRUE(jobs.ok()) << jobs.status();
-  std::vector<std::string> ids;
-  for (const NamedJob& named : *jobs) ids.push_back(named.id + " " + named.name);
-  EXPECT_THAT(ids, ElementsAre("1.pbs01 c.r1", "5.pbs01 c.r3", "4.pbs01 c.r9"));
+  Command("qselect", "'-u " + Me() + "') printf '%s.pbs01\\n' 1 2 3 4;;");
+  Command("qstat", "*-w*) cat text;;\n'-f -F json '*) cat \"${@: -1}\";;");
+  const auto named = [&](const std::string& prefix) {
+    const auto jobs = system().ListLive(prefix);
+    EXPECT_TRUE(jobs.ok()) << jobs.status();
+    std::vector<std::string> lines;
+    for (const NamedJob& live : *jobs) lines.push_back(live.id + " " + live.name);
+    return lines;
+  };
+  EXPECT_THAT(named("c."), ElementsAre("1.pbs01 c.r1", "4.pbs01 c.r9"));
+
+  // Many at once are read in one listing of all, whose damage makes it worth nothing.
+  Command("qselect", "'-u " + Me() + "') seq 1 40 | sed 's/$/.pbs01/';;");
+  std::vector<std::string> all = {job("99.pbs01", "c.r1", "somebody")};
+  for (int i = 1; i <= 40; ++i) {
+    all.push_back(job(std::to_string(i) + ".pbs01", "c.r" + std::to_string(i), Me()));
+  }
+  Text("all", Listing(all));
+  Command("qstat", "'-f -F json') cat all;;\n*) cat 1.pbs01 | sed \"s/1.pbs01/${@: -1}/\";;");
+  (void)Calls();
+  EXPECT_EQ(named("c.").size(), 40u);
+  EXPECT_THAT(Calls(), ElementsAre("qselect -u " + Me(), "qstat -f -F json"));
+  all.push_back("\"x");
+  Text("all", Listing(all));
+  EXPECT_EQ(named("c.r1").size(), 40u);  // as each says for itself
+  EXPECT_EQ(Calls().size(), 42u);
+}
+
+TEST_F(PbsSystemTest, AJobsNameIsItsOwnersWordAndAskedForAlone) {
+  const std::string mine =
+      "\"Job_Name\":\t\"c.r1\",\n\"Job_Owner\":\t\"" + Me() + "@pbs01\",\n\"job_state\":\t\"R\"";
+  Text("1.pbs01", Listing({Job("1.pbs01", mine)}));
+  Text("2.pbs01", Listing({Job("2.pbs01",
+                               "\"Job_Name\":\t\"c.r1\",\n\"Job_Owner\":\t\"other@pbs01\",\n"
+                               "\"job_state\":\t\"R\",\n\"Mail_Users\":\t{\n\"2.pbs01\":\t{" +
+                                   mine + "}}")}));
+  Text("empty", kEmpty);
+  Command("qstat", "*3.pbs01) cat empty; exit 153;;\n'-f -F json '*) cat \"${@: -1}\";;");
+  EXPECT_EQ(*system().NameOf("1.pbs01"), "c.r1");
+  EXPECT_EQ(*system().NameOf("2.pbs01"), std::nullopt);
+  EXPECT_EQ(*system().NameOf("3.pbs01"), std::nullopt);
+  Command("qstat", "*) cat empty; exit 255;;");
+  EXPECT_EQ(system().NameOf("1.pbs01").status().code(), StatusCode::kUnavailable);
 }
 
 TEST_F(PbsSystemTest, JobsAreFoundByNameTheOldestFirst) {
   Command("qselect", "*) printf '1000.pbs01\\n99.pbs01\\n';;");
-  EXPECT_THAT(*system().FindByName("c.r1"), ElementsAre("99.pbs01", "1000.pbs01"));
-  EXPECT_THAT(Calls(), ElementsAre("qselect -N c.r1 -u " + Me() + " -x"));
+  EXPECT_THAT(*system().FindByName("c.r1", true), ElementsAre("99.pbs01", "1000.pbs01"));
+  EXPECT_THAT(*system().FindByName("c.r1", false), ElementsAre("99.pbs01", "1000.pbs01"));
+  EXPECT_THAT(Calls(),
+              ElementsAre("qselect -N c.r1 -u " + Me() + " -x", "qselect -N c.r1 -u " + Me()));
   Command("qselect", "*) echo 'Connection refused' >&2; exit 162;;");
-  EXPECT_EQ(system().FindByName("c.r1").status().code(), StatusCode::kUnavailable);
+  EXPECT_EQ(system().FindByName("c.r1", true).status().code(), StatusCode::kUnavailable);
 }
 
-TEST_F(PbsSystemTest, BehindAPrefixTheUserIsNotKnown) {
-  options_.command_prefix = {"/usr/bin/env"};
+TEST_F(PbsSystemTest, BehindAPrefixItsUserCounts) {
+  const std::string there = JoinPath(directory_.path(), "there");
+  ASSERT_TRUE(WriteFileAtomic(there,
+                              "#!/bin/bash\nif [ \"$1\" = id ]; then echo Welcome.; echo theirs; "
+                              "else exec \"$@\"; fi\n",
+                              0700)
+                  .ok());
+  options_.command_prefix = {there};
   Command("qselect", "*) ;;");
-  EXPECT_TRUE(system().FindByName("c.r1")->empty());
+  EXPECT_TRUE(system().FindByName("c.r1", true)->empty());
+  EXPECT_THAT(Calls(), ElementsAre("qselect -N c.r1 -u theirs -x"));
+}
+
+TEST_F(PbsSystemTest, BehindAPrefixThatRunsPbsAloneTheUserIsNotKnown) {
+  const std::string there = JoinPath(directory_.path(), "there");
+  ASSERT_TRUE(WriteFileAtomic(there,
+                              "#!/bin/bash\n[ \"$1\" != id ] && exec \"$@\"\n"
+                              "echo 'command not allowed: id'\n",
+                              0700)
+                  .ok());
+  options_.command_prefix = {there};
+  Command("qselect", "*) ;;");
+  EXPECT_TRUE(system().FindByName("c.r1", true)->empty());
   EXPECT_THAT(Calls(), ElementsAre("qselect -N c.r1 -x"));
 }
 
 TEST_F(PbsSystemTest, SubmissionsAreAnsweredRefusedOrOpen) {
   Command("qsub", "*) echo 1.pbs01;;");
-  EXPECT_EQ(*system().SubmitScript(spec_, "/tmp/job.sh"), "1.pbs01");
+  EXPECT_THAT(*system().SubmitScript(spec_, "/tmp/job.sh"), ElementsAre("1.pbs01"));
   EXPECT_THAT(Calls(), ElementsAre("qsub /tmp/job.sh"));
   Command("qsub", "*) echo 'qsub: Unknown queue' >&2; exit 170;;");
   const Status refused = system().SubmitScript(spec_, "/tmp/job.sh").status();
   EXPECT_EQ(refused.code(), StatusCode::kInvalidArgument);
   EXPECT_THAT(refused.message(), HasSubstr("Unknown queue"));
   Command("qsub", "*) echo \"qsub: would exceed queue generic's per-user limit\" >&2; exit 38;;");
-  EXPECT_EQ(system().SubmitScript(spec_, "/tmp/j").status().code(), StatusCode::kUnavailable);
+  EXPECT_EQ(system().SubmitScript(spec_, "/tmp/j").status().code(), StatusCode::kResourceExhausted);
   Command("qsub", "*) ;;");  // no id
   EXPECT_EQ(system().SubmitScript(spec_, "/tmp/j").status().code(), StatusCode::kUnavailable);
 }
@@ -323,10 +397,14 @@ TEST_F(PbsSystemTest, ACheckLeavesNoJobBehind) {
   Command("qsub", "*) echo 9.pbs01;;");
   Command("qselect", "*) printf '8.pbs01\\n9.pbs01\\n';;");  // 8: of a check that was cut off
   Command("qdel", "*) ;;");
+  Text("check", Listing({Job("N.pbs01", "\"Job_Name\":\t\"c.r1.a.t1.check\",\n\"Job_Owner\":\t\"" +
+                                            Me() + "@pbs01\",\n\"job_state\":\t\"H\"")}));
+  Command("qstat", "*) sed \"s/N.pbs01/${@: -1}/\" check;;");
   EXPECT_TRUE(system().CheckAccepted(spec_, "/tmp/check.sh").ok());
   EXPECT_THAT(Calls(),
               ElementsAre("qsub -h -N c.r1.a.t1.check /tmp/check.sh",
-                          "qselect -N c.r1.a.t1.check -u " + Me(), "qdel 8.pbs01", "qdel 9.pbs01"));
+                          "qselect -N c.r1.a.t1.check -u " + Me(), "qstat -f -F json 8.pbs01",
+                          "qdel 8.pbs01", "qstat -f -F json 9.pbs01", "qdel 9.pbs01"));
   Command("qdel", "*) exit 162;;");
   EXPECT_THAT(system().CheckAccepted(spec_, "/tmp/check.sh").message(), HasSubstr("stays on hold"));
   Command("qsub",

@@ -13,6 +13,7 @@ namespace {
 using std::chrono::seconds;
 using testing::ElementsAre;
 using testing::HasSubstr;
+using testing::IsEmpty;
 
 TEST(PbsTextTest, KnowsItsIds) {
   for (const std::string id : {"1.pbs01", "123", "1035[1].pbs01", "1035[].pbs01",
@@ -260,6 +261,39 @@ const std::vector<StateCase>& StateCases() {
        JobState::kNodeFailed,
        {},
        "-4"},
+      {"node lost, may not run again",
+       {{"job_state", "F"}, {"substate", "93"}, {"Exit_status", "-20"}, {"comment", run}},
+       JobState::kNodeFailed,
+       {},
+       "-20"},
+      {"sister lost",
+       {{"job_state", "F"}, {"substate", "93"}, {"Exit_status", "-14"}},
+       JobState::kNodeFailed,
+       {},
+       "-14"},
+      {"given up by a hook",
+       {{"job_state", "F"}, {"substate", "93"}, {"Exit_status", "-18"}},
+       JobState::kNodeFailed,
+       {},
+       "-18"},
+      {"taken off its node",
+       {{"job_state", "F"}, {"substate", "93"}, {"Exit_status", "-11"}},
+       JobState::kPreempted,
+       {},
+       "-11"},
+      {"requeued, held, and deleted",
+       {{"job_state", "F"}, {"substate", "91"}, {"Exit_status", "-11"}},
+       JobState::kCancelled,
+       {},
+       "-11"},
+      {"preempted by deletion",
+       {{"job_state", "F"},
+        {"substate", "91"},
+        {"Exit_status", "271"},
+        {"comment", run + " and terminated by Scheduler@vm"}},
+       JobState::kPreempted,
+       143,
+       "terminated by Scheduler@"},
       {"start failed",
        {{"job_state", "F"}, {"substate", "93"}, {"Exit_status", "-1"}},
        JobState::kFailed,
@@ -309,6 +343,32 @@ TEST(PbsTextTest, ARequeuedJobThatRunsHasNoEnd) {
   EXPECT_EQ(status.restarts, 1);
 }
 
+TEST(PbsTextTest, AJobThatWaitsAgainHasBeenPutBack) {
+  const JobStatus status = PbsJobStatus("1007.vm", {{"job_state", "Q"},
+                                                    {"substate", "10"},
+                                                    {"run_count", "1"},
+                                                    {"Exit_status", "-11"},
+                                                    {"obittime", "Mon Nov 30 05:26:12 2026"}});
+  EXPECT_EQ(status.restarts, 1);
+  EXPECT_EQ(status.ended, ParsePbsTime("Mon Nov 30 05:26:12 2026"));  // of the run before
+  EXPECT_EQ(status.started, std::nullopt);
+  EXPECT_EQ(status.exit_code, std::nullopt);
+  EXPECT_EQ(PbsJobStatus("1.vm", {{"job_state", "Q"}}).restarts, 0);
+}
+
+TEST(PbsTextTest, ASuspendedJobHoldsItsNodesAndStandsStill) {
+  EXPECT_TRUE(PbsJobStatus("1.vm", {{"job_state", "S"}, {"substate", "43"}}).suspended);
+  EXPECT_TRUE(PbsJobStatus("1.vm", {{"job_state", "U"}}).suspended);
+  EXPECT_FALSE(PbsJobStatus("1.vm", {{"job_state", "R"}}).suspended);
+}
+
+TEST(PbsTextTest, AFullQueueIsNoRefusalForGood) {
+  EXPECT_TRUE(IsQsubNotNow(38, "qsub: would exceed queue generic's per-user limit"));
+  EXPECT_TRUE(IsQsubNotNow(173, "qsub: Queue is not enabled"));
+  EXPECT_FALSE(IsQsubNotNow(170, "qsub: Unknown queue"));
+  EXPECT_FALSE(IsQsubNotNow(162, "Connection refused"));
+}
+
 TEST(PbsTextTest, AJobThatNeverRanHasNoStart) {
   const JobStatus status = PbsJobStatus("15.pbs01", {{"job_state", "F"},
                                                      {"substate", "91"},
@@ -328,11 +388,11 @@ TEST(PbsTextTest, MessagesAreBoundedAndOfOneLine) {
 }
 
 TEST(PbsTextTest, FindsTheIdInQsubsAnswer) {
-  EXPECT_EQ(ParseQsubAnswer("1.pbs01\n"), "1.pbs01");
-  EXPECT_EQ(ParseQsubAnswer("Welcome to Polaris.\n349710.polaris-pbs-01.hsn.cm\n"),
-            "349710.polaris-pbs-01.hsn.cm");
-  EXPECT_EQ(ParseQsubAnswer(""), std::nullopt);
-  EXPECT_EQ(ParseQsubAnswer("ok\n"), std::nullopt);
+  EXPECT_THAT(ParseQsubAnswer("1.pbs01\n"), ElementsAre("1.pbs01"));
+  EXPECT_THAT(ParseQsubAnswer("1499.25\nWelcome to Polaris.\n349710.polaris-pbs-01.hsn.cm\n"),
+              ElementsAre("349710.polaris-pbs-01.hsn.cm", "1499.25"));
+  EXPECT_THAT(ParseQsubAnswer(""), IsEmpty());
+  EXPECT_THAT(ParseQsubAnswer("ok\n"), IsEmpty());
 }
 
 TEST(PbsTextTest, RefusalsAreToldFromWhatMayPass) {
@@ -389,6 +449,15 @@ TEST(PbsTextTest, DirectivesSayAllThatASpecDoes) {
                   "#PBS -r y", "#PBS -q debug", "#PBS -A \"data science\"",
                   "#PBS -l select=2:ncpus=32:ngpus=4", "#PBS -l walltime=01:30:00",
                   "#PBS -l filesystems=home:eagle", "#PBS -l place=scatter", "#PBS -k doe"));
+}
+
+TEST(PbsTextTest, TasksOfALauncherArePlacesForItsProcesses) {
+  JobSpec spec = Spec();
+  spec.nodes = 2;
+  spec.cpus = 32;
+  spec.tasks = 4;
+  EXPECT_THAT(*PbsDirectives(spec, true),
+              testing::Contains("#PBS -l select=2:ncpus=32:mpiprocs=4"));
 }
 
 TEST(PbsTextTest, TheSitesOwnSelectReplacesOurs) {

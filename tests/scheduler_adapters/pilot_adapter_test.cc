@@ -311,6 +311,50 @@ TEST_F(PilotAdapterTest, PilotsThatNeverStartFailTheTasksThatWait) {
   EXPECT_EQ(cluster_.submissions(), 4);
 }
 
+// So that the new pilot's name comes before the old one's.
+TEST_F(PilotAdapterTest, AClockThatWasSetBackHindersNoPilot) {
+  plan_.run_time = minutes(10);
+  Submit(Spec("a"));
+  const std::string first = Pilots().at(0);
+  PilotState state = ComeUp(first);
+  Take(first, &state, "trib-1.a");
+  Finish(first, &state, 0);
+  clock_.Advance(minutes(20));
+  EXPECT_EQ(StatusOf("trib-1.a").state, JobState::kCompleted);
+  clock_.Set(kStart - hours(1));
+  plan_.run_time = hours(100);
+  Submit(Spec("b"));
+  ASSERT_THAT(Pilots(), SizeIs(2));
+  EXPECT_EQ(Pilots().at(1), first);
+  EXPECT_EQ(StatusOf("trib-1.b").state, JobState::kQueued);
+  EXPECT_EQ(cluster_.submissions(), 2);
+}
+
+TEST_F(PilotAdapterTest, AClockThatWasSetBackDoesNotLengthenTheWaitAfterAFailure) {
+  plan_.end_state = JobState::kFailed;
+  plan_.run_time = seconds(1);
+  Submit(Spec("a"));
+  clock_.Advance(seconds(2));
+  EXPECT_EQ(StatusOf("trib-1.a").state, JobState::kQueued);
+  EXPECT_THAT(Pilots(), SizeIs(1));  // failed just now
+  clock_.Set(clock_.Now() - hours(10));
+  clock_.Advance(seconds(10));
+  EXPECT_EQ(StatusOf("trib-1.a").state, JobState::kQueued);
+  EXPECT_THAT(Pilots(), SizeIs(2));
+}
+
+TEST_F(PilotAdapterTest, AClockThatIsSetForwardLosesNoTask) {
+  Submit(Spec("a"));
+  const std::string pilot = Pilots().at(0);
+  PilotState state = ComeUp(pilot);
+  Take(pilot, &state, "trib-1.a");
+  state.current.clear();  // its record of the end is on its way
+  EXPECT_TRUE(directory_.PutState(pilot, state).ok());
+  EXPECT_EQ(StatusOf("trib-1.a").state, JobState::kRunning);
+  clock_.Set(clock_.Now() + hours(1));
+  EXPECT_EQ(StatusOf("trib-1.a").state, JobState::kRunning);
+}
+
 TEST_F(PilotAdapterTest, PilotThatStandsStillIsCancelled) {
   Submit(Spec("a"));
   const std::string pilot = Pilots().at(0);

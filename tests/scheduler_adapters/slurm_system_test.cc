@@ -36,10 +36,12 @@ class SlurmSystemTest : public testing::Test {
 
   SlurmSystem& system() {
     if (!system_) {
-      CommandRunnerOptions options;
-      options.directory = directory_.path();
-      options.timeout = timeout_;
-      system_ = std::make_unique<SlurmSystem>(options, /*requeue=*/true);
+      SchedulerOptions options;
+      options.command_directory = directory_.path();
+      options.command_timeout = timeout_;
+      options.command_interval = std::chrono::milliseconds(0);
+      options.directives = directives_;
+      system_ = std::make_unique<SlurmSystem>(options);
     }
     return *system_;
   }
@@ -75,7 +77,8 @@ class SlurmSystemTest : public testing::Test {
       "2026-11-21T10:01:00 2026-11-21T10:02:00 1:00 1 2 cpu=2,node=1,gres/gpu=1 N/A "
       "\"${5:-None}\" \"${6:-job}\"; }\n";
   TemporaryDirectory directory_ = *TemporaryDirectory::Create("slurm-");
-  std::chrono::milliseconds timeout_{20'000};
+  seconds timeout_{20};
+  std::vector<std::string> directives_;
   std::unique_ptr<SlurmSystem> system_;
 };
 
@@ -155,14 +158,14 @@ TEST_F(SlurmSystemTest, ControllerThatIsDownSaysNothing) {
   const auto jobs = List({"7"});
   EXPECT_EQ(jobs.status().code(), StatusCode::kUnavailable);
   EXPECT_THAT(jobs.status().message(), HasSubstr("Unable to contact slurm controller"));
-  EXPECT_EQ(system().FindByName("job").status().code(), StatusCode::kUnavailable);
+  EXPECT_EQ(system().FindByName("job", true).status().code(), StatusCode::kUnavailable);
   EXPECT_EQ(system().ListLive("").status().code(), StatusCode::kUnavailable);
   EXPECT_EQ(system().EstimateQueued("7").status().code(), StatusCode::kUnavailable);
   EXPECT_EQ(CallsOf("sacct"), 0);
 }
 
 TEST_F(SlurmSystemTest, TableCutShortByATimeLimitSaysNothing) {
-  timeout_ = std::chrono::milliseconds(500);
+  timeout_ = seconds(1);
   Program("squeue", "row 7 COMPLETED; sleep 600");
   const auto jobs = List({"7", "8"});
   EXPECT_EQ(jobs.status().code(), StatusCode::kUnavailable);
@@ -184,7 +187,7 @@ TEST_F(SlurmSystemTest, DatabaseThatIsDownLeavesForgottenJobsUnknown) {
   EXPECT_EQ(jobs->at("6").state, JobState::kUnknown);
   EXPECT_THAT(jobs->at("6").message, HasSubstr("Connection refused"));
   EXPECT_EQ(jobs->at("7").state, JobState::kRunning);
-  EXPECT_EQ(system().FindByName("job").status().code(), StatusCode::kUnavailable);
+  EXPECT_EQ(system().FindByName("job", true).status().code(), StatusCode::kUnavailable);
   EXPECT_EQ(CallsOf("sacct"), 2);
   EXPECT_TRUE(List({"6"}).ok());
   EXPECT_EQ(CallsOf("sacct"), 3);  // it may come back
@@ -195,14 +198,14 @@ TEST_F(SlurmSystemTest, SiteWithoutAccountingIsAskedOnce) {
   Program("sacct", "echo 'Slurm accounting storage is disabled' >&2; exit 1");
   EXPECT_THAT(*List({"7"}), IsEmpty());
   EXPECT_THAT(*List({"7"}), IsEmpty());
-  EXPECT_THAT(*system().FindByName("job"), IsEmpty());
+  EXPECT_THAT(*system().FindByName("job", true), IsEmpty());
   EXPECT_EQ(CallsOf("sacct"), 1);
 }
 
 TEST_F(SlurmSystemTest, SiteWithoutSacctIsASiteWithoutAccounting) {
   Program("squeue", "");
   EXPECT_THAT(*List({"7", "8"}), IsEmpty());
-  EXPECT_THAT(*system().FindByName("job"), IsEmpty());
+  EXPECT_THAT(*system().FindByName("job", true), IsEmpty());
 }
 
 TEST_F(SlurmSystemTest, FindsExactNamesOldestFirst) {
@@ -213,7 +216,7 @@ TEST_F(SlurmSystemTest, FindsExactNamesOldestFirst) {
           "echo '9|COMPLETED|0:0|2026-11-21T10:00:00|None|None|0|0|0||job'; "
           "echo '99|COMPLETED|0:0|2026-11-21T10:00:00|None|None|0|0|0||job'; "
           "echo '97|COMPLETED|0:0|2026-11-21T10:00:00|None|None|0|0|0||jo'");
-  const auto ids = system().FindByName("job");
+  const auto ids = system().FindByName("job", true);
   ASSERT_TRUE(ids.ok()) << ids.status();
   EXPECT_THAT(*ids, ElementsAre("9", "99", "100"));
 }
@@ -268,11 +271,71 @@ TEST_F(SlurmSystemTest, ManyIdsAreNotPutIntoOneCommand) {
 }
 
 TEST_F(SlurmSystemTest, SubmitsAndReadsTheId) {
-  Program("sbatch", "echo '42;cluster'");
-  const auto id = system().SubmitScript(Spec(), "/tmp/job.sh");
-  ASSERT_TRUE(id.ok()) << id.status();
-  EXPECT_EQ(*id, "42");
+  Program("sbatch", "echo 42; echo 'Hours left:'; echo 2026");
+  const auto ids = system().SubmitScript(Spec(), "/tmp/job.sh");
+  ASSERT_TRUE(ids.ok()) << ids.status();
+  EXPECT_THAT(*ids, ElementsAre("2026", "42"));
   EXPECT_EQ(Calls(), "sbatch --parsable /tmp/job.sh\n");
+}
+
+TEST_F(SlurmSystemTest, ANameIsAskedForAlone) {
+  Program("squeue", "row 7 RUNNING n1 0 None first; row 8 PENDING '' 0 None second");
+  EXPECT_EQ(*system().NameOf("8"), "second");
+  EXPECT_THAT(Calls(), HasSubstr(" -j 8\n"));
+  Program("squeue", kUnknownJob);
+  EXPECT_EQ(*system().NameOf("8"), std::nullopt);
+  Program("squeue", kControllerDown);
+  EXPECT_EQ(system().NameOf("8").status().code(), StatusCode::kUnavailable);
+}
+
+// As squeue, sacct and scancel are: each sees one cluster.
+TEST_F(SlurmSystemTest, JobsOfAChosenClusterAreAskedAboutThere) {
+  directives_ = {"--qos=x", "--clusters=gpu"};
+  Program("sbatch", "echo '42;gpu'");
+  Program("squeue",
+          "case \"$*\" in *'-M gpu'*) echo 'CLUSTER: gpu'; row 42 RUNNING n1 0 None here;; "
+          "*'-M cpu'*) row 7 PENDING '' 0 None there;; *) " +
+              std::string(kUnknownJob) + ";; esac");
+  Program("sacct",
+          "case \"$*\" in *'-M gpu'*) echo "
+          "'6|TIMEOUT|0:0|2026-11-21T10:00:00|2026-11-21T10:00:00|2026-11-21T10:01:00|60|1|"
+          "2||here';; esac");
+  Program("scancel", "");
+  Program("scontrol", "echo 'Slurmctld(primary) at ctl is UP'; echo slurm 23.02.7");
+  JobSpec spec = Spec();
+  spec.directives = directives_;
+  EXPECT_THAT(*system().SubmitScript(spec, "/tmp/job.sh"), ElementsAre("42;gpu"));
+  EXPECT_EQ(system().HeadFor(spec).job_id_suffix, ";gpu");
+  EXPECT_TRUE(system().IsJobId("42;gpu"));
+  const auto jobs = List({"42;gpu", "6;gpu", "7;cpu", "42"});
+  ASSERT_TRUE(jobs.ok()) << jobs.status();
+  EXPECT_THAT(*jobs, SizeIs(3));
+  EXPECT_EQ(jobs->at("42;gpu").state, JobState::kRunning);
+  EXPECT_EQ(jobs->at("42;gpu").id, "42;gpu");
+  EXPECT_EQ(jobs->at("6;gpu").state, JobState::kTimedOut);
+  EXPECT_EQ(jobs->at("7;cpu").state, JobState::kQueued);  // submitted before the choice changed
+  EXPECT_EQ(*system().NameOf("42;gpu"), "here");
+  EXPECT_THAT(*system().FindByName("here", true), ElementsAre("6;gpu", "42;gpu"));
+  EXPECT_EQ(system().ListLive("he")->at(0).id, "42;gpu");
+  EXPECT_TRUE(system().CancelJob("42;gpu").ok());
+  EXPECT_THAT(Calls(), HasSubstr("scancel -M gpu 42\n"));
+  EXPECT_TRUE(system().Version().ok());
+  EXPECT_THAT(Calls(), HasSubstr("scontrol -M gpu ping\n"));
+}
+
+TEST_F(SlurmSystemTest, AClusterThatIsNotLookedAtIsRefused) {
+  Program("sbatch", "echo '42;gpu'");
+  JobSpec spec = Spec();
+  spec.directives = {"-M gpu"};
+  const Status elsewhere = system().SubmitScript(spec, "/tmp/job.sh").status();
+  EXPECT_EQ(elsewhere.code(), StatusCode::kInvalidArgument);
+  EXPECT_THAT(elsewhere.message(), HasSubstr("cluster \"gpu\""));
+  system_.reset();
+  directives_ = spec.directives = {"--clusters=gpu,cpu"};
+  const Status several = system().CheckAccepted(spec, "/tmp/job.sh");
+  EXPECT_EQ(several.code(), StatusCode::kInvalidArgument);
+  EXPECT_THAT(several.message(), HasSubstr("must be the name of one cluster"));
+  EXPECT_EQ(Calls(), "");
 }
 
 TEST_F(SlurmSystemTest, RefusalsKeepSbatchsWords) {
@@ -290,20 +353,27 @@ TEST_F(SlurmSystemTest, RefusalsKeepSbatchsWords) {
 }
 
 TEST_F(SlurmSystemTest, SubmissionsWithoutAnAnswerAreNeitherTakenNorRefused) {
-  timeout_ = std::chrono::milliseconds(500);
+  timeout_ = seconds(1);
   for (const std::string script :
        {"sleep 600", "exit 0", "kill -9 $$",
         "echo 'ssh: connect to host login1 port 22: No route to host' >&2; exit 255",
         "echo 'sbatch: error: Batch job submission failed: Socket timed out on send/recv operation'"
         " >&2; exit 1",
-        "echo 'sbatch: error: QOSMaxSubmitJobPerUserLimit' >&2; echo 'sbatch: error: Batch job "
-        "submission failed: Job violates accounting/QOS policy (job submit limit, user size and/or "
-        "time limits)' >&2; exit 1",
         "echo 'sbatch: error: what' >&2; exit 127"}) {
     Program("sbatch", script);
     EXPECT_EQ(system().SubmitScript(Spec(), "/job.sh").status().code(), StatusCode::kUnavailable)
         << script;
   }
+}
+
+TEST_F(SlurmSystemTest, AFullQueueIsARefusalForNow) {
+  Program("sbatch",
+          "echo 'sbatch: error: QOSMaxSubmitJobPerUserLimit' >&2; echo 'sbatch: error: Batch job "
+          "submission failed: Job violates accounting/QOS policy (job submit limit, user size "
+          "and/or time limits)' >&2; exit 1");
+  const Status full = system().SubmitScript(Spec(), "/job.sh").status();
+  EXPECT_EQ(full.code(), StatusCode::kResourceExhausted);
+  EXPECT_THAT(full.message(), HasSubstr("refused for now: sbatch: "));
 }
 
 TEST_F(SlurmSystemTest, ImpossibleTextsAreRefusedBeforeSbatch) {
@@ -336,7 +406,7 @@ TEST_F(SlurmSystemTest, EstimatesComeFromSqueueAndFromATest) {
   const auto busy = system().EstimateNew(Spec(), "/j");
   ASSERT_TRUE(busy.ok()) << busy.status();
   EXPECT_EQ(*busy, std::nullopt);
-  EXPECT_EQ(system().CheckAccepted(Spec(), "/j").code(), StatusCode::kUnavailable);
+  EXPECT_EQ(system().CheckAccepted(Spec(), "/j").code(), StatusCode::kResourceExhausted);
 }
 
 TEST_F(SlurmSystemTest, CancelAcceptsEndedJobs) {
@@ -366,9 +436,11 @@ TEST_F(SlurmSystemTest, VersionProvesThatTheControllerAnswers) {
 }
 
 TEST_F(SlurmSystemTest, IdsAreNumbers) {
-  for (const std::string id : {"1", "123456789"}) EXPECT_TRUE(system().IsJobId(id)) << id;
+  for (const std::string id : {"1", "123456789", "1;gpu"}) {
+    EXPECT_TRUE(system().IsJobId(id)) << id;
+  }
   for (const std::string id :
-       {"", "0", "nobody", "1_2", "1;c", "-1", "1 2", "../1", "12345678901234567"}) {
+       {"", "0", "nobody", "1_2", "1;", "1;c d", "-1", "1 2", "../1", "12345678901234567"}) {
     EXPECT_FALSE(system().IsJobId(id)) << id;
   }
 }
@@ -389,7 +461,8 @@ TEST_F(SlurmSystemTest, HeadSaysWhatTheSpecSays) {
   const ScriptHead head = system().HeadFor(spec);
   EXPECT_EQ(head.job_id_variable, "SLURM_JOB_ID");
   EXPECT_FALSE(head.own_timer);
-  EXPECT_THAT(head.opening, ElementsAre("unset SLURM_EXPORT_ENV"));
+  EXPECT_THAT(head.opening, ElementsAre("unset SLURM_EXPORT_ENV",
+                                        "export SRUN_CPUS_PER_TASK=\"${SLURM_CPUS_PER_TASK:-1}\""));
   EXPECT_THAT(
       head.directives,
       ElementsAre("#SBATCH --job-name=\"a-job\"", "#SBATCH --chdir=\"/work/a b\"",
@@ -401,8 +474,20 @@ TEST_F(SlurmSystemTest, HeadSaysWhatTheSpecSays) {
                   "#SBATCH --time=5", "#SBATCH --constraint=a100"));
 }
 
+TEST_F(SlurmSystemTest, TasksOfALauncherShareTheCpusOfANode) {
+  JobSpec spec = Spec();
+  spec.cpus = 9;
+  spec.tasks = 4;
+  const ScriptHead head = system().HeadFor(spec);
+  EXPECT_THAT(head.directives,
+              testing::IsSupersetOf({"#SBATCH --ntasks-per-node=4", "#SBATCH --cpus-per-task=2"}));
+  EXPECT_EQ(head.job_id_suffix, "");
+}
+
 TEST_F(SlurmSystemTest, HeadLeavesToSlurmWhatTheSpecLeavesOpen) {
-  SlurmSystem strict(CommandRunnerOptions(), /*requeue=*/false);
+  SchedulerOptions options;
+  options.requeue = false;
+  const SlurmSystem strict(options);
   std::string text;
   for (const std::string& line : strict.HeadFor(Spec()).directives) text += line + "\n";
   for (const std::string option :

@@ -13,6 +13,7 @@ namespace {
 using std::chrono::seconds;
 using testing::ElementsAre;
 using testing::HasSubstr;
+using testing::IsEmpty;
 
 Timestamp At(const std::string& text) { return ParseTimestamp(text + "Z").value(); }
 
@@ -443,11 +444,24 @@ TEST(SacctTest, IdGivenOutAgainIsAnotherJob) {
 }
 
 TEST(SlurmTextTest, SubmittedIds) {
-  EXPECT_EQ(ParseSubmittedId("135\n"), "135");
-  EXPECT_EQ(ParseSubmittedId("136;c28999\n"), "136");
-  EXPECT_EQ(ParseSubmittedId("Your project has 3 hours left\n137\n"), "137");
-  EXPECT_EQ(ParseSubmittedId("Submitted batch job 138\n"), std::nullopt);
-  EXPECT_EQ(ParseSubmittedId(""), std::nullopt);
+  EXPECT_THAT(ParseSubmittedIds("135\n"), ElementsAre("135"));
+  EXPECT_THAT(ParseSubmittedIds("136;c28999\n"), ElementsAre("136;c28999"));
+  EXPECT_THAT(ParseSubmittedIds("Your project has 3 hours left\n137\n"), ElementsAre("137"));
+  EXPECT_THAT(ParseSubmittedIds("1001\nHours left:\n 2026\n"), ElementsAre("2026", "1001"));
+  EXPECT_THAT(ParseSubmittedIds("Submitted batch job 138\n0\n-5\n7;\n7;a b\n"), IsEmpty());
+  EXPECT_THAT(ParseSubmittedIds(""), IsEmpty());
+}
+
+TEST(SlurmTextTest, TheClusterIsTheLastThatADirectiveChooses) {
+  const auto cluster = [](std::vector<std::string> directives) { return ClusterIn(directives); };
+  EXPECT_EQ(cluster({}), "");
+  EXPECT_EQ(cluster({"--constraint=gpu", "--mem=1G"}), "");
+  EXPECT_EQ(cluster({"--clusters=gpu"}), "gpu");
+  EXPECT_EQ(cluster({"--clusters=\"gpu\""}), "gpu");
+  EXPECT_EQ(cluster({"--clusters gpu"}), "gpu");
+  EXPECT_EQ(cluster({"-M gpu", "--qos=x"}), "gpu");
+  EXPECT_EQ(cluster({"-Mgpu", "--cluster=cpu"}), "cpu");
+  EXPECT_EQ(cluster({"--cluster-constraint=x"}), "");
 }
 
 TEST(SlurmTextTest, TestOnlyStart) {

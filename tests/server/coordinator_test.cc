@@ -1,8 +1,10 @@
 #include "server/coordinator.h"
 
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include <future>
+#include <thread>
 
 #include "tests/core/test_files.h"
 #include "tests/server/engine_harness.h"
@@ -26,7 +28,7 @@ class CoordinatorTest : public testing::Test {
   SystemClock clock_;
   std::promise<void> release_;
   WorkerPool workers_{1};
-  Coordinator coordinator_{clock_, blobs_, workers_};
+  Coordinator coordinator_{clock_, blobs_, Coordinator::Lanes{workers_, workers_}, {}};
 };
 
 // Two campaigns may have the same update. While the workers are busy, one is done with it and the
@@ -55,6 +57,122 @@ TEST_F(CoordinatorTest, WhatTheStateNamesOrSomebodyHoldsStays) {
   coordinator_.Perform(RemoveBlobs{{version, held, gone}}, state);
   EXPECT_TRUE(blobs_.Has(version));
   EXPECT_FALSE(blobs_.Has(held));
+}
+
+// With an engine that tells the coordinator what to do.
+class RunningCoordinatorTest : public testing::Test {
+ protected:
+  ~RunningCoordinatorTest() override {
+    workers_.reset();  // what folds tells the runner
+    runner_->Stop();
+  }
+
+  void Start() {
+    auto runner = EngineRunner::Open(directory_ / "journal.db", clock_, coordinator_);
+    ASSERT_TRUE(runner.ok()) << runner.status();
+    runner_ = *std::move(runner);
+    coordinator_.SetRunner(runner_.get());
+    runner_->Start();
+  }
+  void Post(const Event& event) {
+    std::promise<Status> outcome;
+    runner_->Post(event, [&](const Status& status) { outcome.set_value(status); });
+    EXPECT_EQ(outcome.get_future().get(), OkStatus()) << EncodeEvent(event);
+  }
+  // Up to an update that closes round 1.
+  void PostRound() {
+    for (const char* site : {"a", "b"}) Post(SiteEnrolled{site, "f"});
+    const std::string yaml = CampaignYaml({"a", "b"}, "pacing: {rounds: 2, quorum: 1}\n");
+    Post(CampaignSubmitted{"c", "lena", yaml, DigestOf("v0"), 1});
+    Post(CampaignAnswered{"c", "b", false, "no"});
+    Post(CampaignAnswered{"c", "a", true, ""});
+    Post(UpdateAccepted{"c.r1.a.t1", EngineHarness::Facts("c.r1.a.t1")});
+  }
+  std::vector<std::string> Journal() {
+    std::promise<Result<EngineRunner::Page>> page;
+    runner_->ReadJournal(0,
+                         [&](Result<EngineRunner::Page> read) { page.set_value(std::move(read)); });
+    const Result<EngineRunner::Page> read = page.get_future().get();
+    EXPECT_TRUE(read.ok()) << read.status();
+    std::vector<std::string> events;
+    if (!read.ok()) return events;
+    for (const JournalEntry& entry : *read) events.push_back(entry.event_json);
+    return events;
+  }
+  Campaign AwaitCampaign(const std::function<bool(const Campaign&)>& condition) {
+    while (true) {
+      std::promise<Campaign> now;
+      runner_->Read([&](const State& state) { now.set_value(state.campaigns.at("c")); });
+      Campaign campaign = now.get_future().get();
+      if (condition(campaign)) return campaign;
+      std::this_thread::yield();
+    }
+  }
+
+  const TestDirectory directory_;
+  BlobStore blobs_ = std::move(BlobStore::Open(directory_.path())).value();
+  SystemClock clock_;
+  std::unique_ptr<WorkerPool> workers_ = std::make_unique<WorkerPool>(1);
+  Coordinator coordinator_{clock_, blobs_, Coordinator::Lanes{*workers_, *workers_}, {}};
+  std::unique_ptr<EngineRunner> runner_;
+};
+
+TEST_F(RunningCoordinatorTest, AFoldIsInTheJournalBeforeItBegins) {
+  Start();
+  PostRound();  // the disk has nothing of all this
+  AwaitCampaign([](const Campaign& campaign) { return campaign.paused; });
+  const auto events = Journal();
+  ASSERT_GE(events.size(), 2u);
+  EXPECT_EQ(events[events.size() - 2], EncodeEvent(AggregationTried{"c", 1, 1}));
+  EXPECT_THAT(events.back(), testing::HasSubstr("aggregation_failed"));
+}
+
+TEST_F(RunningCoordinatorTest, ARoundThatIsGivenUpPausesItsCampaignWithTheReason) {
+  Start();
+  PostRound();
+  AwaitCampaign([](const Campaign& campaign) { return campaign.paused; });
+  std::promise<void> release;
+  workers_->Submit([&] { release.get_future().wait(); });  // no fold ends from here on
+  Post(CampaignResumed{"c", "lena"});
+  for (int tries = 1; tries <= 3; ++tries) Post(AggregationTried{"c", 1, tries});
+  runner_->Stop();
+  runner_.reset();
+  Start();
+  const Campaign campaign = AwaitCampaign([](const Campaign& c) { return c.paused; });
+  EXPECT_THAT(campaign.note, testing::HasSubstr("the server ended 3 times"));
+  release.set_value();
+}
+
+TEST_F(RunningCoordinatorTest, AStopInGoodOrderTakesTheTryBack) {
+  std::promise<void> release;
+  workers_->Submit([&] { release.get_future().wait(); });
+  Start();
+  PostRound();
+  AwaitCampaign([](const Campaign& c) { return c.rounds.back().fold_tries == 1; });
+  coordinator_.NoteStop();
+  runner_->Stop();
+  runner_.reset();
+  auto runner = EngineRunner::Open(directory_ / "journal.db", clock_, coordinator_);
+  ASSERT_TRUE(runner.ok()) << runner.status();
+  runner_ = *std::move(runner);
+  coordinator_.SetRunner(runner_.get());
+  EXPECT_EQ(runner_->recovered_state().campaigns.at("c").rounds.back().fold_tries, 0);
+  release.set_value();
+}
+
+TEST_F(RunningCoordinatorTest, ASiteMayReadVersionsOnlyOfWhatItHasAccepted) {
+  Start();
+  PostRound();
+  const auto read = [&](const std::string& site) {
+    std::promise<Status> answer;
+    coordinator_.AuthorizeBlob({"fed", security::Role::kSite, site}, DigestOf("v0"),
+                               Coordinator::BlobUse::kRead, "",
+                               [&](const Status& status) { answer.set_value(status); });
+    return answer.get_future().get();
+  };
+  EXPECT_EQ(read("a"), OkStatus());
+  EXPECT_EQ(read("b").code(), StatusCode::kPermissionDenied) << "it refused";
+  EXPECT_EQ(read("stranger").code(), StatusCode::kPermissionDenied);
 }
 
 }  // namespace

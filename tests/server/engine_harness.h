@@ -43,6 +43,9 @@ inline std::string Text(const Action& action) {
     std::string operator()(const AggregateRound& a) {
       return "aggregate " + a.campaign + " " + std::to_string(a.round);
     }
+    std::string operator()(const GiveUpRound& a) {
+      return "give up " + a.campaign + " " + std::to_string(a.round) + ": " + a.reason;
+    }
     std::string operator()(const RemoveBlobs& a) {
       std::string text = "remove";
       for (const Digest& digest : a.digests) text += " " + digest.ToHex().substr(0, 8);
@@ -64,7 +67,8 @@ inline std::string Text(const std::optional<Timestamp>& time) {
 
 inline std::string Text(const Task& task) {
   return task.id + " " + task.site + " " + std::to_string(static_cast<int>(task.kind)) + " r" +
-         std::to_string(task.round) + " a" + std::to_string(task.attempt) + " v" +
+         std::to_string(task.round) + " a" + std::to_string(task.attempt) + " tries " +
+         std::to_string(task.tries) + " after " + std::to_string(task.delay.count()) + " v" +
          std::to_string(task.base_version) + " seed " + std::to_string(task.seed) + " steps " +
          std::to_string(task.steps) + " scale " + std::to_string(task.learning_rate_scale) +
          " phase " + std::to_string(static_cast<int>(task.phase)) + " (" + task.reason + ") " +
@@ -92,7 +96,8 @@ inline std::string Text(const State& state) {
     }
     for (const Round& round : campaign.rounds) {
       line({std::to_string(round.number), FormatTimestamp(round.opened_at), Text(round.closed_at),
-            Join(round.sites, ","), std::to_string(round.mean_loss)});
+            Join(round.sites, ","), std::to_string(round.mean_loss),
+            std::to_string(round.fold_tries), std::to_string(round.damaged)});
       for (const auto& [site, task] : round.tasks) line({site, task});
       for (const auto& [name, value] : round.metrics) line({name, std::to_string(value)});
     }
@@ -175,6 +180,9 @@ class EngineHarness {
   }
   std::vector<std::string> Fail(const std::string& task, const std::string& reason = "broke") {
     return Do(TaskFailed{task, reason});
+  }
+  std::vector<std::string> Refuse(const std::string& task) {
+    return Do(TaskFailed{task, "refused: not finite", true});
   }
   std::vector<std::string> Publish(std::int64_t round) {
     return Do(VersionPublished{"c", round, DigestOf("v" + std::to_string(round)), 100});

@@ -117,13 +117,17 @@ class History {
         return UpdateAccepted{RandomTask(), RandomFacts()};
       case 9:
       case 10:
-        return TaskFailed{RandomTask(), "broke"};
+        if (Chance(15)) return UpdateDamaged{RandomTask(), "rotten"};
+        return TaskFailed{RandomTask(), "broke", Chance(20)};
       case 11:
       case 12:
       case 13:
       case 14:
         return VersionPublished{campaign, round, DigestOf(campaign + std::to_string(round)), 9};
       case 15:
+        if (Chance(50)) {
+          return AggregationTried{campaign, round, 1 + static_cast<std::int64_t>(random_.Below(4))};
+        }
         return AggregationFailed{campaign, round, "disk full"};
       case 16:
         return DeadlinePassed{campaign};
@@ -210,7 +214,8 @@ class History {
       const auto it = now.tasks.find(id);
       ASSERT_NE(it, now.tasks.end()) << id << " vanished";
       if (task.phase != TaskPhase::kOutstanding) {
-        EXPECT_EQ(it->second.phase, task.phase) << id;
+        const bool lost = task.phase == TaskPhase::kAccepted && it->second.reason == "rotten";
+        EXPECT_EQ(it->second.phase, lost ? TaskPhase::kFailed : task.phase) << id;
         EXPECT_EQ(it->second.facts.digest, task.facts.digest) << id;
       }
       EXPECT_EQ(it->second.seed, task.seed);

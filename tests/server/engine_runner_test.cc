@@ -60,6 +60,12 @@ class EngineRunnerTest : public testing::Test {
     ASSERT_TRUE(runner.ok()) << runner.status();
     runner_ = *std::move(runner);
   }
+  Result<EngineRunner::Page> ReadJournal(std::int64_t after = 0) {
+    std::promise<Result<EngineRunner::Page>> page;
+    runner_->ReadJournal(after,
+                         [&](Result<EngineRunner::Page> read) { page.set_value(std::move(read)); });
+    return page.get_future().get();
+  }
   Status Post(const Event& event) {
     std::promise<Status> outcome;
     runner_->Post(event, [&](const Status& status) { outcome.set_value(status); });
@@ -137,7 +143,7 @@ TEST_F(EngineRunnerTest, ARefusedEventIsNotJournaled) {
   runner_->Start();
   EXPECT_EQ(Post(CampaignPaused{"c", "x"}).code(), StatusCode::kNotFound);
   ASSERT_TRUE(Post(SiteEnrolled{"a", "f"}).ok());
-  const auto entries = runner_->ReadJournal();
+  const auto entries = ReadJournal();
   ASSERT_TRUE(entries.ok());
   ASSERT_EQ(entries->size(), 1u);
   EXPECT_EQ((*entries)[0].at, clock_.Now());
@@ -189,7 +195,23 @@ TEST_F(EngineRunnerTest, PostUntilDurableReachesTheState) {
   sink_.Await("assign a c.r1.a.e1");
   runner_->PostUntilDurable(VersionPublished{"c", 1, DigestOf("v1"), 5});  // refused, and dropped
   EXPECT_THAT(StateText(), HasSubstr("finishing"));
-  EXPECT_EQ(runner_->ReadJournal()->size(), 5u);
+  EXPECT_EQ(ReadJournal()->size(), 5u);
+}
+
+TEST_F(EngineRunnerTest, APageOfTheJournalIsBounded) {
+  Open();
+  runner_->Start();
+  ASSERT_TRUE(Post(SiteEnrolled{"a", "f"}).ok());
+  const std::string large(std::size_t{300} << 10, 'x');
+  for (int i = 0; i < 10; ++i) ASSERT_TRUE(Post(SiteEnrolled{"b", large}).ok());
+  std::int64_t seen = 0;
+  for (auto page = ReadJournal(); page.ok() && !page->empty(); page = ReadJournal(seen)) {
+    EXPECT_LE(page->size(), 5u);
+    for (const JournalEntry& entry : *page) EXPECT_EQ(entry.sequence, ++seen);
+  }
+  EXPECT_EQ(seen, 11);
+  for (int i = 0; i < 600; ++i) runner_->Post(SiteEnrolled{"c", "f"}, nullptr);
+  EXPECT_EQ(ReadJournal(seen)->size(), 500u);
 }
 
 TEST_F(EngineRunnerTest, StoppingFinishesWhatIsQueuedAndAnswersTheRest) {
@@ -200,7 +222,7 @@ TEST_F(EngineRunnerTest, StoppingFinishesWhatIsQueuedAndAnswersTheRest) {
   runner_->Stop();
   EXPECT_TRUE(durable);
   EXPECT_EQ(Post(SiteEnrolled{"b", "f"}).code(), StatusCode::kUnavailable);
-  EXPECT_EQ(runner_->ReadJournal().status().code(), StatusCode::kUnavailable);
+  EXPECT_EQ(ReadJournal().status().code(), StatusCode::kUnavailable);
 }
 
 TEST_F(EngineRunnerTest, RefusesAJournalInUse) {
@@ -208,6 +230,39 @@ TEST_F(EngineRunnerTest, RefusesAJournalInUse) {
   RecordingSink sink;
   EXPECT_EQ(EngineRunner::Open(directory_ / "journal.db", clock_, sink).status().code(),
             StatusCode::kFailedPrecondition);
+}
+
+// Word for word what a server wrote that knew no tries of folds, no damaged updates, and tried
+// refused tasks again.
+TEST_F(EngineRunnerTest, AJournalFromBeforeOpensAndMeansWhatItMeant) {
+  const std::string update =
+      R"("bytes":10,"completion":"complete","compute_seconds":0.0,"digest":")" +
+      DigestOf("u").ToHex() +
+      R"(","learning_rate_sum":0.0,"loss_first":3.0,"loss_last":2.0,"message":"",)"
+      R"("queue_seconds":0.0,"samples":4,"signature":"","startup_seconds":0.0,"statement":"",)"
+      R"("steps":2,"task":"c.r1.a.t2","tokens":40,"transfer_seconds":0.0,"type":"update_accepted"})";
+  {
+    Journal journal = std::move(Journal::Open(directory_ / "journal.db")).value();
+    std::vector<JournalEntry> entries;
+    for (
+        const std::string& text : std::vector<std::string>{
+            R"({"certificate_fingerprint":"f","site":"a","type":"site_enrolled"})",
+            R"({"campaign":"c","initial_bytes":1,"initial_digest":")" + DigestOf("v0").ToHex() +
+                R"(","lead":"lena","type":"campaign_submitted","yaml":"name: c\nmodel: {name: base}\n)"
+                R"(data: {train: t}\nsites: [a]\npacing: {rounds: 1, attempts: 2}\n"})",
+            R"({"accepted":true,"campaign":"c","reason":"","site":"a","type":"campaign_answered"})",
+            R"({"reason":"refused: not finite","task":"c.r1.a.t1","type":"task_failed"})",
+            "{" + update}) {
+      entries.push_back({0, clock_.Now(), text});
+    }
+    ASSERT_TRUE(journal.Append(entries).ok());
+  }
+  Open();
+  const Campaign& campaign = runner_->recovered_state().campaigns.at("c");
+  EXPECT_EQ(campaign.phase, CampaignPhase::kAggregating);
+  EXPECT_EQ(campaign.tasks.at("c.r1.a.t2").tries, 2);
+  runner_->Start();
+  EXPECT_THAT(sink_.actions(), ElementsAre("aggregate c 1"));
 }
 
 TEST_F(EngineRunnerTest, AnEntryThatDoesNotFitIsDataLoss) {

@@ -168,6 +168,110 @@ TEST(EngineTest, AFailedTaskIsTriedAgainWithTheSameSeed) {
   EXPECT_THAT(engine.Update("c.r1.b.t1"), Contains("aggregate c 1"));
 }
 
+TEST(EngineTest, AttemptsAreSpacedMoreAndMore) {
+  EngineHarness engine;
+  engine.Start({"a"}, "pacing: {attempts: 6}\n");
+  EXPECT_EQ(engine.task("c.r1.a.t1").delay.count(), 0);
+  for (const auto& [attempt, delay] :
+       std::vector<std::pair<int, int>>{{2, 2}, {3, 10}, {4, 50}, {5, 250}, {6, 250}}) {
+    engine.Fail("c.r1.a.t" + std::to_string(attempt - 1));
+    EXPECT_EQ(engine.task("c.r1.a.t" + std::to_string(attempt)).delay.count(), delay) << attempt;
+  }
+  engine.Fail("c.r1.a.t6");
+  EXPECT_TRUE(engine.campaign().paused);
+  engine.Do(CampaignResumed{"c", "lena"});
+  EXPECT_EQ(engine.task("c.r1.a.t7").delay.count(), 0) << "who resumes has mended something";
+}
+
+// The same seed would make the same bits, and the same rule would refuse them.
+TEST(EngineTest, ARefusedUpdateIsNotTrainedAgain) {
+  EngineHarness engine;
+  engine.Start({"a", "b"}, "pacing: {attempts: 3, quorum: 1}\n");
+  EXPECT_THAT(engine.Refuse("c.r1.a.t1"), ElementsAre("ack a c.r1.a.t1 ok"));
+  EXPECT_THAT(engine.Update("c.r1.b.t1"), Contains("aggregate c 1"));
+}
+
+TEST(EngineTest, ARefusalThatMissesTheQuorumPausesAtOnceWithItsReason) {
+  EngineHarness engine;
+  engine.Start({"a"}, "pacing: {attempts: 3}\n");
+  engine.Refuse("c.r1.a.t1");
+  EXPECT_TRUE(engine.campaign().paused);
+  EXPECT_THAT(engine.campaign().note, HasSubstr("a: refused: not finite"));
+  EXPECT_THAT(engine.Do(CampaignResumed{"c", "lena"}), ElementsAre("assign a c.r1.a.t2"));
+}
+
+TEST(EngineTest, AFoldThatEndsTheServerTimeAndAgainIsGivenUp) {
+  EngineHarness engine;
+  engine.Start({"a"});
+  engine.Update("c.r1.a.t1");
+  for (int tries = 1; tries <= 3; ++tries) {
+    EXPECT_THAT(Texts(Recover(Replay(engine.log))), ElementsAre("aggregate c 1")) << tries;
+    EXPECT_THAT(engine.Do(AggregationTried{"c", 1, tries}), IsEmpty());
+  }
+  const auto actions = Recover(Replay(engine.log));
+  ASSERT_EQ(actions.size(), 1u);
+  const auto& given_up = std::get<GiveUpRound>(actions[0]);
+  engine.Do(AggregationFailed{"c", given_up.round, given_up.reason});
+  EXPECT_THAT(engine.campaign().note,
+              HasSubstr("round 1 could not be aggregated: the server ended 3 times while it was "
+                        "folded; memory may not be enough; resume tries again"));
+  EXPECT_THAT(Recover(engine.state), IsEmpty());
+  EXPECT_THAT(engine.Do(CampaignResumed{"c", "lena"}), ElementsAre("aggregate c 1"));
+  EXPECT_THAT(Texts(Recover(Replay(engine.log))), ElementsAre("aggregate c 1"));
+}
+
+TEST(EngineTest, AFoldThatWasCutShortInGoodOrderIsNotCounted) {
+  EngineHarness engine;
+  engine.Start({"a"});
+  engine.Update("c.r1.a.t1");
+  for (int restart = 0; restart < 10; ++restart) {
+    engine.Do(AggregationTried{"c", 1, 1});
+    engine.Do(AggregationTried{"c", 1, 0});
+    EXPECT_THAT(Texts(Recover(Replay(engine.log))), ElementsAre("aggregate c 1"));
+  }
+}
+
+TEST(EngineTest, AnUpdateThatTheDiskLostIsAskedForAgainAndCostsNoAttempt) {
+  EngineHarness engine;
+  engine.Start({"a", "b"}, "pacing: {attempts: 2}\n");
+  engine.Update("c.r1.a.t1");
+  engine.Update("c.r1.b.t1");
+  ASSERT_EQ(engine.phase(), CampaignPhase::kAggregating);
+  EXPECT_THAT(engine.Do(UpdateDamaged{"c.r1.a.t1", "damaged"}), ElementsAre("assign a c.r1.a.t2"));
+  EXPECT_EQ(engine.phase(), CampaignPhase::kTraining);
+  EXPECT_EQ(engine.task("c.r1.a.t2").seed, engine.task("c.r1.a.t1").seed);
+  EXPECT_EQ(engine.task("c.r1.a.t2").delay.count(), 0);
+  EXPECT_THAT(engine.Fail("c.r1.a.t2"), Contains("assign a c.r1.a.t3")) << "its first failure";
+  EXPECT_THAT(engine.Update("c.r1.a.t3"), Contains("aggregate c 1"));
+  EXPECT_THAT(AcceptedTasks(engine.campaign(), engine.campaign().rounds[0]),
+              ElementsAre(&engine.task("c.r1.a.t3"), &engine.task("c.r1.b.t1")));
+  engine.Publish(1);
+  EXPECT_EQ(engine.Try(UpdateDamaged{"c.r1.b.t1", ""}).code(), StatusCode::kFailedPrecondition);
+}
+
+TEST(EngineTest, ARoundThatOpensAgainDoesNotWaitForSitesThatMissedIt) {
+  EngineHarness engine;
+  engine.Start({"a", "b", "d"}, "pacing: {quorum: 2, deadline: 60s, attempts: 1}\n");
+  engine.Update("c.r1.a.t1");
+  engine.Update("c.r1.b.t1");
+  ASSERT_THAT(engine.Do(DeadlinePassed{"c"}), Contains("aggregate c 1"));
+  EXPECT_THAT(engine.Do(UpdateDamaged{"c.r1.b.t1", "rotten"}), ElementsAre("assign b c.r1.b.t2"));
+  EXPECT_THAT(engine.Update("c.r1.b.t2"), Contains("aggregate c 1"));
+}
+
+TEST(EngineTest, ADiskThatLosesUpdatesTimeAndAgainPausesTheCampaign) {
+  EngineHarness engine;
+  engine.Start({"a"});
+  int attempt = 1;
+  while (!engine.campaign().paused) {
+    ASSERT_LT(attempt, 20);
+    engine.Update("c.r1.a.t" + std::to_string(attempt));
+    engine.Do(UpdateDamaged{"c.r1.a.t" + std::to_string(attempt++), "rotten"});
+  }
+  EXPECT_THAT(engine.campaign().note, HasSubstr("lost 11 updates on the server's disk: rotten"));
+  EXPECT_THAT(engine.Do(CampaignResumed{"c", "lena"}), Contains("assign a c.r1.a.t12"));
+}
+
 TEST(EngineTest, AMissedQuorumPausesAndResumingTriesAgain) {
   EngineHarness engine;
   engine.Start({"a", "b"}, "pacing: {attempts: 2}\n");
@@ -342,7 +446,8 @@ TEST(EngineCheckTest, RefusesWhatIsNotKnown) {
            CampaignAnswered{"x", "a", true, ""}, CampaignPaused{"x", ""}, CampaignResumed{"x", ""},
            CampaignCancelled{"x", ""}, UpdateAccepted{"c.r9.a.t1", {}}, UpdateAccepted{"", {}},
            UpdateAccepted{"x.r1.a.t1", {}}, TaskFailed{"c", ""}, VersionPublished{"x", 1, {}, 0},
-           AggregationFailed{"x", 1, ""}, DeadlinePassed{"x"}}) {
+           AggregationFailed{"x", 1, ""}, AggregationTried{"x", 1, 1},
+           UpdateDamaged{"c.r9.a.t1", ""}, DeadlinePassed{"x"}}) {
     EXPECT_EQ(engine.Try(event).code(), StatusCode::kNotFound) << EncodeEvent(event);
   }
   EXPECT_EQ(engine.Try(CampaignAnswered{"c", "z", true, ""}).code(), StatusCode::kPermissionDenied);
@@ -352,7 +457,8 @@ TEST(EngineCheckTest, RefusesWhatDoesNotFitThePhase) {
   EngineHarness engine;
   engine.Start({"a"});
   for (const Event& event : std::vector<Event>{
-           VersionPublished{"c", 1, {}, 0}, AggregationFailed{"c", 1, ""}, DeadlinePassed{"c"}}) {
+           VersionPublished{"c", 1, {}, 0}, AggregationFailed{"c", 1, ""},
+           AggregationTried{"c", 1, 1}, UpdateDamaged{"c.r1.a.t1", ""}, DeadlinePassed{"c"}}) {
     EXPECT_EQ(engine.Try(event).code(), StatusCode::kFailedPrecondition) << EncodeEvent(event);
   }
   engine.Update("c.r1.a.t1");
@@ -426,6 +532,24 @@ TEST(EngineTest, KeepsVersionsAndUpdatesThatAreNotFoldedYet) {
   EXPECT_EQ(ReferencedBlobs(engine.state), (std::set{DigestOf("v0"), DigestOf("v1")}));
 }
 
+TEST(EngineTest, KeepsTheNewestVersionsTheFirstAndThoseInUse) {
+  EngineHarness engine;
+  engine.Start({"a"}, "pacing: {rounds: 5}\n");
+  for (int round = 1; round <= 4; ++round) {
+    engine.Update("c.r" + std::to_string(round) + ".a.t1");
+    engine.Publish(round);
+    if (round != 2) engine.Evaluation("c.r" + std::to_string(round) + ".a.e1", 1);
+  }
+  EXPECT_EQ(ReferencedBlobs(engine.state, 1),
+            (std::set{DigestOf("v0"), DigestOf("v2"), DigestOf("v4")}))
+      << "version 2 is being evaluated";
+  EXPECT_EQ(ReferencedBlobs(engine.state, 2),
+            (std::set{DigestOf("v0"), DigestOf("v2"), DigestOf("v3"), DigestOf("v4")}));
+  EXPECT_EQ(ReferencedBlobs(engine.state).size(), 5u);
+  engine.Evaluation("c.r2.a.e1", 1);
+  EXPECT_EQ(ReferencedBlobs(engine.state, 1), (std::set{DigestOf("v0"), DigestOf("v4")}));
+}
+
 TEST(EngineTest, VerdictsAreForTheTasksOwnSite) {
   EngineHarness engine;
   engine.Start({"a", "b"});
@@ -477,6 +601,8 @@ TEST(EngineTest, EventsKnowTheirCampaign) {
   EXPECT_EQ(CampaignOf(SiteEnrolled{"a", ""}), "");
   EXPECT_EQ(CampaignOf(UpdateAccepted{"chem.r1.a.t1", {}}), "chem");
   EXPECT_EQ(CampaignOf(TaskFailed{"chem.r1.a.t1", ""}), "chem");
+  EXPECT_EQ(CampaignOf(UpdateDamaged{"chem.r1.a.t1", ""}), "chem");
+  EXPECT_EQ(CampaignOf(AggregationTried{"chem", 1, 1}), "chem");
   EXPECT_EQ(CampaignOf(DeadlinePassed{"chem"}), "chem");
 }
 

@@ -45,6 +45,7 @@ const std::vector<Event>& EveryType() {
       FullUpdate(),
       UpdateAccepted{"c.r1.a.e1", {}},
       TaskFailed{"c.r1.a.t1", "out of memory"},
+      TaskFailed{"c.r1.a.t1", "refused: not finite", true},
       VersionPublished{"c", 3, Sha256Of("v3"), 7},
       VersionPublished{"c",
                        4,
@@ -54,6 +55,8 @@ const std::vector<Event>& EveryType() {
                        {{"t", 0.1}},
                        {Sha256Of("m"), 5}},
       AggregationFailed{"c", 3, "disk full"},
+      AggregationTried{"c", 3, 2},
+      UpdateDamaged{"c.r1.a.t1", "rotten"},
       DeadlinePassed{"c"}};
   return events;
 }
@@ -124,6 +127,16 @@ TEST(EventCodecTest, JournalsFromBeforeStrategiesHadStateAreRead) {
   const std::string version =
       R"({"type": "version_published", "campaign": "c", "round": 1, "bytes": 1})";
   EXPECT_TRUE(DecodeEvent(version).ok()) << DecodeEvent(version).status();
+}
+
+// As the server wrote it before failures said whether they were refusals, with all that it meant.
+TEST(EventCodecTest, JournalsFromBeforeRefusalsWereToldApartAreRead) {
+  const auto old =
+      DecodeEvent(R"({"reason":"refused: not finite","task":"c.r1.a.t1","type":"task_failed"})");
+  ASSERT_TRUE(old.ok()) << old.status();
+  EXPECT_FALSE(std::get<TaskFailed>(*old).refused) << "it was tried again, and still is";
+  EXPECT_EQ(EncodeEvent(TaskFailed{"c.r1.a.t1", "broke"}),
+            R"({"reason":"broke","task":"c.r1.a.t1","type":"task_failed"})");
 }
 
 TEST(EventCodecTest, IsReadableText) {

@@ -64,5 +64,41 @@ TEST_F(JournalTest, AFileThatIsNoDatabaseIsDataLoss) {
   EXPECT_EQ(Journal::Open(directory_ / "journal.db").status().code(), StatusCode::kDataLoss);
 }
 
+// What a power cut, a restored file or a deleted "-wal" leaves: fewer entries than there were.
+TEST_F(JournalTest, ADatabaseThatLostEntriesIsDataLossAndSaysWhatToDo) {
+  const std::string path = directory_ / "journal.db";
+  {
+    Journal journal = Open();
+    ASSERT_TRUE(journal.Append({Entry(1, "a")}).ok());
+  }
+  const std::string before = *ReadFile(path);
+  {
+    Journal journal = Open();
+    ASSERT_TRUE(journal.Append({Entry(2, "b"), Entry(3, "c")}).ok());
+  }
+  ASSERT_TRUE(WriteFileAtomic(path, before).ok());
+  const Status status = Journal::Open(path).status();
+  EXPECT_EQ(status.code(), StatusCode::kDataLoss);
+  EXPECT_THAT(status.message(), testing::HasSubstr("has 1 entries and had 3"));
+  EXPECT_THAT(status.message(), testing::HasSubstr("journal.db-wal"));
+  ASSERT_TRUE(RemoveFile(path).ok());
+  EXPECT_EQ(Journal::Open(path).status().code(), StatusCode::kDataLoss) << "gone altogether";
+  ASSERT_TRUE(RemoveFile(path + ".mark").ok());  // a person decides so
+  EXPECT_TRUE(Journal::Open(path).ok());
+}
+
+TEST_F(JournalTest, AJournalWithoutAMarkOrWithHalfOfOneIsOpened) {
+  {
+    Journal journal = Open();  // of an earlier version: no mark
+    ASSERT_TRUE(journal.Append({Entry(1, "a")}).ok());
+  }
+  for (const std::string& mark : {std::string("garbage"), std::string(), std::string(100, '9')}) {
+    ASSERT_TRUE(WriteFileAtomic(directory_ / "journal.db.mark", mark).ok());
+    Journal journal = Open();
+    EXPECT_EQ(Read(journal).size(), 1u);
+  }
+  EXPECT_EQ(*ReadFile(directory_ / "journal.db.mark"), "00000000000000000001\n");
+}
+
 }  // namespace
 }  // namespace tributary::server

@@ -148,7 +148,7 @@ TEST_F(ReportCheckTest, RefusesNumbersThatCannotBe) {
   EXPECT_THAT(RefusalAfter([](S& s) {
                 for (int i = 0; i < 1001; ++i) (*s.mutable_metrics())[std::to_string(i)] = 1;
               }),
-              HasSubstr("more than 1000 metrics"));
+              HasSubstr("at most 256 are taken"));
 }
 
 TEST_F(ReportCheckTest, RefusesAnUpdateThatIsNotLikeTheGlobalAdapter) {
@@ -177,6 +177,21 @@ TEST_F(ReportCheckTest, AsksAgainForABlobThatIsNotHere) {
   const auto outcome = Check(Signed(statement_.SerializeAsString()));
   ASSERT_TRUE(outcome.ok());
   EXPECT_TRUE(std::holds_alternative<Resend>(*outcome));
+}
+
+TEST_F(ReportCheckTest, TellsRefusalsFromFailures) {
+  const auto refused = [&](const v1::Statement& statement) {
+    const auto outcome = Check(Signed(statement.SerializeAsString()));
+    return std::get<TaskFailed>(std::get<Event>(*outcome)).refused;
+  };
+  v1::Statement statement = statement_;
+  statement.set_steps(11);
+  EXPECT_TRUE(refused(statement)) << "this server's rules, for ever the same";
+  statement = statement_;
+  statement.set_outcome(v1::OUTCOME_FAILED);
+  EXPECT_FALSE(refused(statement)) << "a job may break once";
+  statement.set_refused(true);
+  EXPECT_TRUE(refused(statement)) << "the site's rules";
 }
 
 TEST_F(ReportCheckTest, CannotJudgeWithoutItsOwnGlobalAdapter) {

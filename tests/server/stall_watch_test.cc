@@ -18,13 +18,15 @@ struct Call {
   std::function<void()> cancel = [this] { std::call_once(once, [this] { promise.set_value(); }); };
 };
 
+bool No() { return false; }
+
 TEST(StallWatchTest, CancelsOnlyWhatDoesNotMove) {
-  StallWatch watch(milliseconds(250), 1'000'000);
+  StallWatch watch(milliseconds(250), 1'000'000, 1'000'000);
   Call stalled, slow;
   std::atomic<bool> cancelled_moving = false;
-  const auto first = watch.Watch("stalled", stalled.cancel);
-  const auto second = watch.Watch("slow", slow.cancel);
-  const auto moving = watch.Watch("moving", [&] { cancelled_moving = true; });
+  const auto first = watch.Watch("stalled", No, stalled.cancel);
+  const auto second = watch.Watch("slow", No, slow.cancel);
+  const auto moving = watch.Watch("moving", No, [&] { cancelled_moving = true; });
   auto stalled_ended = stalled.promise.get_future();
   auto slow_ended = slow.promise.get_future();
   while (slow_ended.wait_for(milliseconds(1)) != std::future_status::ready) {
@@ -35,14 +37,29 @@ TEST(StallWatchTest, CancelsOnlyWhatDoesNotMove) {
   EXPECT_FALSE(cancelled_moving);
 }
 
+TEST(StallWatchTest, ASlowTransferMustBeFasterWhileOthersWait) {
+  StallWatch watch(milliseconds(250), 1, std::uint64_t{1} << 30);
+  Call slow;
+  std::atomic<bool> cancelled_alone = false;
+  const auto waited_for = watch.Watch(
+      "slow", [] { return true; }, slow.cancel);
+  const auto alone = watch.Watch("alone", No, [&] { cancelled_alone = true; });
+  auto ended = slow.promise.get_future();
+  while (ended.wait_for(milliseconds(1)) != std::future_status::ready) {
+    waited_for->Moved(2);
+    alone->Moved(2);
+  }
+  EXPECT_FALSE(cancelled_alone);
+}
+
 TEST(StallWatchTest, WhatHasGoneIsNotCancelled) {
-  StallWatch watch(milliseconds(1), 1000);
+  StallWatch watch(milliseconds(1), 1000, 1000);
   Call other;
   bool cancelled = false;
   {
-    const auto gone = watch.Watch("gone", [&] { cancelled = true; });
+    const auto gone = watch.Watch("gone", No, [&] { cancelled = true; });
   }
-  const auto stalled = watch.Watch("stalled", other.cancel);
+  const auto stalled = watch.Watch("stalled", No, other.cancel);
   other.promise.get_future().wait();
   EXPECT_FALSE(cancelled);
 }

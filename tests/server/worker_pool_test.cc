@@ -5,11 +5,13 @@
 
 #include <atomic>
 #include <future>
+#include <new>
 
 namespace tributary::server {
 namespace {
 
 using testing::ElementsAre;
+using testing::HasSubstr;
 
 TEST(WorkerPoolTest, FinishesWhatIsQueuedBeforeItGoes) {
   std::atomic<int> done = 0;
@@ -53,63 +55,35 @@ TEST(WorkerPoolTest, WorkMayOrderMoreWork) {
   done.get_future().wait();
 }
 
-TEST(AdmissionGateTest, LetsInAsManyAsTheLimit) {
-  AdmissionGate gate(2);
-  std::vector<int> inside;
-  for (int i = 0; i < 4; ++i) gate.Enter([&inside, i] { inside.push_back(i); });
-  EXPECT_THAT(inside, ElementsAre(0, 1));
-  gate.Leave();
-  EXPECT_THAT(inside, ElementsAre(0, 1, 2));
-  gate.Leave();
-  gate.Leave();
-  EXPECT_THAT(inside, ElementsAre(0, 1, 2, 3));
+TEST(WorkerPoolTest, WorkThatThrowsEndsNothingElse) {
+  std::promise<void> done;
+  WorkerPool pool(1);
+  pool.Submit([] { throw std::bad_alloc(); });
+  pool.Submit([] { throw 7; });
+  pool.Submit([&] { done.set_value(); });
+  done.get_future().wait();
 }
 
-TEST(AdmissionGateTest, AFreePlaceIsTakenAtOnce) {
-  AdmissionGate gate(1);
-  std::vector<int> inside;
-  gate.Enter([&] { inside.push_back(1); });
-  gate.Leave();
-  EXPECT_THAT(inside, ElementsAre(1));
-  gate.Enter([&] { inside.push_back(2); });
-  EXPECT_THAT(inside, ElementsAre(1, 2));
-}
-
-TEST(AdmissionGateTest, AHolderMayLeaveFromWithin) {
-  AdmissionGate gate(1);
-  int entered = 0;
-  for (int i = 0; i < 3; ++i) {
-    gate.Enter([&] {
-      ++entered;
-      gate.Leave();
-    });
-  }
-  EXPECT_EQ(entered, 3);
-}
-
-TEST(AdmissionGateTest, HoldsUnderContention) {
-  AdmissionGate gate(3);
-  std::atomic<int> inside = 0;
-  std::atomic<int> most = 0;
-  std::atomic<int> served = 0;
+TEST(WorkerPoolTest, RefusesWhatPeersOrderWhenTooMuchWaits) {
+  std::promise<void> release;
+  std::promise<void> begun;
+  std::atomic<int> done = 0;
   {
-    WorkerPool pool(8);
-    for (int i = 0; i < 2000; ++i) {
-      pool.Submit([&] {
-        gate.Enter([&] {
-          const int now = ++inside;
-          int seen = most;
-          while (now > seen && !most.compare_exchange_weak(seen, now)) {
-          }
-          ++served;
-          --inside;
-          gate.Leave();
-        });
-      });
-    }
+    WorkerPool pool(1, "enrollments", 2);
+    pool.Submit([&] {
+      begun.set_value();
+      release.get_future().wait();
+    });
+    begun.get_future().wait();
+    EXPECT_EQ(pool.TrySubmit([&] { ++done; }), OkStatus());
+    EXPECT_EQ(pool.TrySubmit([&] { ++done; }), OkStatus());
+    const Status full = pool.TrySubmit([&] { ++done; });
+    EXPECT_EQ(full.code(), StatusCode::kResourceExhausted);
+    EXPECT_THAT(full.message(), HasSubstr("2 calls wait for its enrollments"));
+    pool.Submit([&] { ++done; });  // the server's own
+    release.set_value();
   }
-  EXPECT_EQ(served, 2000);
-  EXPECT_LE(most, 3);
+  EXPECT_EQ(done, 3);
 }
 
 }  // namespace
