@@ -41,6 +41,17 @@ Result<std::string> ChooseDirectory(const std::string& asked) {
       "runs may go");
 }
 
+// Named after the time, as a file name of any system may be; a second run of one second has a
+// number.
+std::string RunDirectory(const std::string& directory) {
+  std::string name = "run-" + FormatTimestamp(SystemClock().Now()).substr(0, 19);
+  std::replace(name.begin(), name.end(), ':', '-');
+  const std::string first = JoinPath(directory, name);
+  std::string run = first;
+  for (int number = 2; PathExists(run); ++number) run = first + "-" + std::to_string(number);
+  return run;
+}
+
 Status ChooseModel(const std::string& asked, DemoPlan* plan) {
   if (asked.empty()) {
     plan->model = DemoModel::kMadeUp;
@@ -90,9 +101,7 @@ Result<DemoPlan> MakeDemoPlan(const DemoOptions& options) {
   plan.options = options;
   TRIBUTARY_ASSIGN_OR_RETURN(plan.directory, ChooseDirectory(options.directory));
   plan.data = JoinPath(plan.directory, "data");
-  plan.run = JoinPath(plan.directory, "run-" + FormatTimestamp(SystemClock().Now()).substr(0, 19));
-  std::replace(plan.run.begin() + static_cast<std::ptrdiff_t>(plan.directory.size()),
-               plan.run.end(), ':', '-');
+  plan.run = RunDirectory(plan.directory);
   TRIBUTARY_RETURN_IF_ERROR(ChooseModel(options.model, &plan));
   ChooseSettings(&plan);
   for (const WordNetField field : kSiteFields) {

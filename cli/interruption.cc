@@ -18,6 +18,11 @@ void NoteInterruption() {
   sigemptyset(&action.sa_mask);
   sigaction(SIGINT, &action, nullptr);
   sigaction(SIGTERM, &action, nullptr);
+  sigset_t both;  // whoever started this may have had them blocked
+  sigemptyset(&both);
+  sigaddset(&both, SIGINT);
+  sigaddset(&both, SIGTERM);
+  pthread_sigmask(SIG_UNBLOCK, &both, nullptr);
 }
 
 bool Interrupted() { return g_interrupted != 0; }

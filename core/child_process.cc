@@ -31,12 +31,18 @@ Result<ChildProcess> ChildProcess::Start(const std::vector<std::string>& command
   for (const std::string& argument : command)
     arguments.push_back(const_cast<char*>(argument.c_str()));
   arguments.push_back(nullptr);
+  sigset_t no_signal;
+  sigemptyset(&no_signal);
   const pid_t parent = getpid();
   const pid_t pid = fork();
   if (pid < 0) return ErrnoError("fork", errno);
   if (pid == 0) {  // only async-signal-safe calls from here to exec
     prctl(PR_SET_PDEATHSIG, SIGTERM);
     if (getppid() != parent) _exit(127);  // it died before it could be said
+    // What the parent was started with (SIGINT ignored in the background of a shell, or blocked) is
+    // not the child's.
+    for (const int number : {SIGINT, SIGTERM, SIGPIPE}) signal(number, SIG_DFL);
+    sigprocmask(SIG_SETMASK, &no_signal, nullptr);
     setpgid(0, 0);  // Ctrl-C reaches the parent, which stops its children in order
     dup2(null.get(), STDIN_FILENO);
     dup2(output.get(), STDOUT_FILENO);

@@ -6,6 +6,7 @@
 #include <cstdlib>
 #include <filesystem>
 #include <optional>
+#include <set>
 
 #include "core/files.h"
 
@@ -45,6 +46,20 @@ TEST(DemoPlanTest, ARelativeDirectoryIsMadeAbsolute) {
   EXPECT_EQ(plan->sites.front().trainer,
             (std::vector<std::string>{here + "/bin/trainer", "--fast"}));
   EXPECT_EQ(PlainCampaign(*plan).adapter.initial, here + "/adapter");
+}
+
+TEST(DemoPlanTest, RunsOfOneSecondHaveDirectoriesOfTheirOwn) {
+  const auto scratch = TemporaryDirectory::Create("demo-plan-");
+  ASSERT_TRUE(scratch.ok());
+  DemoOptions options;
+  options.directory = scratch->path();
+  std::set<std::string> runs;
+  for (int i = 0; i < 5; ++i) {
+    const auto plan = MakeDemoPlan(options);
+    ASSERT_TRUE(plan.ok()) << plan.status();
+    ASSERT_TRUE(MakeDirectories(plan->run).ok());
+    EXPECT_TRUE(runs.insert(plan->run).second) << plan->run;
+  }
 }
 
 TEST(DemoPlanTest, WithoutHomeItAsksForADirectory) {

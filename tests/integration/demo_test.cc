@@ -23,6 +23,7 @@ using testing::HasSubstr;
 using testing::IsEmpty;
 
 constexpr int kInterrupted = 130;
+constexpr std::chrono::minutes kLongest{6};  // of anything that is waited for
 const char* const kProgram = TRIBUTARY_BIN_DIR "/tributary";
 
 class DemoTest : public testing::Test {
@@ -36,14 +37,27 @@ class DemoTest : public testing::Test {
     return *std::move(demo);
   }
   int Run(const std::vector<std::string>& options) { return Await(Start(options)); }
-  static int Await(ChildProcess demo) {
-    while (!demo.Poll()) usleep(20'000);  // ctest has the time limit
+  // The exit code; one that hangs is killed, and what ran then is in the failure.
+  int Await(ChildProcess demo) {
+    if (!WaitFor([&] { return demo.Poll().has_value(); })) {
+      ADD_FAILURE() << "it does not end\n" << Situation();
+      demo.Signal(SIGKILL);
+    }
+    while (!demo.Poll()) usleep(20'000);
     return *demo.Poll();
   }
   // Waits for a condition while the demonstration runs; false when it has ended before.
-  static bool AwaitWhile(ChildProcess& demo, const std::function<bool()>& condition) {
+  bool AwaitWhile(ChildProcess& demo, const std::function<bool()>& condition) {
+    bool met = false;
+    if (!WaitFor([&] { return (met = condition()) || demo.Poll().has_value(); })) {
+      ADD_FAILURE() << "it never comes so far\n" << Situation();
+    }
+    return met;
+  }
+  static bool WaitFor(const std::function<bool()>& condition) {
+    const auto until = std::chrono::steady_clock::now() + kLongest;
     while (!condition()) {
-      if (demo.Poll()) return false;
+      if (std::chrono::steady_clock::now() > until) return false;
       usleep(20'000);
     }
     return true;
@@ -73,6 +87,7 @@ class DemoTest : public testing::Test {
   std::vector<std::string> Processes() const {
     std::vector<std::string> found;
     const auto ids = ListDirectory("/proc");
+    EXPECT_TRUE(ids.ok()) << ids.status();
     if (!ids.ok()) return found;
     for (const std::string& id : *ids) {
       if (id.find_first_not_of("0123456789") != std::string::npos) continue;
@@ -82,6 +97,11 @@ class DemoTest : public testing::Test {
       }
     }
     return found;
+  }
+  std::string Situation() const {
+    std::string text = "out: " + Text("out") + "\nerr: " + Text("err") + "\nprocesses:\n";
+    for (const std::string& process : Processes()) text += process + "\n";
+    return text;
   }
   // A trainer of each site is at work.
   bool JobsRun() const {
@@ -178,7 +198,7 @@ TEST_F(DemoTest, KilledOutrightItsProcessesEndToo) {
   ASSERT_TRUE(AwaitWhile(demo, [&] { return JobsRun(); })) << Text("err");
   demo.Signal(SIGKILL);
   EXPECT_EQ(Await(std::move(demo)), 128 + SIGKILL);
-  while (!Processes().empty()) usleep(20'000);
+  EXPECT_TRUE(WaitFor([&] { return Processes().empty(); })) << Situation();
 }
 
 TEST_F(DemoTest, PretrainingGoesOnWhereItWasInterrupted) {
@@ -187,7 +207,7 @@ TEST_F(DemoTest, PretrainingGoesOnWhereItWasInterrupted) {
     ASSERT_TRUE(AwaitWhile(demo, [&] { return Pretrains(); })) << Text("err");
     demo.Signal(number);
     EXPECT_EQ(Await(std::move(demo)), number == SIGKILL ? 128 + SIGKILL : kInterrupted);
-    while (!Processes().empty()) usleep(20'000);
+    EXPECT_TRUE(WaitFor([&] { return Processes().empty(); })) << Situation();
     EXPECT_TRUE(PathExists(JoinPath(Work(), "checkpoint.safetensors")));
   }
   EXPECT_THAT(Text("err"), HasSubstr("goes on with the base model where it was"));
