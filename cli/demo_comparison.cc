@@ -4,14 +4,13 @@
 #include <cstdio>
 #include <nlohmann/json.hpp>
 
+#include "cli/demo_plan.h"
 #include "core/files.h"
 
 namespace tributary::cli {
 namespace {
 
 using nlohmann::json;
-
-constexpr std::int64_t kEvaluationBatch = 32;
 
 TaskFile TrainTask(const Comparison& comparison, const CampaignFile& campaign,
                    const std::string& name) {

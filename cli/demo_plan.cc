@@ -14,7 +14,6 @@ namespace {
 
 constexpr std::int64_t kRank = 8;
 constexpr std::int64_t kSequenceLength = 96;  // more than almost all definitions have
-constexpr std::int64_t kEvaluationBatch = 32;
 
 std::string Variable(const char* name) {
   const char* value = std::getenv(name);  // NOLINT(concurrency-mt-unsafe): one thread here

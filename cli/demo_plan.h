@@ -16,6 +16,8 @@ namespace tributary::cli {
 // of its folder.
 inline constexpr const char* kBaseName = "base-v2";
 
+inline constexpr std::int64_t kEvaluationBatch = 32;  // sequences at a time
+
 // Where the base model comes from.
 enum class DemoModel : std::uint8_t { kMadeUp, kSmolLm2, kDirectory };
 

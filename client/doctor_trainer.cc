@@ -25,7 +25,7 @@ using scheduler_adapters::CommandRunner;
 using scheduler_adapters::ShellQuote;
 
 constexpr std::size_t kMaxOutput = std::size_t{1} << 20;
-constexpr std::size_t kShown = 300;
+constexpr std::size_t kExcerpt = 300;
 constexpr std::size_t kMaxConflicts = 40;
 constexpr std::string_view kModuleMark = "tributary-doctor: module ";
 
@@ -129,7 +129,7 @@ std::string FirstLines(const CommandResult& result) {
     ++count;
     text += (text.empty() ? "" : "; ") + line;
   }
-  return text.empty() ? "it says nothing" : Excerpt(text, kShown);
+  return text.empty() ? "it says nothing" : Excerpt(text, kExcerpt);
 }
 
 Check JudgeVersion(const CommandResult& result, std::chrono::seconds limit) {
@@ -179,11 +179,11 @@ std::string VersionsLine(const json& report) {
   for (const auto& [package, version] : versions.items()) {
     if (version.is_string()) text += ", " + package + " " + version.get<std::string>();
   }
-  return Excerpt(text, kShown);
+  return Excerpt(text, kExcerpt);
 }
 
 Check ConflictCheck(const json& conflict) {
-  const std::string text = Excerpt(conflict.value("text", std::string("?")), kShown);
+  const std::string text = Excerpt(conflict.value("text", std::string("?")), kExcerpt);
   if (conflict.value("used", true)) {
     return Failed("conflict", text,
                   "install versions that fit together, in an environment of its own for the "
@@ -197,7 +197,7 @@ Checks JudgePackages(const json& report) {
   const std::string name = "Python packages";
   const std::string versions = VersionsLine(report);
   if (report.contains("trouble")) {
-    return {Warned(name, versions + "; " + Excerpt(report.value("trouble", std::string()), kShown),
+    return {Warned(name, versions + "; " + Excerpt(report.value("trouble", std::string()), kExcerpt),
                    "install `packaging` or `pip` beside the trainer, or run `pip check` by hand")};
   }
   const json conflicts = report.value("conflicts", json::array());

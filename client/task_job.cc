@@ -5,6 +5,7 @@
 #include "client/allocation.h"
 #include "client/backoff.h"
 #include "client/job_rendering.h"
+#include "client/seconds.h"
 #include "core/files.h"
 #include "core/log.h"
 #include "core/progress_file.h"
@@ -26,10 +27,6 @@ constexpr int kFirstPatience = 3, kMostPatience = 64;
 // How long a name must be unknown to a scheduler that answers: it may have restarted, and read its
 // jobs later than it answers.
 constexpr std::chrono::seconds kLostAfter{120};
-
-double Seconds(Timestamp from, Timestamp to) {
-  return std::max(0.0, std::chrono::duration<double>(to - from).count());
-}
 
 // Lost through no fault of its own: worth another job, which goes on from the trainer's checkpoint.
 bool LostItsNode(const JobStatus& status) {

@@ -5,16 +5,13 @@
 
 #include "client/egress_guard.h"
 #include "client/policy.h"
+#include "client/seconds.h"
 #include "client/site_state.h"
 #include "core/log.h"
 #include "core/text.h"
 
 namespace tributary::client {
 namespace {
-
-double Seconds(Timestamp from, Timestamp to) {
-  return std::max(0.0, std::chrono::duration<double>(to - from).count());
-}
 
 Manifest ManifestOf(const v1::CampaignOffer& offer) {
   Manifest manifest;

@@ -81,15 +81,19 @@ function(tributary_lone_headers result)
   set(${result} ${lone} PARENT_SCOPE)
 endfunction()
 
-# tributary_folder_library(<folder> SOURCES ... [HEADERS ...] [PUBLIC ...] [PRIVATE ...])
+# tributary_folder_library(<folder> SOURCES ... [HEADERS ...] [PUBLIC ...] [PRIVATE ...] [TOGETHER])
 # Makes library tributary_<folder>, its alias tributary::<folder>, and a check that every header of the folder
-# compiles by itself.
+# compiles by itself. TOGETHER: with TRIBUTARY_UNITY eight sources are one for the compiler, which parses what they include
+# once; what is in unnamed namespaces needs names that differ within the folder.
 function(tributary_folder_library folder)
-  cmake_parse_arguments(ARG "" "" "SOURCES;HEADERS;PUBLIC;PRIVATE" ${ARGN})
+  cmake_parse_arguments(ARG "TOGETHER" "" "SOURCES;HEADERS;PUBLIC;PRIVATE" ${ARGN})
   set(target tributary_${folder})
   add_library(${target} STATIC ${ARG_SOURCES})
   add_library(tributary::${folder} ALIAS ${target})
   target_link_libraries(${target} PUBLIC tributary_options ${ARG_PUBLIC} PRIVATE ${ARG_PRIVATE})
+  if(ARG_TOGETHER AND TRIBUTARY_UNITY)
+    set_target_properties(${target} PROPERTIES UNITY_BUILD ON UNITY_BUILD_BATCH_SIZE 8)
+  endif()
   tributary_lone_headers(lone HEADERS ${ARG_HEADERS} SOURCES ${ARG_SOURCES})
   target_sources(${target}
     PUBLIC FILE_SET HEADERS BASE_DIRS ${PROJECT_SOURCE_DIR} FILES ${ARG_HEADERS}
@@ -159,6 +163,7 @@ function(tributary_as_test target)
   endif()
   if(TRIBUTARY_SANITIZE)  # the compilers' own words for it differ
     target_compile_definitions(${target} PRIVATE TRIBUTARY_SANITIZED)
+    target_compile_options(${target} PRIVATE -O0)
   endif()
   target_compile_options(${target} PRIVATE -pthread)  # as gRPC asks for: one precompiled header fits all only so
   if(NOT target STREQUAL tributary_test_main AND NOT ARG_NO_PRECOMPILED_HEADER)

@@ -12,29 +12,18 @@
 
 #include "core/json.h"
 #include "core/text.h"
+#include "scheduler_adapters/record_members.h"
 
 namespace tributary::scheduler_adapters {
 namespace {
 
 using nlohmann::json;
 
-constexpr std::int64_t kIntMax = std::numeric_limits<std::int64_t>::max();
-constexpr std::int64_t kIntMin = std::numeric_limits<std::int64_t>::min();
-
 struct flock WholeFile() {
   struct flock whole {};
   whole.l_type = F_WRLCK;
   whole.l_whence = SEEK_SET;
   return whole;
-}
-
-std::map<std::string, std::string> StringMap(JsonObjectReader& reader, std::string_view key) {
-  std::map<std::string, std::string> result;
-  const json& raw = reader.Raw(key);
-  for (auto it = raw.begin(); raw.is_object() && it != raw.end(); ++it) {
-    if (it->is_string()) result[it.key()] = it->get<std::string>();
-  }
-  return result;
 }
 
 // A file that appears whole or not at all to other processes. Only `started` is worth a disk's
@@ -53,10 +42,6 @@ Status WriteWhole(const std::string& path, std::string_view bytes) {
   TRIBUTARY_RETURN_IF_ERROR(WriteTemporary(temporary, bytes, false));
   if (rename(temporary.c_str(), path.c_str()) != 0) return ErrnoError("rename " + temporary, errno);
   return OkStatus();
-}
-
-Timestamp TimeMember(JsonObjectReader& reader, std::string_view key) {
-  return TimestampFromMicros(reader.Int(key, kIntMin, kIntMax));
 }
 
 }  // namespace

@@ -12,14 +12,12 @@
 #include "core/json.h"
 #include "core/sha256.h"
 #include "core/text.h"
+#include "scheduler_adapters/record_members.h"
 
 namespace tributary::scheduler_adapters {
 namespace {
 
 using nlohmann::json;
-
-constexpr std::int64_t kIntMax = std::numeric_limits<std::int64_t>::max();
-constexpr std::int64_t kIntMin = std::numeric_limits<std::int64_t>::min();
 
 std::string Dump(const json& object) {
   return object.dump(1, ' ', false, json::error_handler_t::replace) + "\n";
@@ -52,22 +50,9 @@ json SpecToJson(const JobSpec& spec) {
   return object;
 }
 
-std::map<std::string, std::string> StringMap(JsonObjectReader& reader, std::string_view key) {
-  std::map<std::string, std::string> result;
-  const json& raw = reader.Raw(key);
-  for (auto it = raw.begin(); raw.is_object() && it != raw.end(); ++it) {
-    if (it->is_string()) result[it.key()] = it->get<std::string>();
-  }
-  return result;
-}
-
 std::chrono::seconds SecondsMember(JsonObjectReader& reader, std::string_view key) {
   constexpr std::int64_t kMost = std::int64_t{100} * 365 * 86400;
   return std::chrono::seconds(reader.Int(key, 0, kMost));
-}
-
-Timestamp TimeMember(JsonObjectReader& reader, std::string_view key) {
-  return TimestampFromMicros(reader.Int(key, kIntMin, kIntMax));
 }
 
 std::optional<Timestamp> OptionalTime(JsonObjectReader& reader, std::string_view key) {

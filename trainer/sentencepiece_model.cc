@@ -19,7 +19,7 @@ using nlohmann::json;
 
 constexpr std::int32_t kMaxTokens = 1 << 24;
 constexpr std::size_t kMaxPieceBytes = 1024;
-constexpr const char* kSpace = "\u2581";
+constexpr const char* kWordMark = "\u2581";
 
 // The numbers of fields and types are those of sentencepiece_model.proto.
 enum class PieceType : std::uint8_t {
@@ -208,13 +208,13 @@ void AddStages(const Model& model, TokenizerJson* out) {
   if (model.dummy_prefix) {
     NormalizerStep prepend;
     prepend.kind = NormalizerStep::Kind::kPrepend;
-    prepend.content = kSpace;
+    prepend.content = kWordMark;
     out->normalizer.push_back(prepend);
   }
-  out->normalizer.push_back(replace(" ", kSpace));
+  out->normalizer.push_back(replace(" ", kWordMark));
   DecoderStep spaces;
   spaces.kind = Decoder::kReplace;
-  spaces.pattern = kSpace;
+  spaces.pattern = kWordMark;
   spaces.content = " ";
   DecoderStep bytes;
   bytes.kind = Decoder::kByteFallback;

@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include <csignal>
+#include <fstream>
 #include <nlohmann/json.hpp>
 
 #include "cli/demo_plan.h"
@@ -91,9 +92,11 @@ class DemoTest : public testing::Test {
     if (!ids.ok()) return found;
     for (const std::string& id : *ids) {
       if (id.find_first_not_of("0123456789") != std::string::npos) continue;
-      const auto command = ReadFile("/proc/" + id + "/cmdline");
-      if (command.ok() && command->find(scratch_.path()) != std::string::npos) {
-        found.push_back(id + " " + EscapeControl(*command));
+      // Files in /proc have no size that ReadFile() could go by.
+      std::ifstream file("/proc/" + id + "/cmdline");
+      const std::string command(std::istreambuf_iterator<char>(file), {});
+      if (command.find(scratch_.path()) != std::string::npos) {
+        found.push_back(id + " " + EscapeControl(command));
       }
     }
     return found;

@@ -205,7 +205,9 @@ TEST_F(MaliciousSiteTest, ReportsThatAreTooLargeEndTheirTaskAndNothingElse) {
   ASSERT_EQ(end->round_history_size(), 1);
   for (const v1::Contribution& c : end->round_history(0).contributions()) {
     EXPECT_EQ(c.outcome(), c.site() == "evil" ? "failed" : "accepted") << c.site();
-    if (c.site() == "evil") EXPECT_THAT(c.reason(), HasSubstr("at most 65536"));
+    if (c.site() == "evil") {
+      EXPECT_THAT(c.reason(), HasSubstr("at most 65536"));
+    }
   }
   ExpectHarmless(Tributary({"show", "allowed"}), 10'000);
   EXPECT_LT(*FileSize(harness_->directory() + "/server/data/journal.db-wal"), 4'000'000u);
