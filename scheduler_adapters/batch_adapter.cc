@@ -160,6 +160,7 @@ Result<std::string> BatchAdapter::TheOneCalled(std::string_view name,
   std::optional<std::string> unknown;
   for (const std::string& id : ids) {
     const auto called = system_->NameOf(id);
+    if (called.status().code() == StatusCode::kInvalidArgument) continue;  // no id at all
     if (!called.ok()) return UnavailableError(called.status().message());
     if (*called == name) return id;
     if (!*called && !unknown) unknown = id;

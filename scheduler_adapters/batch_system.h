@@ -35,6 +35,7 @@ class BatchSystem {
 
   // The name of this user's live job of this id, asked for alone; nothing when there surely is no
   // such job, when it has ended, or when it is somebody else's. Some still tell an ended one's.
+  // kInvalidArgument: what was asked about is no id of this scheduler's.
   virtual Result<std::optional<std::string>> NameOf(const std::string& id) = 0;
 
   // What the scheduler says about these jobs, live or ended, by id. A job that it surely does not
