@@ -106,7 +106,7 @@ endfunction()
 #                 [SHARDS <n> | WHOLE | CASES] [LABELS ...] [TIMEOUT <s>] [NO_PRECOMPILED_HEADER] [THREAD_SANITIZER])
 # One test program of sources in tests/. In ctest it is n entries that share its cases (SHARDS, 2 by default), one entry
 # (WHOLE: starting it is dear, or it has a main of its own), or an entry for each case (CASES: long ones that start
-# processes). PROGRAMS are built before it runs. The default label is `unit`. Target check_tests builds those labelled `unit` or
+# processes). What may take longest is started first. PROGRAMS are built before it runs. The default label is `unit`. Target check_tests builds those labelled `unit` or
 # `contract`. THREAD_SANITIZER adds the label `tsan` and makes tsan_tests build it: for what links no gRPC, whose packages
 # are not instrumented.
 function(tributary_tests program)
@@ -134,7 +134,7 @@ function(tributary_tests program)
   endif()
   if(ARG_CASES)
     gtest_discover_tests(${program} TEST_PREFIX ${program}: DISCOVERY_MODE PRE_TEST
-                         PROPERTIES LABELS "${ARG_LABELS}" TIMEOUT ${ARG_TIMEOUT})
+                         PROPERTIES LABELS "${ARG_LABELS}" TIMEOUT ${ARG_TIMEOUT} COST ${ARG_TIMEOUT})
     return()
   endif()
   if(ARG_WHOLE)
@@ -149,7 +149,7 @@ function(tributary_tests program)
       set(name ${program}/${shard})
     endif()
     add_test(NAME ${name} COMMAND ${program})
-    set_tests_properties(${name} PROPERTIES LABELS "${ARG_LABELS}" TIMEOUT ${ARG_TIMEOUT}
+    set_tests_properties(${name} PROPERTIES LABELS "${ARG_LABELS}" TIMEOUT ${ARG_TIMEOUT} COST ${ARG_TIMEOUT}
                          ENVIRONMENT "GTEST_TOTAL_SHARDS=${ARG_SHARDS};GTEST_SHARD_INDEX=${shard}")
   endforeach()
 endfunction()

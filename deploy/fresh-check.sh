@@ -18,7 +18,7 @@ while [ $# -gt 0 ]; do
   esac
   shift
 done
-demo_arguments=$(printf ' %q' "$@")
+demo_arguments=${*:+$(printf ' %q' "$@")}
 [ "$(id -u)" = 0 ] || { echo "$0: run as root: it makes a root file system" >&2; exit 1; }
 command -v mmdebstrap >/dev/null || { echo "$0: needs Debian's package mmdebstrap" >&2; exit 1; }
 declare -A suites=([12]=bookworm [13]=trixie)
