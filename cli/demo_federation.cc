@@ -113,6 +113,8 @@ Result<DemoFederation> DemoFederation::Start(const std::string& directory,
   TRIBUTARY_RETURN_IF_ERROR(WriteProfile(made.lead_profile, {federation.address_, ""}));
   federation.lead_.profile = made.lead_profile;
   TRIBUTARY_ASSIGN_OR_RETURN(Session lead, Session::Open(federation.lead_));
+  // A first connection may fail on a machine with other load.
+  (void)lead.channel()->WaitForConnected(std::chrono::system_clock::now() + kStartTimeout);
   for (const DemoSite& site : sites) {
     TRIBUTARY_RETURN_IF_ERROR(JoinSite(lead, SiteHome(directory, site), federation.address_, site)
                                   .Annotate("site " + site.name));

@@ -49,12 +49,12 @@ std::vector<std::string> Isolated(const std::string& python, std::vector<std::st
   return arguments;
 }
 
-// The last line of a log that says something.
+// The last line of a log that says something; empty where none does.
 std::string LastLine(const std::string& log) {
   const auto tail = ReadFileTail(log, kTailBytes);
   if (!tail.ok()) return tail.status().message();
   const std::size_t end = tail->find_last_not_of(" \r\n");
-  if (end == std::string::npos) return "(no output)";
+  if (end == std::string::npos) return "";
   const std::size_t begin = tail->find_last_of("\r\n", end);
   return tail->substr(begin == std::string::npos ? 0 : begin + 1, end - begin);
 }
@@ -62,6 +62,7 @@ std::string LastLine(const std::string& log) {
 // Its exit code.
 Result<int> RunLogged(const std::vector<std::string>& command, const std::string& log,
                       const std::string& what, const Progress& progress) {
+  const std::string before = PathExists(log) ? LastLine(log) : "";  // of another command
   TRIBUTARY_ASSIGN_OR_RETURN(ChildProcess process, ChildProcess::Start(command, log));
   progress(what);
   auto said = std::chrono::steady_clock::now();
@@ -69,7 +70,8 @@ Result<int> RunLogged(const std::vector<std::string>& command, const std::string
     std::this_thread::sleep_for(kPollInterval);
     if (std::chrono::steady_clock::now() - said < kProgressInterval) continue;
     said = std::chrono::steady_clock::now();
-    progress(what + ": " + Excerpt(LastLine(log)));
+    const std::string line = LastLine(log);
+    progress(line.empty() || line == before ? what : what + ": " + Excerpt(line));
   }
   return *process.Poll();
 }

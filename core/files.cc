@@ -94,7 +94,21 @@ Result<std::string> ReadFile(const std::string& path, std::size_t max_bytes) {
     return InvalidArgumentError(path + ": is " + std::to_string(size) + " bytes; must be at most " +
                                 std::to_string(max_bytes));
   }
-  return ReadExactly(file.get(), path, 0, size);
+  if (size > 0) return ReadExactly(file.get(), path, 0, size);
+  // Empty, or one of /proc and /sys, whose size is not known before it is read.
+  std::string bytes;
+  constexpr std::size_t kPiece = 4096;
+  while (true) {
+    const std::size_t before = bytes.size();
+    TRIBUTARY_ASSIGN_OR_RETURN(const std::string piece,
+                               ReadExactly(file.get(), path, before, kPiece));
+    if (piece.empty()) return bytes;
+    bytes += piece;
+    if (bytes.size() > max_bytes) {
+      return InvalidArgumentError(path + ": is larger than " + std::to_string(max_bytes) +
+                                  " bytes");
+    }
+  }
 }
 
 Result<std::string> ReadFileTail(const std::string& path, std::size_t max_bytes) {

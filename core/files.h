@@ -40,7 +40,7 @@ Result<FileDescriptor> OpenFile(const std::string& path, int flags, mode_t mode 
 // Writes all bytes, at `offset` when it is not negative; retries interrupted and short writes.
 Status WriteAll(int fd, const void* data, std::size_t size, std::int64_t offset = -1);
 
-// The whole file; refuses one larger than `max_bytes`.
+// The whole file, those of /proc too; refuses one larger than `max_bytes`.
 Result<std::string> ReadFile(const std::string& path,
                              std::size_t max_bytes = std::size_t{64} << 20);
 

@@ -48,15 +48,18 @@ git clone --quiet --no-hardlinks . "$root/home/newcomer/tributary"
 chroot "$root" chown -R newcomer: /home/newcomer/tributary
 made=$((SECONDS - began))
 
-# as_newcomer COMMAND: in the clone, with a process tree, /proc and /dev of its own; the environment is a login's.
+# as_newcomer COMMAND: in the clone, with a process tree, /proc and /dev of its own, whose first process waits for orphans as
+# an init does; the environment is a login's.
 as_newcomer() {
   unshare --mount --pid --fork --kill-child bash -c '
     set -e
     mount --make-rprivate /
     mount -t proc proc "$1/proc"
+    mount --rbind /sys "$1/sys"
     mount -t tmpfs -o mode=1777 tmpfs "$1/dev/shm"
     mkdir -p "$1/dev/pts" && mount -t devpts -o newinstance,ptmxmode=0666 devpts "$1/dev/pts"
-    exec chroot "$1" su - newcomer -c "cd tributary && $2"' fresh-check "$root" "$1" </dev/null
+    chroot "$1" su - newcomer -c "cd tributary && $2"
+    exit' fresh-check "$root" "$1" </dev/null
 }
 
 status=0

@@ -30,7 +30,7 @@ if [ "$dev" = 1 ]; then
   # The sanitizer and fuzzer runtimes of the distribution's default Clang.
   major=$(apt-cache depends clang 2>/dev/null | sed -n 's/.*Depends: clang-\([0-9]*\)$/\1/p' | head -n 1)
   packages+=("libclang-rt-${major:-14}-dev")
-  packages+=(python3-torch)  # what the trainer is compared with
+  packages+=(python3-torch python3-packaging)  # what the trainer is compared with, and what doctor compares versions with
   packages+=(slurmctld slurmd slurm-client munge slurmdbd mariadb-server-core)  # a Slurm cluster for the tests
 fi
 

@@ -295,5 +295,17 @@ TEST(FilesTest, LinkingGivesASecondNameAndReplacesNothing) {
   EXPECT_FALSE(*LinkFile(directory / "none", directory / "d"));
 }
 
+// Their size is 0 for whoever asks.
+TEST(FilesTest, FilesOfTheKernelAreReadToTheirEnd) {
+  const auto command = ReadFile("/proc/self/cmdline");
+  ASSERT_TRUE(command.ok()) << command.status();
+  EXPECT_NE(command->find("core_tests"), std::string::npos);
+  const auto maps = ReadFile("/proc/self/maps");  // longer than what is read at once
+  ASSERT_TRUE(maps.ok()) << maps.status();
+  EXPECT_GT(maps->size(), 4096U);
+  EXPECT_EQ(maps->back(), '\n');
+  EXPECT_EQ(ReadFile("/proc/self/maps", 100).status().code(), StatusCode::kInvalidArgument);
+}
+
 }  // namespace
 }  // namespace tributary

@@ -1,5 +1,4 @@
 // `tributary demo`, made short: every part of it for real.
-#include <fcntl.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -83,15 +82,6 @@ class DemoTest : public testing::Test {
     }
     return "";
   }
-  // Files in /proc have no size that ReadFile() could go by; empty for a process that has ended.
-  static std::string CommandOf(const std::string& id) {
-    std::string command;
-    const auto file = OpenFile("/proc/" + id + "/cmdline", O_RDONLY);
-    char part[4096];
-    ssize_t got = 0;
-    while (file.ok() && (got = read(file->get(), part, sizeof part)) > 0) command.append(part, got);
-    return command;
-  }
   // Command lines of processes that have to do with this test's folder.
   std::vector<std::string> Processes() const {
     std::vector<std::string> found;
@@ -100,9 +90,9 @@ class DemoTest : public testing::Test {
     if (!ids.ok()) return found;
     for (const std::string& id : *ids) {
       if (id.find_first_not_of("0123456789") != std::string::npos) continue;
-      const std::string command = CommandOf(id);
-      if (command.find(scratch_.path()) != std::string::npos) {
-        found.push_back(id + " " + EscapeControl(command));
+      const auto command = ReadFile("/proc/" + id + "/cmdline");
+      if (command.ok() && command->find(scratch_.path()) != std::string::npos) {
+        found.push_back(id + " " + EscapeControl(*command));
       }
     }
     return found;

@@ -111,6 +111,9 @@ int FederationHarness::StopServer() {
 Result<std::string> FederationHarness::NewToken(const std::string& role, const std::string& name,
                                                 int valid_seconds) {
   TRIBUTARY_ASSIGN_OR_RETURN(cli::Session session, cli::Session::Open(lead_));
+  // A first connection may fail on a machine with other load.
+  (void)session.channel()->WaitForConnected(std::chrono::system_clock::now() +
+                                            std::chrono::seconds(30));
   v1::CreateTokenRequest request;
   request.set_role(role);
   request.set_name(name);
