@@ -8,8 +8,8 @@
 
 #include "core/file_limit.h"
 #include "core/files.h"
-#include "core/text.h"
 #include "core/log.h"
+#include "core/text.h"
 #include "core/version.h"
 #include "security/grpc_credentials.h"
 #include "security/grpc_log.h"

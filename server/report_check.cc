@@ -103,9 +103,8 @@ Result<std::variant<Event, Resend>> CheckReport(const v1::TaskReport& report,
     return refuse(status.message());
   }
   if (statement.outcome() != v1::OUTCOME_COMPLETE && statement.outcome() != v1::OUTCOME_PARTIAL) {
-    return Outcome(
-        Event(TaskFailed{task.id, Printable(statement.message(), kMaxStatementMessage),
-                         statement.refused()}));
+    return Outcome(Event(TaskFailed{task.id, Printable(statement.message(), kMaxStatementMessage),
+                                    statement.refused()}));
   }
   ReportFacts facts = FromStatement(statement);
   facts.message = Printable(facts.message, kMaxStatementMessage);

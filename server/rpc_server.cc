@@ -16,8 +16,8 @@
 #include "server/disk_sweep.h"
 #include "server/enrollment_service.h"
 #include "server/federation_service.h"
-#include "server/start_check.h"
 #include "server/listener_watch.h"
+#include "server/start_check.h"
 
 namespace tributary::server {
 namespace {
@@ -37,7 +37,7 @@ constexpr std::uint64_t kFairBytes = std::uint64_t{3} << 20;
 // From a connection to its certificate. Strangers hold no connection for longer.
 constexpr int kHandshakeMilliseconds = 10'000;
 constexpr int kIdleMilliseconds = 120'000;  // without a call; a site always has its stream
-constexpr int kMostStreams = 512;  // of one connection
+constexpr int kMostStreams = 512;           // of one connection
 constexpr std::chrono::hours kSweepInterval{1};
 constexpr std::chrono::seconds kListenerLook{2};
 constexpr std::chrono::seconds kListenerPatience{8};

@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include <atomic>
+#include <chrono>
 #include <future>
 #include <new>
 
@@ -12,6 +13,8 @@ namespace {
 
 using testing::ElementsAre;
 using testing::HasSubstr;
+
+constexpr std::chrono::seconds kLong{60};
 
 TEST(WorkerPoolTest, FinishesWhatIsQueuedBeforeItGoes) {
   std::atomic<int> done = 0;
@@ -45,14 +48,14 @@ TEST(WorkerPoolTest, ThreadsWorkSideBySide) {
     one.get_future().wait();
     two.set_value();
   });
-  both.get_future().wait();
+  EXPECT_EQ(both.get_future().wait_for(kLong), std::future_status::ready);
 }
 
 TEST(WorkerPoolTest, WorkMayOrderMoreWork) {
   std::promise<void> done;
   WorkerPool pool(1);
   pool.Submit([&] { pool.Submit([&] { done.set_value(); }); });
-  done.get_future().wait();
+  EXPECT_EQ(done.get_future().wait_for(kLong), std::future_status::ready);
 }
 
 TEST(WorkerPoolTest, WorkThatThrowsEndsNothingElse) {
@@ -61,7 +64,7 @@ TEST(WorkerPoolTest, WorkThatThrowsEndsNothingElse) {
   pool.Submit([] { throw std::bad_alloc(); });
   pool.Submit([] { throw 7; });
   pool.Submit([&] { done.set_value(); });
-  done.get_future().wait();
+  EXPECT_EQ(done.get_future().wait_for(kLong), std::future_status::ready);
 }
 
 TEST(WorkerPoolTest, RefusesWhatPeersOrderWhenTooMuchWaits) {
