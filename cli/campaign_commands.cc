@@ -51,12 +51,13 @@ int Print(const GlobalOptions& options, const Result<Response>& response,
   return kExitOk;
 }
 
-int Command(const GlobalOptions& options, const std::string& campaign, const char* done,
-            grpc::Status (Stub::*method)(grpc::ClientContext*, const v1::CampaignRequest&,
+template <class Request>
+int Command(const GlobalOptions& options, const Request& request, const std::string& done,
+            grpc::Status (Stub::*method)(grpc::ClientContext*, const Request&,
                                          v1::CampaignStatus*)) {
   auto session = Session::Open(options);
   if (!session.ok()) return Fail(session.status(), options.json);
-  const auto status = session->Call(method, RequestFor(campaign));
+  const auto status = session->Call(method, request);
   return Print<v1::CampaignStatus>(options, status, [&](const v1::CampaignStatus& s) {
     PrintLine("campaign " + Printable(s.campaign()) + " " + done);
   });
@@ -152,13 +153,45 @@ int ShowCommand(const GlobalOptions& options, const std::string& campaign) {
 }
 
 int PauseCommand(const GlobalOptions& options, const std::string& campaign) {
-  return Command(options, campaign, "paused; tasks under way run on", &Stub::Pause);
+  return Command(options, RequestFor(campaign), "paused; tasks under way run on", &Stub::Pause);
 }
-int ResumeCommand(const GlobalOptions& options, const std::string& campaign) {
-  return Command(options, campaign, "resumed", &Stub::Resume);
+int ResumeCommand(const GlobalOptions& options, const ResumeOptions& what) {
+  v1::CampaignRequest request = RequestFor(what.campaign);
+  for (const std::string& site : what.without) request.add_without(site);
+  request.set_again(what.again);
+  return Command(options, request, "resumed", &Stub::Resume);
 }
 int CancelCommand(const GlobalOptions& options, const std::string& campaign) {
-  return Command(options, campaign, "cancelled", &Stub::Cancel);
+  return Command(options, RequestFor(campaign), "cancelled", &Stub::Cancel);
+}
+
+int StartCommand(const GlobalOptions& options, const std::string& campaign) {
+  v1::ChangeRequest request;
+  request.set_campaign(campaign);
+  request.set_start(true);
+  return Command(options, request, "starts with the sites that accepted", &Stub::Change);
+}
+int DropCommand(const GlobalOptions& options, const ChangeOptions& what) {
+  v1::ChangeRequest request;
+  request.set_campaign(what.campaign);
+  std::string names;
+  for (const std::string& site : what.sites) {
+    request.add_drop(site);
+    names += (names.empty() ? "" : ", ") + Printable(site);
+  }
+  return Command(options, request, "goes on without " + names, &Stub::Change);
+}
+int ChangeCommand(const GlobalOptions& options, const ChangeOptions& what) {
+  v1::ChangeRequest request;
+  request.set_campaign(what.campaign);
+  request.set_rounds(what.rounds);
+  if (!what.deadline.empty()) {
+    const auto deadline = ParseDuration(what.deadline);
+    if (!deadline.ok()) return Fail(deadline.status().Annotate("--deadline"), options.json);
+    request.set_deadline_seconds(
+        std::chrono::duration_cast<std::chrono::seconds>(*deadline).count());
+  }
+  return Command(options, request, "changed", &Stub::Change);
 }
 
 Result<std::int64_t> ExportAdapter(const GlobalOptions& options, const ExportOptions& what) {

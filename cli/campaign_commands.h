@@ -1,8 +1,10 @@
-// submit, validate, list, show, pause, resume, cancel, export, audit. Each returns an exit code
-// (output.h).
+// submit, validate, list, show, pause, resume, cancel, start, drop, change, export, audit. Each
+// returns an exit code (output.h).
 #pragma once
 
+#include <cstdint>
 #include <string>
+#include <vector>
 
 #include "cli/session.h"
 #include "core/status.h"
@@ -28,7 +30,21 @@ int ValidateCommand(const GlobalOptions& options, const std::string& path);
 int ListCommand(const GlobalOptions& options);
 int ShowCommand(const GlobalOptions& options, const std::string& campaign);
 int PauseCommand(const GlobalOptions& options, const std::string& campaign);
-int ResumeCommand(const GlobalOptions& options, const std::string& campaign);
+struct ResumeOptions {
+  std::string campaign;
+  std::vector<std::string> without;  // sites that are left out of the open round
+  bool again = false;                // its updates are asked for once more
+};
+int ResumeCommand(const GlobalOptions& options, const ResumeOptions& what);
+struct ChangeOptions {
+  std::string campaign;
+  std::int64_t rounds = 0;         // 0: as they are
+  std::string deadline;            // "2h"; empty: as it is
+  std::vector<std::string> sites;  // to drop
+};
+int StartCommand(const GlobalOptions& options, const std::string& campaign);
+int DropCommand(const GlobalOptions& options, const ChangeOptions& what);
+int ChangeCommand(const GlobalOptions& options, const ChangeOptions& what);
 int CancelCommand(const GlobalOptions& options, const std::string& campaign);
 int ExportCommand(const GlobalOptions& options, const ExportOptions& what);
 int AuditCommand(const GlobalOptions& options, const std::string& campaign);

@@ -24,6 +24,9 @@ struct Arguments {
   ExportOptions exported;
   DemoOptions demo;
   StrategiesOptions strategies;
+  ResumeOptions resume;
+  ChangeOptions change;
+  WatchOptions watch;
   std::string file, campaign;
 };
 
@@ -62,6 +65,34 @@ void AddMemberCommands(CLI::App& app, Arguments& a, std::map<CLI::App*, Run>& ru
   runs[sites] = [&a] { return SitesCommand(a.global); };
 }
 
+void AddChangingCommands(CLI::App& app, Arguments& a, std::map<CLI::App*, Run>& runs) {
+  CLI::App* watch = app.add_subcommand("watch", "follow a campaign to its end");
+  watch->add_option("campaign", a.watch.campaign)->required();
+  watch->add_option("--timeout", a.watch.timeout,
+                    "for example 90m; then exit code 8, or 9 if paused");
+  watch->add_flag("--until-paused", a.watch.until_paused, "end with exit code 9 when it pauses");
+  runs[watch] = [&a] { return WatchCommand(a.global, a.watch); };
+
+  CLI::App* resume = app.add_subcommand("resume", "go on; failed sites get another try");
+  resume->add_option("campaign", a.resume.campaign)->required();
+  resume->add_option("--without", a.resume.without, "site that is left out of the open round")
+      ->allow_extra_args(false);
+  resume->add_flag("--again", a.resume.again, "ask all sites of the open round for it once more");
+  runs[resume] = [&a] { return ResumeCommand(a.global, a.resume); };
+
+  CLI::App* drop = app.add_subcommand("drop", "go on without these sites, for good");
+  drop->add_option("campaign", a.change.campaign)->required();
+  drop->add_option("sites", a.change.sites)->required();
+  runs[drop] = [&a] { return DropCommand(a.global, a.change); };
+
+  CLI::App* change = app.add_subcommand("change", "rounds and deadline of a live campaign");
+  change->add_option("campaign", a.change.campaign)->required();
+  change->add_option("--rounds", a.change.rounds, "at most what the sites agreed to")
+      ->check(CLI::Range(std::int64_t{1}, std::int64_t{1000000}));
+  change->add_option("--deadline", a.change.deadline, "of a round, for example 2h; 0s: none");
+  runs[change] = [&a] { return ChangeCommand(a.global, a.change); };
+}
+
 void AddCampaignCommands(CLI::App& app, Arguments& a, std::map<CLI::App*, Run>& runs) {
   const auto with_file = [&](const char* name, const char* text,
                              int (*command)(const GlobalOptions&, const std::string&)) {
@@ -79,10 +110,10 @@ void AddCampaignCommands(CLI::App& app, Arguments& a, std::map<CLI::App*, Run>& 
   with_file("validate", "check a campaign file without submitting it", ValidateCommand);
   runs[app.add_subcommand("list", "list campaigns")] = [&a] { return ListCommand(a.global); };
   with_campaign("show", "show a campaign with all its rounds", ShowCommand);
-  with_campaign("watch", "follow a campaign to its end", WatchCommand);
   with_campaign("pause", "open no further round", PauseCommand);
-  with_campaign("resume", "go on; failed sites get another try", ResumeCommand);
   with_campaign("cancel", "end a campaign and its jobs", CancelCommand);
+  with_campaign("start", "open the first round with the sites that accepted", StartCommand);
+  AddChangingCommands(app, a, runs);
   CLI::App* audit = app.add_subcommand("audit", "print the server's journal");
   audit->add_option("campaign", a.campaign, "only this campaign");
   runs[audit] = [&a] { return AuditCommand(a.global, a.campaign); };

@@ -25,6 +25,8 @@ enum ExitCode : int {
   kExitUnavailable = 5,    // the server cannot be reached
   kExitConflict = 6,       // exists already, or not possible in this state
   kExitCampaignEnded = 7,  // watch: ended, but not completed
+  kExitTimeout = 8,        // watch --timeout: it goes on
+  kExitPaused = 9,         // watch: it is paused, at --timeout or with --until-paused
   kExitInterrupted = 130,  // demo: by Ctrl-C or SIGTERM
 };
 int ExitCodeOf(const Status& status);

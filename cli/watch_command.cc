@@ -1,10 +1,12 @@
 #include "cli/watch_command.h"
 
+#include <algorithm>
 #include <cstdio>
 #include <nlohmann/json.hpp>
 
 #include "cli/output.h"
 #include "cli/watch_view.h"
+#include "core/config.h"
 
 namespace tributary::cli {
 namespace {
@@ -13,6 +15,14 @@ constexpr std::chrono::seconds kStreamLife{
     5};  // then keep_going is asked and the stream opened again
 
 constexpr std::chrono::seconds kReconnectPause{1};  // between two looks at keep_going
+
+std::chrono::milliseconds StreamLife(
+    const std::optional<std::chrono::steady_clock::time_point>& end) {
+  if (!end) return kStreamLife;
+  const auto left = std::chrono::duration_cast<std::chrono::milliseconds>(
+      *end - std::chrono::steady_clock::now());
+  return std::clamp<std::chrono::milliseconds>(left, std::chrono::milliseconds(500), kStreamLife);
+}
 
 bool HasEnded(const v1::CampaignStatus& status) {
   return status.phase() == "completed" || status.phase() == "cancelled";
@@ -23,14 +33,15 @@ bool HasEnded(const v1::CampaignStatus& status) {
 Result<v1::CampaignStatus> FollowCampaign(
     const GlobalOptions& options, const std::string& campaign,
     const std::function<void(const v1::CampaignStatus&)>& show,
-    const std::function<bool()>& keep_going) {
+    const std::function<bool()>& keep_going,
+    std::optional<std::chrono::steady_clock::time_point> end) {
   TRIBUTARY_ASSIGN_OR_RETURN(Session session, Session::Open(options));
   v1::CampaignRequest request;
   request.set_campaign(campaign);
   bool seen = false;
   while (keep_going()) {
     grpc::ClientContext context;
-    context.set_deadline(std::chrono::system_clock::now() + kStreamLife);
+    context.set_deadline(std::chrono::system_clock::now() + StreamLife(end));
     const auto reader = session.control().Watch(&context, request);
     v1::CampaignStatus status;
     while (reader->Read(&status)) {
@@ -53,18 +64,28 @@ Result<v1::CampaignStatus> FollowCampaign(
   return CancelledError("no longer watching");
 }
 
-int WatchCommand(const GlobalOptions& options, const std::string& campaign) {
+int WatchCommand(const GlobalOptions& options, const WatchOptions& what) {
+  using Clock = std::chrono::steady_clock;
+  std::optional<Clock::time_point> end;
+  if (!what.timeout.empty()) {
+    const auto timeout = ParseDuration(what.timeout);
+    if (!timeout.ok()) return Fail(timeout.status().Annotate("--timeout"), options.json);
+    end = Clock::now() + *timeout;
+  }
   WatchPrinter printer(OutputIsTerminal());
+  bool paused = false;
   const auto last = FollowCampaign(
-      options, campaign,
+      options, what.campaign,
       [&](const v1::CampaignStatus& status) {
+        paused = status.paused();
         if (options.json) {
           PrintJson(ToJson(status), /*indent=*/-1);
         } else {
           printer.Show(status);
         }
       },
-      [] { return true; });
+      [&] { return (!end || Clock::now() < *end) && !(what.until_paused && paused); }, end);
+  if (last.status().code() == StatusCode::kCancelled) return paused ? kExitPaused : kExitTimeout;
   if (!last.ok()) return Fail(last.status(), options.json);
   return last->phase() == "completed" ? kExitOk : kExitCampaignEnded;
 }

@@ -29,13 +29,25 @@ std::string Bar(std::int64_t step, std::int64_t steps) {
          std::string(static_cast<std::size_t>(kBarWidth - full), '.') + "]";
 }
 
-std::string LossText(double loss) { return loss == 0 ? "" : "loss " + NumberText(loss, 4); }
-
 // "21 14:05" UTC: day and minute are what a wait in a queue is known to.
 std::string ClockTime(std::int64_t micros) {
   const std::string text = FormatTimestamp(TimestampFromMicros(micros));  // 2026-11-21T14:05:...
   return text.substr(8, 2) + " " + text.substr(11, 5);
 }
+
+std::string AnswerText(const v1::SiteAnswer& answer) {
+  return answer.site() + " " + answer.answer() + (answer.reason().empty() ? "" : ": ") +
+         answer.reason();
+}
+
+// ", away since 21 14:05"; nothing for a site that is connected.
+std::string AwayText(const v1::SiteAnswer& answer) {
+  if (!answer.away()) return "";
+  if (answer.last_seen_us() == 0) return ", away (not seen since the server started)";
+  return ", away since " + ClockTime(answer.last_seen_us());
+}
+
+std::string LossText(double loss) { return loss == 0 ? "" : "loss " + NumberText(loss, 4); }
 
 std::string TaskLine(const v1::TaskStatus& task) {
   const std::string head =
@@ -136,9 +148,8 @@ std::vector<std::string> LineReporter::Update(const v1::CampaignStatus& said) {
     lines.push_back(line);
   };
   for (const v1::SiteAnswer& answer : status.answers()) {
-    say("answer " + answer.site(), answer.answer(),
-        "site " + answer.site() + " " + answer.answer() + (answer.reason().empty() ? "" : ": ") +
-            answer.reason());
+    say("answer " + answer.site(), answer.answer(), "site " + AnswerText(answer));
+    const bool ended = status.phase() == "completed" || status.phase() == "cancelled";
   }
   for (const v1::RoundStatus& round : status.round_history()) {
     const std::string name = "round " + std::to_string(round.round());

@@ -338,7 +338,7 @@ void Agent::Refuse(const v1::ServerMessage& message, const Status& reason) {
       offers_.contains(message.task().campaign())) {
     runner_->Refuse(message.task(), reason.message());
   }
-  if (message.has_campaign_offer() && IsPlainName(message.campaign_offer().campaign())) {
+  if (message.has_campaign_offer() && IsCampaignId(message.campaign_offer().campaign())) {
     Answer(message.campaign_offer(), reason);
   }
 }

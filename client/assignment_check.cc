@@ -47,6 +47,11 @@ Status CheckCount(std::string_view field, int count, int max) {
                               " entries; at most " + std::to_string(max));
 }
 
+Status CheckCampaign(const std::string& id) {
+  if (IsCampaignId(id)) return OkStatus();
+  return InvalidArgumentError("campaign \"" + Excerpt(id) + "\" is not the id of a campaign");
+}
+
 Status CheckPlainName(std::string_view field, const std::string& name) {
   if (IsPlainName(name)) return OkStatus();
   return InvalidArgumentError(std::string(field) + " \"" + Excerpt(name) + "\" is not a name");
@@ -168,7 +173,7 @@ Status CheckWelcome(const v1::Welcome& welcome) {
 }
 
 Status CheckCampaignOffer(const v1::CampaignOffer& offer) {
-  TRIBUTARY_RETURN_IF_ERROR(CheckPlainName("campaign", offer.campaign()));
+  TRIBUTARY_RETURN_IF_ERROR(CheckCampaign(offer.campaign()));
   TRIBUTARY_RETURN_IF_ERROR(CheckPlainName("lead", offer.lead()));
   TRIBUTARY_RETURN_IF_ERROR(CheckFreeName("model", offer.model(), kMaxName));
   TRIBUTARY_RETURN_IF_ERROR(CheckFreeName("train_data", offer.train_data(), kMaxName));
@@ -189,7 +194,7 @@ Status CheckCampaignOffer(const v1::CampaignOffer& offer) {
 }
 
 Status CheckTaskNames(const v1::TaskAssignment& task) {
-  TRIBUTARY_RETURN_IF_ERROR(CheckPlainName("campaign", task.campaign()));
+  TRIBUTARY_RETURN_IF_ERROR(CheckCampaign(task.campaign()));
   if (!IsTaskId(task.campaign(), task.task())) {
     return InvalidArgumentError("task \"" + Excerpt(task.task()) + "\" is not one of campaign " +
                                 task.campaign());
@@ -230,7 +235,7 @@ Status CheckServerMessage(const v1::ServerMessage& message) {
     case v1::ServerMessage::kCampaignOffer:
       return CheckCampaignOffer(message.campaign_offer()).Annotate("campaign offer");
     case v1::ServerMessage::kCampaignClosed:
-      return CheckPlainName("campaign", message.campaign_closed().campaign());
+      return CheckCampaign(message.campaign_closed().campaign());
     case v1::ServerMessage::kTask:
       return CheckTaskAssignment(message.task()).Annotate("task assignment");
     case v1::ServerMessage::kCancel:

@@ -70,8 +70,9 @@ std::string OldJobNamePrefix(const ClientConfig& config, const std::string& site
 }
 
 std::string JobName(const std::string& prefix, const std::string& task, std::int64_t attempt) {
-  std::string name = prefix + task.substr(0, std::min(kReadable, task.size())) + "." +
-                     Sha256Of(task).ToHex().substr(0, 12);
+  std::string readable = task.substr(0, std::min(kReadable, task.size()));
+  std::replace(readable.begin(), readable.end(), '@', '_');  // no character of a job's name
+  std::string name = prefix + readable + "." + Sha256Of(task).ToHex().substr(0, 12);
   if (attempt > 1) name += ".a" + std::to_string(attempt);
   return name;
 }

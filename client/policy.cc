@@ -35,10 +35,11 @@ bool MatchesAny(const std::vector<std::string>& patterns, std::string_view name)
 Status CheckOffer(const std::optional<PolicySection>& policy, const v1::CampaignOffer& offer) {
   if (!policy) return PermissionDeniedError("this site has no policy; nothing is allowed");
   std::vector<std::string> reasons;
-  if (!IsPlainName(offer.campaign())) {  // it names a directory here
+  if (!IsCampaignId(offer.campaign())) {  // it names a directory here
     reasons.push_back("\"" + Excerpt(offer.campaign()) + "\" is not a campaign name");
   }
-  if (!MatchesAny(policy->campaigns, offer.campaign())) {
+  // The name allows every campaign of that name, also one that was submitted again.
+  if (!MatchesAny(policy->campaigns, CampaignNameOf(offer.campaign()))) {
     reasons.push_back("campaign " + Excerpt(offer.campaign()) + " is not in policy.campaigns");
   }
   if (!MatchesAny(policy->leads, offer.lead())) {

@@ -6,6 +6,7 @@
 #include "client/backoff.h"
 #include "client/job_rendering.h"
 #include "client/seconds.h"
+#include "core/campaign_file.h"
 #include "core/files.h"
 #include "core/log.h"
 #include "core/progress_file.h"
@@ -196,7 +197,7 @@ Status TaskJobs::Submit(TaskRecord& record, const TaskWorkspace& workspace, cons
 Status TaskJobs::Enter(const TaskRecord& record, const JobSpec& spec) {
   JobEntry entry;
   entry.name = spec.name;
-  entry.campaign = record.assignment.campaign();
+  entry.campaign = CampaignNameOf(record.assignment.campaign());  // one budget for all of that name
   entry.queue = spec.queue;
   entry.nodes = spec.nodes;
   entry.cpus = spec.nodes * spec.cpus;
@@ -318,7 +319,7 @@ void TaskJobs::NoteStart(const std::string& name, const JobStatus& status) {
 void TaskJobs::NoteEnd(TaskRecord& record, const JobStatus& status) {
   JobEntry entry;
   entry.name = record.job_name;
-  entry.campaign = record.assignment.campaign();
+  entry.campaign = CampaignNameOf(record.assignment.campaign());  // one budget for all of that name
   entry.submitted = record.submitted_at;
   if (const auto entered = ledger_.Get(record.job_name); entered.ok() && *entered) {
     entry = **entered;

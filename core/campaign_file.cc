@@ -235,8 +235,23 @@ bool IsPlainName(std::string_view name) {
   });
 }
 
+bool IsCampaignId(std::string_view id) {
+  const std::string_view name = CampaignNameOf(id);
+  if (!IsPlainName(name)) return false;
+  if (name.size() == id.size()) return true;
+  const std::string_view nth = id.substr(name.size() + 1);
+  return nth.size() <= 4 && nth.find_first_not_of("0123456789") == nth.npos && !nth.empty() &&
+         nth.front() != '0' && nth != "1";
+}
+
+std::string NthCampaignId(std::string_view name, std::int64_t nth) {
+  return std::string(name) + "@" + std::to_string(nth);
+}
+
+std::string_view CampaignNameOf(std::string_view id) { return id.substr(0, id.find('@')); }
+
 bool IsTaskId(std::string_view campaign, std::string_view id) {
-  if (!IsPlainName(campaign) || id.size() > 200 || !id.starts_with(campaign)) return false;
+  if (!IsCampaignId(campaign) || id.size() > 200 || !id.starts_with(campaign)) return false;
   const std::string_view rest = id.substr(campaign.size());
   if (!rest.starts_with('.')) return false;
   return rest.find_first_not_of("abcdefghijklmnopqrstuvwxyz0123456789-.") == rest.npos;

@@ -111,6 +111,13 @@ struct CampaignFile {
 // Site, campaign and user names: [a-z0-9][a-z0-9-]{0,62}.
 bool IsPlainName(std::string_view name);
 
+// What a campaign goes by: the name in its file, or <name>@<n> for the nth one of that name, after
+// those before it were cancelled; n from 2 to 9999.
+bool IsCampaignId(std::string_view id);
+std::string NthCampaignId(std::string_view name, std::int64_t nth);
+// The name in the campaign's file.
+std::string_view CampaignNameOf(std::string_view id);
+
 // "<campaign>." and letters, digits, dots and dashes. A task's id names a directory at its site:
 // nothing else may become one.
 bool IsTaskId(std::string_view campaign, std::string_view id);

@@ -23,6 +23,15 @@ const Task* State::FindTask(std::string_view id) const {
   return it == campaign->tasks.end() ? nullptr : &it->second;
 }
 
+std::string CampaignIdFor(const State& state, const std::string& name) {
+  std::string id = name;
+  for (std::int64_t nth = 2;; ++nth) {
+    const Campaign* taken = state.FindCampaign(id);
+    if (taken == nullptr || taken->phase != CampaignPhase::kCancelled) return id;
+    id = NthCampaignId(name, nth);
+  }
+}
+
 std::vector<const Task*> AcceptedTasks(const Campaign& campaign, const Round& round) {
   std::vector<const Task*> accepted;
   for (const auto& [site, id] : round.tasks) {

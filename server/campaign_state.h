@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <map>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -90,12 +91,14 @@ struct Round {
   std::map<std::string, std::string> tasks;  // site -> its latest train task
   std::int64_t fold_tries = 0;               // begun, end unknown
   std::int64_t damaged = 0;                  // accepted updates that the disk lost
+  bool fold_failed = false;                  // waits for somebody who resumes the campaign
+  std::set<std::string> left_out = {};       // selected, and not waited for any more
   double mean_loss = 0;
   std::map<std::string, double> metrics;  // evaluation of the version produced: "<site>/<metric>"
 };
 
 struct SiteAnswer {
-  enum class Kind : std::uint8_t { kWaiting, kAccepted, kRefused };
+  enum class Kind : std::uint8_t { kWaiting, kAccepted, kRefused, kDropped };
   Kind kind = Kind::kWaiting;
   std::string reason;
 };
@@ -115,7 +118,9 @@ struct Campaign {
   std::string id;
   std::string lead;
   CampaignFile file;
-  std::string yaml;  // effective text, loadable
+  std::string yaml;                // effective text, loadable
+  std::int64_t rules = 0;          // event.h
+  std::int64_t agreed_rounds = 0;  // what the sites accepted
   CampaignPhase phase = CampaignPhase::kGathering;
   bool paused = false;
   std::string note;  // what it waits for, or why it paused or ended
@@ -147,6 +152,10 @@ struct State {
   const Campaign* FindCampaign(std::string_view id) const;
   const Task* FindTask(std::string_view id) const;
 };
+
+// The id of a campaign of this name that is submitted now: the name, or name@2 and so on when those
+// before it were cancelled. The id of one that lives or completed stands in the way.
+std::string CampaignIdFor(const State& state, const std::string& name);
 
 // Train tasks that count in the round, in site order.
 std::vector<const Task*> AcceptedTasks(const Campaign& campaign, const Round& round);

@@ -1,11 +1,7 @@
 #include "server/campaign_step.h"
 
 #include <algorithm>
-#include <array>
 #include <chrono>
-#include <cstring>
-
-#include "server/pacing.h"
 
 namespace tributary::server {
 namespace {
@@ -13,33 +9,6 @@ namespace {
 // Updates of one round that the server's disk may lose before the campaign waits for somebody to
 // look at the disk.
 constexpr std::int64_t kMostDamaged = 10;
-
-// 64 bits keyed by what they are for; the same on every platform.
-std::uint64_t SeedFor(std::int64_t campaign_seed, std::int64_t round, std::string_view site) {
-  const Digest digest = Sha256Of(std::to_string(campaign_seed) + "/" + std::to_string(round) + "/" +
-                                 std::string(site));
-  std::uint64_t seed = 0;
-  std::memcpy(&seed, digest.bytes.data(), sizeof seed);
-  return seed >> 1;  // fits a signed integer everywhere
-}
-
-std::string TaskId(const Campaign& campaign, TaskKind kind, std::int64_t round,
-                   std::string_view site, std::int64_t attempt) {
-  return campaign.id + ".r" + std::to_string(round) + "." + std::string(site) +
-         (kind == TaskKind::kTrain ? ".t" : ".e") + std::to_string(attempt);
-}
-
-// How long a site waits before it does work again that failed: trouble that passes must not use up
-// all attempts in a moment.
-std::chrono::seconds DelayBefore(std::int64_t attempt) {
-  constexpr std::array<int, 4> kSeconds = {2, 10, 50, 250};
-  const auto index = static_cast<std::size_t>(std::max<std::int64_t>(attempt, 2) - 2);
-  return std::chrono::seconds(kSeconds[std::min(index, kSeconds.size() - 1)]);
-}
-
-std::unique_ptr<Pacing> PacingOf(const Campaign& campaign) {
-  return *MakePacing(campaign.file);  // the kind was checked at submission
-}
 
 }  // namespace
 
@@ -52,7 +21,13 @@ void CampaignStep::Begin() {
 }
 
 void CampaignStep::Advance() {
-  if (campaign_.paused || campaign_.ended()) return;
+  if (campaign_.ended()) return;
+  if (campaign_.paused) {
+    // What is trained becomes a version: a pause only opens nothing new.
+    const bool open = campaign_.rules >= 1 && campaign_.phase == CampaignPhase::kTraining;
+    if (open && IsWhole(campaign_.rounds.back())) CloseRound(campaign_.rounds.back());
+    return;
+  }
   switch (campaign_.phase) {
     case CampaignPhase::kGathering:
       return Gather();
@@ -72,18 +47,21 @@ void CampaignStep::Pause(std::string note) {
   campaign_.note = std::move(note);
 }
 
-void CampaignStep::Resume() {
+void CampaignStep::Resume(const CampaignResumed& event) {
   campaign_.paused = false;
   campaign_.note.clear();
+  if (!event.without.empty() || event.again) ReopenRound(event);
   if (campaign_.phase == CampaignPhase::kAggregating) {
     campaign_.rounds.back().fold_tries = 0;
+    campaign_.rounds.back().fold_failed = false;
     actions_.push_back(AggregateRound{campaign_.id, campaign_.rounds.back().number});
   }
   if (campaign_.phase == CampaignPhase::kTraining) {
     StartPhase(CampaignPhase::kTraining, campaign_.file.pacing.deadline);
     const Round& round = campaign_.rounds.back();
     for (const std::string& site : round.sites) {  // who resumes wants another try
-      if (campaign_.tasks.at(round.tasks.at(site)).phase == TaskPhase::kFailed) {
+      if (campaign_.tasks.at(round.tasks.at(site)).phase == TaskPhase::kFailed &&
+          !round.left_out.contains(site)) {
         Retry(site, Again::kByHand);
       }
     }
@@ -146,6 +124,7 @@ void CampaignStep::Try(std::int64_t tries) { campaign_.rounds.back().fold_tries 
 
 void CampaignStep::GiveUpFold(std::int64_t round, const std::string& reason) {
   campaign_.rounds.back().fold_tries = 0;
+  campaign_.rounds.back().fold_failed = true;
   Pause("round " + std::to_string(round) + " could not be aggregated: " + reason +
         "; resume tries again");
 }
@@ -210,91 +189,6 @@ void CampaignStep::StartPhase(CampaignPhase phase, std::chrono::seconds deadline
   if (deadline.count() > 0) campaign_.deadline = now_ + deadline;
 }
 
-// The first round opens when every named site has answered, or the deadline passed, and enough
-// accepted.
-void CampaignStep::Gather() {
-  std::string waiting;
-  std::string refused;
-  for (const auto& [site, answer] : campaign_.answers) {
-    if (answer.kind == SiteAnswer::Kind::kWaiting) waiting += " " + site;
-    if (answer.kind == SiteAnswer::Kind::kRefused) {
-      refused += "; " + site + " refused: " + answer.reason;
-    }
-  }
-  const auto named = static_cast<std::int64_t>(campaign_.answers.size());
-  const std::int64_t needed = PacingOf(campaign_)->SitesNeeded(named);
-  const auto accepted = static_cast<std::int64_t>(AcceptedSites().size());
-  if (accepted >= needed && (waiting.empty() || campaign_.deadline_passed)) return OpenRound();
-  campaign_.note = !waiting.empty()
-                       ? "waiting for the answer of" + waiting + refused
-                       : std::to_string(accepted) + " sites accepted; the campaign needs " +
-                             std::to_string(needed) + refused;
-}
-
-void CampaignStep::OpenRound() {
-  Round round;
-  round.number = static_cast<std::int64_t>(campaign_.rounds.size()) + 1;
-  round.opened_at = now_;
-  const RoundPlan plan =
-      PacingOf(campaign_)->Plan({.round = round.number,
-                                 .eligible = AcceptedSites(),
-                                 .seed = SeedFor(campaign_.file.seed, round.number, "plan")});
-  if (plan.sites.empty()) {  // sites have withdrawn since the last round
-    return Pause("too few sites take part in round " + std::to_string(round.number) +
-                 "; resume when more accept the campaign again");
-  }
-  StartPhase(CampaignPhase::kTraining, plan.deadline);
-  campaign_.note.clear();
-  for (const SitePlan& site : plan.sites) round.sites.push_back(site.site);
-  campaign_.rounds.push_back(std::move(round));
-  for (const SitePlan& site : plan.sites) {
-    Task task = MakeTask(TaskKind::kTrain, campaign_.rounds.back().number, site.site, 1);
-    task.steps = site.steps;
-    task.learning_rate_scale = site.learning_rate_scale;
-    campaign_.rounds.back().tasks[site.site] = task.id;
-    Assign(std::move(task));
-  }
-}
-
-void CampaignStep::DecideRound() {
-  Round& round = campaign_.rounds.back();
-  RoundView view;
-  view.selected = static_cast<std::int64_t>(round.sites.size());
-  view.deadline_passed = campaign_.deadline_passed;
-  std::string failures;
-  for (const auto& [site, id] : round.tasks) {
-    const Task& task = campaign_.tasks.at(id);
-    view.accepted += task.phase == TaskPhase::kAccepted ? 1 : 0;
-    // Missed: in a round that was closed before, and opened again for an update that was lost.
-    const bool missed = task.phase == TaskPhase::kMissed;
-    view.failed += task.phase == TaskPhase::kFailed || missed ? 1 : 0;
-    if (task.phase == TaskPhase::kFailed) failures += "; " + site + ": " + task.reason;
-  }
-  switch (PacingOf(campaign_)->Decide(view)) {
-    case Decision::kWait:
-      return;
-    case Decision::kImpossible:
-      return Pause("round " + std::to_string(round.number) + " has " +
-                   std::to_string(view.accepted) + " of " + std::to_string(view.selected) +
-                   " updates and misses its quorum; resume tries the failed sites again" +
-                   failures);
-    case Decision::kClose:
-      return CloseRound(round);
-  }
-}
-
-void CampaignStep::CloseRound(Round& round) {
-  for (const auto& [site, id] : round.tasks) {
-    Task& task = campaign_.tasks.at(id);
-    if (task.phase == TaskPhase::kOutstanding) {
-      Withdraw(task, TaskPhase::kMissed,
-               "round " + std::to_string(round.number) + " closed at its deadline");
-    }
-  }
-  StartPhase(CampaignPhase::kAggregating, std::chrono::seconds(0));
-  actions_.push_back(AggregateRound{campaign_.id, round.number});
-}
-
 // Ends when the last evaluations are in; one that does not come holds nobody up for longer than the
 // phase's deadline.
 void CampaignStep::Finish() {
@@ -307,54 +201,6 @@ void CampaignStep::Finish() {
   campaign_.note.clear();
   campaign_.ended_at = now_;
   CloseAtSites();
-}
-
-void CampaignStep::Evaluate(const Round& round) {
-  const std::int64_t every = campaign_.file.evaluation.every;
-  if (campaign_.file.data.evaluate.empty() || every == 0) return;
-  if (!AllRoundsDone() && round.number % every != 0) return;
-  for (const std::string& site : AcceptedSites()) {
-    Assign(MakeTask(TaskKind::kEvaluate, round.number, site, 1));
-  }
-}
-
-Task CampaignStep::MakeTask(TaskKind kind, std::int64_t round, const std::string& site,
-                            std::int64_t attempt) const {
-  Task task;
-  task.id = TaskId(campaign_, kind, round, site, attempt);
-  task.campaign = campaign_.id;
-  task.site = site;
-  task.kind = kind;
-  task.round = round;
-  task.attempt = attempt;
-  task.base_version = campaign_.versions.back().number;
-  task.seed = SeedFor(campaign_.file.seed, round, site);
-  return task;
-}
-
-void CampaignStep::Assign(Task task) {
-  actions_.push_back(AssignTask{task.site, task.id});
-  campaign_.tasks[task.id] = std::move(task);
-}
-
-// The same work under a new id: same version, same seed, hence the same bits.
-void CampaignStep::Retry(const std::string& site, Again again) {
-  if (campaign_.answers.at(site).kind != SiteAnswer::Kind::kAccepted) return;
-  Round& round = campaign_.rounds.back();
-  const Task& failed = campaign_.tasks.at(round.tasks.at(site));
-  Task task = MakeTask(TaskKind::kTrain, round.number, site, failed.attempt + 1);
-  task.steps = failed.steps;
-  task.learning_rate_scale = failed.learning_rate_scale;
-  task.tries = failed.tries + (again == Again::kNoFault ? 0 : 1);
-  if (again == Again::kAutomatic) task.delay = DelayBefore(task.tries);
-  round.tasks[site] = task.id;
-  Assign(std::move(task));
-}
-
-void CampaignStep::Withdraw(Task& task, TaskPhase phase, const std::string& reason) {
-  task.phase = phase;
-  task.reason = reason;
-  actions_.push_back(CancelTask{task.site, task.id, reason});
 }
 
 void CampaignStep::CloseAtSites() {

@@ -2,7 +2,9 @@
 // uses it.
 #pragma once
 
+#include <cstdint>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "server/action.h"
@@ -10,6 +12,9 @@
 #include "server/event.h"
 
 namespace tributary::server {
+
+// 64 bits keyed by what they are for; the same on every platform.
+std::uint64_t SeedFor(std::int64_t campaign_seed, std::int64_t round, std::string_view site);
 
 // Mutates the campaign and appends actions. Lives for one call of Step(); borrows both.
 class CampaignStep {
@@ -20,7 +25,8 @@ class CampaignStep {
   void Begin();    // a new campaign: offers it to its sites
   void Advance();  // moves the campaign as far as it can go now
   void Pause(std::string note);
-  void Resume();
+  void Resume(const CampaignResumed& event);
+  void Change(const CampaignChanged& event);
   void Cancel(const std::string& by);
   void Answer(const std::string& site, bool accepted, const std::string& reason);
   void Accept(Task& task, const ReportFacts& facts);
@@ -31,6 +37,15 @@ class CampaignStep {
   void Publish(const VersionPublished& event);
 
  private:
+  // In campaign_change.cc: what the lead decides about sites and rounds.
+  void Drop(const std::string& site, const std::string& by);
+  void ChangeRounds(std::int64_t rounds);
+  void LeaveOut(const std::string& site, const std::string& by, RemoveBlobs* spooled);
+  void AskAgain(const std::string& by, RemoveBlobs* spooled);
+  void ReopenRound(const CampaignResumed& event);
+
+  bool IsCounted(const Round& round, const Task& task) const;
+  bool IsWhole(const Round& round) const;
   bool AllRoundsDone() const;
   std::vector<std::string> AcceptedSites() const;
   void StartPhase(CampaignPhase phase, std::chrono::seconds deadline);
@@ -45,6 +60,8 @@ class CampaignStep {
   void Assign(Task task);
   enum class Again { kAutomatic, kByHand, kNoFault };
   void Retry(const std::string& site, Again again);
+  void RetryEvaluation(const Task& failed);
+  bool HasEvaluations(const Round& round) const;
   void Withdraw(Task& task, TaskPhase phase, const std::string& reason);
   void CloseAtSites();
 

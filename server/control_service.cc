@@ -118,7 +118,10 @@ ControlService::Unary* ControlService::Validate(Context* context, const v1::Subm
   parts_.runner.Read(
       [reactor,
        event = CampaignSubmitted{file->name, who->name, response->effective_yaml(), {}, 0}](
-          const State& state) { reactor->Finish(ToGrpc(server::Check(state, Event(event)))); });
+          const State& state) mutable {
+        event.campaign = CampaignIdFor(state, event.campaign);
+        reactor->Finish(ToGrpc(server::Check(state, Event(event))));
+      });
   return reactor;
 }
 
@@ -145,12 +148,16 @@ ControlService::Unary* ControlService::Submit(Context* context, const v1::Submit
     };
     const auto event = prepare();
     if (!event.ok()) return reactor->Finish(ToGrpc(event.status()));
-    response->set_campaign(event->campaign);
-    parts_.runner.Post(*event, [reactor, name = event->campaign, lead, held](const Status& status) {
-      if (status.ok()) {
-        LogInfo("control", "campaign submitted", {{"campaign", name}, {"lead", lead}});
-      }
-      reactor->Finish(ToGrpc(status));
+    parts_.runner.Read([this, reactor, response, event = *event, held](const State& state) mutable {
+      event.campaign = CampaignIdFor(state, event.campaign);
+      response->set_campaign(event.campaign);
+      parts_.runner.Post(event, [reactor, event, held](const Status& status) {
+        if (status.ok()) {
+          LogInfo("control", "campaign submitted",
+                  {{"campaign", event.campaign}, {"lead", event.lead}});
+        }
+        reactor->Finish(ToGrpc(status));
+      });
     });
   });
   if (!taken.ok()) reactor->Finish(ToGrpc(taken));
@@ -187,7 +194,7 @@ ControlService::Unary* ControlService::Show(Context* context, const v1::Campaign
   parts_.runner.Read([this, reactor, response, id = request->campaign()](const State& state) {
     const Campaign* campaign = state.FindCampaign(id);
     if (campaign == nullptr) return reactor->Finish(ToGrpc(UnknownCampaign(state, id)));
-    *response = ToStatus(*campaign, parts_.coordinator.progress().Of(campaign->id));
+    *response = parts_.coordinator.StatusOf(*campaign);
     reactor->Finish(grpc::Status::OK);
   });
   return reactor;
@@ -225,17 +232,17 @@ grpc::ServerWriteReactor<v1::CampaignStatus>* ControlService::Watch(
   return reactor;
 }
 
-ControlService::Unary* ControlService::Command(
-    Context* context, std::string_view call, const v1::CampaignRequest* request,
-    v1::CampaignStatus* response, Event (*make)(const std::string&, const std::string&)) {
+ControlService::Unary* ControlService::Command(Context* context, std::string_view call,
+                                               const std::string& campaign_id,
+                                               v1::CampaignStatus* response, MakeEvent make) {
   Unary* reactor = context->DefaultReactor();
   const auto who = Authorize(*context, parts_.federation, call, {Role::kLead, Role::kAdmin});
   if (!who.ok()) {
     reactor->Finish(ToGrpc(who.status()));
     return reactor;
   }
-  parts_.runner.Read([this, reactor, response, make, call = std::string(call), who = *who,
-                      id = request->campaign()](const State& state) {
+  parts_.runner.Read([this, reactor, response, make = std::move(make), call = std::string(call),
+                      who = *who, id = campaign_id](const State& state) {
     const Campaign* campaign = state.FindCampaign(id);
     if (campaign == nullptr) return reactor->Finish(ToGrpc(UnknownCampaign(state, id)));
     if (who.role != Role::kAdmin && campaign->lead != who.name) {
@@ -244,10 +251,12 @@ ControlService::Unary* ControlService::Command(
       LogWarning("rpc", "call refused", {{"call", call}, {"name", who.name}, {"reason", status}});
       return reactor->Finish(ToGrpc(status));
     }
-    parts_.runner.Post(make(id, who.name), [this, reactor, response, id](const Status& status) {
+    const auto event = make(*campaign, who.name);
+    if (!event.ok()) return reactor->Finish(ToGrpc(event.status()));
+    parts_.runner.Post(*event, [this, reactor, response, id](const Status& status) {
       if (!status.ok()) return reactor->Finish(ToGrpc(status));
       parts_.runner.Read([this, reactor, response, id](const State& now) {
-        *response = ToStatus(now.campaigns.at(id), parts_.coordinator.progress().Of(id));
+        *response = parts_.coordinator.StatusOf(now.campaigns.at(id));
         reactor->Finish(grpc::Status::OK);
       });
     });
@@ -257,25 +266,47 @@ ControlService::Unary* ControlService::Command(
 
 ControlService::Unary* ControlService::Pause(Context* context, const v1::CampaignRequest* request,
                                              v1::CampaignStatus* response) {
-  return Command(context, "Pause", request, response,
-                 [](const std::string& campaign, const std::string& by) -> Event {
-                   return CampaignPaused{campaign, by};
+  return Command(context, "Pause", request->campaign(), response,
+                 [](const Campaign& campaign, const std::string& by) -> Result<Event> {
+                   return Event(CampaignPaused{campaign.id, by});
                  });
 }
 
 ControlService::Unary* ControlService::Resume(Context* context, const v1::CampaignRequest* request,
                                               v1::CampaignStatus* response) {
-  return Command(context, "Resume", request, response,
-                 [](const std::string& campaign, const std::string& by) -> Event {
-                   return CampaignResumed{campaign, by};
-                 });
+  return Command(
+      context, "Resume", request->campaign(), response,
+      [request](const Campaign& campaign, const std::string& by) -> Result<Event> {
+        return Event(CampaignResumed{campaign.id,
+                                     by,
+                                     {request->without().begin(), request->without().end()},
+                                     request->again()});
+      });
 }
 
 ControlService::Unary* ControlService::Cancel(Context* context, const v1::CampaignRequest* request,
                                               v1::CampaignStatus* response) {
-  return Command(context, "Cancel", request, response,
-                 [](const std::string& campaign, const std::string& by) -> Event {
-                   return CampaignCancelled{campaign, by};
+  return Command(context, "Cancel", request->campaign(), response,
+                 [](const Campaign& campaign, const std::string& by) -> Result<Event> {
+                   return Event(CampaignCancelled{campaign.id, by});
+                 });
+}
+
+ControlService::Unary* ControlService::Change(Context* context, const v1::ChangeRequest* request,
+                                              v1::CampaignStatus* response) {
+  return Command(context, "Change", request->campaign(), response,
+                 [request](const Campaign& campaign, const std::string& by) -> Result<Event> {
+                   CampaignChanged event{campaign.id, by};
+                   event.rounds = request->rounds();
+                   if (request->has_deadline_seconds())
+                     event.deadline_seconds = request->deadline_seconds();
+                   if (request->has_deadline_seconds() && event.deadline_seconds < 0) {
+                     return InvalidArgumentError("deadline: must not be negative");
+                   }
+                   event.start = request->start();
+                   event.drop = {request->drop().begin(), request->drop().end()};
+                   TRIBUTARY_RETURN_IF_ERROR(CheckWithout(campaign, event.drop));
+                   return Event(std::move(event));
                  });
 }
 

@@ -1,6 +1,7 @@
 // tributary.v1.Control: what people ask for.
 #pragma once
 
+#include <functional>
 #include <string>
 
 #include "core/clock.h"
@@ -46,6 +47,8 @@ class ControlService final : public v1::Control::CallbackService {
                 v1::CampaignStatus* response) override;
   Unary* Cancel(Context* context, const v1::CampaignRequest* request,
                 v1::CampaignStatus* response) override;
+  Unary* Change(Context* context, const v1::ChangeRequest* request,
+                v1::CampaignStatus* response) override;
   Unary* Sites(Context* context, const v1::SitesRequest* request,
                v1::SitesResponse* response) override;
   Unary* CreateToken(Context* context, const v1::CreateTokenRequest* request,
@@ -55,10 +58,10 @@ class ControlService final : public v1::Control::CallbackService {
 
  private:
   // Posts an event about a campaign that the caller leads (or any, for an administrator), then
-  // answers with its status.
-  Unary* Command(Context* context, std::string_view call, const v1::CampaignRequest* request,
-                 v1::CampaignStatus* response,
-                 Event (*make)(const std::string& campaign, const std::string& by));
+  // answers with its status. `make` runs on the engine's thread.
+  using MakeEvent = std::function<Result<Event>(const Campaign& campaign, const std::string& by)>;
+  Unary* Command(Context* context, std::string_view call, const std::string& campaign_id,
+                 v1::CampaignStatus* response, MakeEvent make);
 
   static constexpr int kMaxWatches = 16;  // of one member at a time
   static constexpr int kMaxAudits = 4;

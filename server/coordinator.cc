@@ -69,8 +69,9 @@ void Coordinator::Perform(const Action& action, const State& state) {
   } else if (const auto* close = std::get_if<CloseCampaign>(&action)) {
     v1::ServerMessage message;
     message.mutable_campaign_closed()->set_campaign(close->campaign);
+    const Campaign& campaign = state.campaigns.at(close->campaign);
     message.mutable_campaign_closed()->set_state(
-        std::string(CampaignPhaseName(state.campaigns.at(close->campaign).phase)));
+        campaign.ended() ? std::string(CampaignPhaseName(campaign.phase)) : "dropped by its lead");
     sessions_.Send(close->site, std::move(message));
   } else if (const auto* assign = std::get_if<AssignTask>(&action)) {
     const Task* task = state.FindTask(assign->task);
@@ -317,11 +318,23 @@ void Coordinator::DoneJudging(const std::string& task) {
   runner_->Read([this, task](const State&) { judging_.erase(task); });
 }
 
+v1::CampaignStatus Coordinator::StatusOf(const Campaign& campaign) const {
+  v1::CampaignStatus status = ToStatus(campaign, progress_.Of(campaign.id));
+  if (campaign.ended()) return status;
+  for (v1::SiteAnswer& answer : *status.mutable_answers()) {
+    const SessionInfo session = sessions_.Info(answer.site());
+    if (session.connected || answer.answer() == "dropped") continue;
+    answer.set_away(true);
+    answer.set_last_seen_us(ToMicros(session.last_seen));
+  }
+  return status;
+}
+
 void Coordinator::Watch(std::shared_ptr<Watcher> watcher) {
   runner_->Read([this, watcher](const State& state) {
     const Campaign* campaign = state.FindCampaign(watcher->campaign);
     if (campaign == nullptr) return;  // the caller checked; campaigns are never removed
-    watcher->notify(ToStatus(*campaign, progress_.Of(campaign->id)), campaign->ended());
+    watcher->notify(StatusOf(*campaign), campaign->ended());
     if (campaign->ended()) return;
     MutexLock lock(mutex_);
     watchers_.push_back(watcher);
@@ -347,7 +360,7 @@ void Coordinator::Tick(const State& state, bool changed) {
   }
   for (const auto& watcher : live) {
     const Campaign* campaign = state.FindCampaign(watcher->campaign);
-    watcher->notify(ToStatus(*campaign, progress_.Of(campaign->id)), campaign->ended());
+    watcher->notify(StatusOf(*campaign), campaign->ended());
   }
 }
 

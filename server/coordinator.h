@@ -69,7 +69,8 @@ class Coordinator final : public ActionSink {
 
   // Held weakly: a watcher ends by being destroyed. It hears the present status at once.
   void Watch(std::shared_ptr<Watcher> watcher);
-  const ProgressBoard& progress() const { return progress_; }
+  // With what sites last said of their tasks, and which of them are away.
+  v1::CampaignStatus StatusOf(const Campaign& campaign) const;
 
   // Reads the tensors of a first adapter, so that the engine's thread need not: before its campaign
   // is posted, and for those that live at the start. Any thread.

@@ -1,7 +1,5 @@
 #include "server/engine.h"
 
-#include <cmath>
-
 #include "server/campaign_step.h"
 
 namespace tributary::server {
@@ -17,126 +15,6 @@ Overload(Ts...) -> Overload<Ts...>;
 // Folds that ended the server, one after the other, before the round is given up.
 constexpr std::int64_t kMostFoldTries = 3;
 
-Result<const Campaign*> LiveCampaign(const State& state, const std::string& id) {
-  const Campaign* campaign = state.FindCampaign(id);
-  if (campaign == nullptr) return NotFoundError("campaign " + id + " is not known");
-  if (campaign->ended()) {
-    return FailedPreconditionError("campaign " + id + " is " +
-                                   std::string(CampaignPhaseName(campaign->phase)));
-  }
-  return campaign;
-}
-
-Status CheckReport(const State& state, const std::string& id) {
-  const Task* task = state.FindTask(id);
-  if (task == nullptr) return NotFoundError("task " + id + " is not known");
-  if (task->phase != TaskPhase::kOutstanding) {
-    return FailedPreconditionError("task " + id + " is settled");
-  }
-  return OkStatus();
-}
-
-Status CheckFacts(const ReportFacts& facts) {
-  if (facts.samples < 0 || facts.tokens < 0 || facts.steps < 0) {
-    return InvalidArgumentError("samples, tokens and steps must not be negative");
-  }
-  for (const double number :
-       {facts.loss_first, facts.loss_last, facts.queue_seconds, facts.startup_seconds,
-        facts.compute_seconds, facts.transfer_seconds, facts.learning_rate_sum}) {
-    if (!std::isfinite(number)) return InvalidArgumentError("a loss or time is not finite");
-  }
-  for (const auto& [name, value] : facts.metrics) {
-    if (!std::isfinite(value)) return InvalidArgumentError("a metric is not finite");
-  }
-  if (facts.bytes > static_cast<std::uint64_t>(INT64_MAX)) {
-    return InvalidArgumentError("bytes is out of range");
-  }
-  return OkStatus();
-}
-
-Status CheckRoundIsAggregating(const State& state, const std::string& id, std::int64_t round) {
-  TRIBUTARY_ASSIGN_OR_RETURN(const Campaign* campaign, LiveCampaign(state, id));
-  if (campaign->phase != CampaignPhase::kAggregating || campaign->rounds.back().number != round) {
-    return FailedPreconditionError("round " + std::to_string(round) + " of campaign " + id +
-                                   " is not being aggregated");
-  }
-  return OkStatus();
-}
-
-Status CheckEvent(const State&, const SiteEnrolled&) { return OkStatus(); }
-Status CheckEvent(const State& state, const CampaignSubmitted& event) {
-  if (state.FindCampaign(event.campaign) != nullptr) {
-    return AlreadyExistsError("campaign " + event.campaign + " exists; choose another name");
-  }
-  CampaignFile file;
-  TRIBUTARY_RETURN_IF_ERROR(LoadYaml(event.yaml, event.campaign, &file));
-  for (const std::string& site : file.sites) {
-    if (!state.sites.contains(site)) {
-      return FailedPreconditionError("site " + site + " is not enrolled with this federation");
-    }
-  }
-  return OkStatus();
-}
-Status CheckEvent(const State& state, const CampaignAnswered& event) {
-  TRIBUTARY_ASSIGN_OR_RETURN(const Campaign* campaign, LiveCampaign(state, event.campaign));
-  const auto it = campaign->answers.find(event.site);
-  if (it == campaign->answers.end()) {
-    return PermissionDeniedError("site " + event.site + " is not part of campaign " +
-                                 event.campaign);
-  }
-  const auto kind = event.accepted ? SiteAnswer::Kind::kAccepted : SiteAnswer::Kind::kRefused;
-  if (it->second.kind == kind && it->second.reason == event.reason) {
-    return AlreadyExistsError("site " + event.site + " has answered");
-  }
-  return OkStatus();
-}
-Status CheckEvent(const State& state, const CampaignPaused& event) {
-  TRIBUTARY_ASSIGN_OR_RETURN(const Campaign* campaign, LiveCampaign(state, event.campaign));
-  if (!campaign->paused) return OkStatus();
-  return FailedPreconditionError("campaign " + event.campaign + " is already paused");
-}
-Status CheckEvent(const State& state, const CampaignResumed& event) {
-  TRIBUTARY_ASSIGN_OR_RETURN(const Campaign* campaign, LiveCampaign(state, event.campaign));
-  if (campaign->paused) return OkStatus();
-  return FailedPreconditionError("campaign " + event.campaign + " is not paused");
-}
-Status CheckEvent(const State& state, const CampaignCancelled& event) {
-  return LiveCampaign(state, event.campaign).status();
-}
-Status CheckEvent(const State& state, const UpdateAccepted& event) {
-  TRIBUTARY_RETURN_IF_ERROR(CheckReport(state, event.task));
-  return CheckFacts(event.facts);
-}
-Status CheckEvent(const State& state, const TaskFailed& event) {
-  return CheckReport(state, event.task);
-}
-Status CheckEvent(const State& state, const VersionPublished& event) {
-  return CheckRoundIsAggregating(state, event.campaign, event.round);
-}
-Status CheckEvent(const State& state, const AggregationFailed& event) {
-  return CheckRoundIsAggregating(state, event.campaign, event.round);
-}
-Status CheckEvent(const State& state, const AggregationTried& event) {
-  return CheckRoundIsAggregating(state, event.campaign, event.round);
-}
-Status CheckEvent(const State& state, const UpdateDamaged& event) {
-  const Task* task = state.FindTask(event.task);
-  if (task == nullptr) return NotFoundError("task " + event.task + " is not known");
-  const Campaign& campaign = state.campaigns.at(task->campaign);
-  const bool open = !campaign.ended() && !campaign.rounds.empty() &&
-                    !campaign.rounds.back().closed_at &&
-                    campaign.rounds.back().number == task->round;
-  if (open && task->kind == TaskKind::kTrain && task->phase == TaskPhase::kAccepted) {
-    return OkStatus();
-  }
-  return FailedPreconditionError("task " + event.task + " is not part of an open round");
-}
-Status CheckEvent(const State& state, const DeadlinePassed& event) {
-  TRIBUTARY_ASSIGN_OR_RETURN(const Campaign* campaign, LiveCampaign(state, event.campaign));
-  if (campaign->deadline && !campaign->deadline_passed && !campaign->paused) return OkStatus();
-  return FailedPreconditionError("no deadline runs in campaign " + event.campaign);
-}
-
 Campaign NewCampaign(const CampaignSubmitted& event, Timestamp now) {
   Campaign campaign;
   campaign.id = event.campaign;
@@ -146,6 +24,8 @@ Campaign NewCampaign(const CampaignSubmitted& event, Timestamp now) {
   campaign.versions.push_back({0, event.initial_digest, event.initial_bytes, now, {}, {}, {}});
   // Loaded before it was journaled, so it loads again.
   if (!LoadYaml(event.yaml, event.campaign, &campaign.file).ok()) std::abort();
+  campaign.rules = event.rules;
+  campaign.agreed_rounds = campaign.file.pacing.rounds;
   return campaign;
 }
 
@@ -155,7 +35,8 @@ void Apply(Campaign& campaign, const Event& event, CampaignStep& step) {
           [](const SiteEnrolled&) {}, [&](const CampaignSubmitted&) { step.Begin(); },
           [&](const CampaignAnswered& e) { step.Answer(e.site, e.accepted, e.reason); },
           [&](const CampaignPaused& e) { step.Pause("paused by " + e.by); },
-          [&](const CampaignResumed&) { step.Resume(); },
+          [&](const CampaignResumed& e) { step.Resume(e); },
+          [&](const CampaignChanged& e) { step.Change(e); },
           [&](const CampaignCancelled& e) { step.Cancel(e.by); },
           [&](const UpdateAccepted& e) { step.Accept(campaign.tasks.at(e.task), e.facts); },
           [&](const TaskFailed& e) { step.Fail(campaign.tasks.at(e.task), e.reason, e.refused); },
@@ -177,10 +58,6 @@ std::string CampaignOf(const Event& event) {
                              [&](const UpdateDamaged& e) { return of_task(e.task); },
                              [&](const auto& e) { return e.campaign; }},
                     event);
-}
-
-Status Check(const State& state, const Event& event) {
-  return std::visit([&](const auto& e) { return CheckEvent(state, e); }, event);
 }
 
 StepResult Step(State state, const Event& event, Timestamp now) {
@@ -211,6 +88,10 @@ std::vector<Action> Outstanding(const State& state, std::string_view site) {
       }
       continue;
     }
+    if (answer->second.kind == SiteAnswer::Kind::kDropped) {
+      actions.push_back(CloseCampaign{name, id});
+      continue;
+    }
     // Offered again also to a site that refused: its administrator may have changed the policy.
     actions.push_back(OfferCampaign{name, id});
     for (const auto& [task_id, task] : campaign.tasks) {
@@ -225,8 +106,9 @@ std::vector<Action> Outstanding(const State& state, std::string_view site) {
 std::vector<Action> Recover(const State& state) {
   std::vector<Action> actions;
   for (const auto& [id, campaign] : state.campaigns) {
-    if (campaign.phase != CampaignPhase::kAggregating || campaign.paused) continue;
+    if (campaign.phase != CampaignPhase::kAggregating) continue;
     const Round& round = campaign.rounds.back();
+    if (round.fold_failed) continue;  // it waits for somebody
     if (round.fold_tries < kMostFoldTries) {
       actions.push_back(AggregateRound{id, round.number});
     } else {

@@ -6,21 +6,29 @@
 #include <map>
 #include <string>
 #include <variant>
+#include <vector>
 
 #include "server/campaign_state.h"
 
 namespace tributary::server {
+
+// 0: journals from before there were rules. 1: failed evaluations are tried again, and a paused
+// campaign still closes a round that has every update.
+inline constexpr std::int64_t kCurrentRules = 1;
 
 struct SiteEnrolled {
   std::string site;
   std::string certificate_fingerprint;
 };
 struct CampaignSubmitted {
-  std::string campaign;
+  std::string campaign;  // its id: the file's name, or name@2 and so on (CampaignIdFor)
   std::string lead;
   std::string yaml;  // effective text
   Digest initial_digest;
   std::uint64_t initial_bytes = 0;
+  // What a campaign does follows from the rules that it was submitted under: a journal of last year
+  // folds to the same state under this year's.
+  std::int64_t rules = kCurrentRules;
 };
 struct CampaignAnswered {
   std::string campaign;
@@ -32,9 +40,22 @@ struct CampaignPaused {
   std::string campaign;
   std::string by;
 };
+// Of the open round: the sites in `without` are left out of it; with `again` all others are asked
+// for their updates once more.
 struct CampaignResumed {
   std::string campaign;
   std::string by;
+  std::vector<std::string> without = {};
+  bool again = false;
+};
+// The lead changes a live campaign. What is not named stays as it is.
+struct CampaignChanged {
+  std::string campaign;
+  std::string by;
+  std::int64_t rounds = 0;             // 0: as they are
+  std::int64_t deadline_seconds = -1;  // of each round, from now for an open one; -1: as it is
+  bool start = false;                  // gathering ends with the sites that accepted
+  std::vector<std::string> drop = {};  // sites that leave the campaign for good
 };
 struct CampaignCancelled {
   std::string campaign;
@@ -84,7 +105,7 @@ struct DeadlinePassed {
 using Event =
     std::variant<SiteEnrolled, CampaignSubmitted, CampaignAnswered, CampaignPaused, CampaignResumed,
                  CampaignCancelled, UpdateAccepted, TaskFailed, VersionPublished, AggregationFailed,
-                 DeadlinePassed, AggregationTried, UpdateDamaged>;
+                 DeadlinePassed, AggregationTried, UpdateDamaged, CampaignChanged>;
 
 // The id of the campaign that the event is about; empty for SiteEnrolled.
 std::string CampaignOf(const Event& event);

@@ -22,6 +22,12 @@ class Writer {
   void Later(const char* key, bool v) {
     if (v) object_[key] = v;
   }
+  void Later(const char* key, std::int64_t v, std::int64_t absent) {
+    if (v != absent) object_[key] = v;
+  }
+  void Later(const char* key, const std::vector<std::string>& v) {
+    if (!v.empty()) object_[key] = v;
+  }
   void operator()(const char* key, const Digest& v) {
     if (!v.IsZero()) object_[key] = v.ToHex();
   }
@@ -55,6 +61,17 @@ class Reader {
   // Fields that journals of the first format do not have.
   void Later(const char* key, double& v) { v = reader_.Number(key, 0); }
   void Later(const char* key, bool& v) { v = reader_.Has(key) && reader_.Bool(key); }
+  void Later(const char* key, std::int64_t& v, std::int64_t absent) {
+    v = reader_.Has(key) ? reader_.Int(key, INT64_MIN, INT64_MAX) : absent;
+  }
+  void Later(const char* key, std::vector<std::string>& v) {
+    if (!reader_.Has(key)) return;
+    if (!reader_.Raw(key).is_array()) return reader_.Problem(key, "must be a list");
+    for (const json& item : reader_.Raw(key)) {
+      if (!item.is_string()) return reader_.Problem(key, "holds a value that is not text");
+      v.push_back(item.get<std::string>());
+    }
+  }
   void operator()(const char* key, Digest& v) {
     const std::string hex = reader_.String(key, std::string());
     if (hex.empty()) return;
@@ -129,6 +146,7 @@ void Fields(F& f, auto& e) requires requires {
   f("yaml", e.yaml);
   f("initial_digest", e.initial_digest);
   f("initial_bytes", e.initial_bytes);
+  f.Later("rules", e.rules, 0);
 }
 template <class F>
 void Fields(F& f, auto& e) requires requires {
@@ -147,6 +165,16 @@ void Fields(F& f, auto& e) requires requires {
 {
   f("campaign", e.campaign);
   f("by", e.by);
+  if constexpr (requires { e.without; }) {
+    f.Later("without", e.without);
+    f.Later("again", e.again);
+  }
+  if constexpr (requires { e.drop; }) {
+    f.Later("rounds", e.rounds, 0);
+    f.Later("deadline_seconds", e.deadline_seconds, -1);
+    f.Later("start", e.start);
+    f.Later("drop", e.drop);
+  }
 }
 template <class F>
 void Fields(F& f, auto& e) requires requires {
@@ -237,6 +265,7 @@ const char* Name(const VersionPublished*) { return "version_published"; }
 const char* Name(const AggregationFailed*) { return "aggregation_failed"; }
 const char* Name(const DeadlinePassed*) { return "deadline_passed"; }
 const char* Name(const AggregationTried*) { return "aggregation_tried"; }
+const char* Name(const CampaignChanged*) { return "campaign_changed"; }
 const char* Name(const UpdateDamaged*) { return "update_damaged"; }
 
 // Tries the variant's alternatives one after the other.

@@ -56,7 +56,7 @@ Status Check(v1::Hello* hello) {
 }
 
 Status Check(v1::CampaignAnswer* answer) {
-  if (!IsPlainName(answer->campaign())) {
+  if (!IsCampaignId(answer->campaign())) {
     return InvalidArgumentError("\"" + Excerpt(answer->campaign()) + "\" is not a campaign name");
   }
   answer->set_reason(Printable(answer->reason(), kMaxStatementMessage));

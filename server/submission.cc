@@ -1,6 +1,7 @@
 #include "server/submission.h"
 
 #include <algorithm>
+#include <set>
 #include <vector>
 
 #include "aggregators/file_round.h"
@@ -80,6 +81,22 @@ Result<CampaignFile> CheckCampaignText(std::string_view yaml, const std::string&
     if (!status.ok()) return InvalidArgumentError(file_name + ": " + status.message());
   }
   return file;
+}
+
+Status CheckWithout(const Campaign& campaign, const std::vector<std::string>& sites) {
+  CampaignFile file = campaign.file;
+  std::set<std::string> gone(sites.begin(), sites.end());
+  for (const auto& [site, answer] : campaign.answers) {
+    if (answer.kind == SiteAnswer::Kind::kDropped) gone.insert(site);
+  }
+  if (gone.empty()) return OkStatus();
+  std::erase_if(file.sites, [&](const std::string& site) { return gone.contains(site); });
+  for (const std::string& site : gone) file.adapter.site_ranks.erase(site);
+  return CheckStrategy(file).Annotate("without" + [&] {
+    std::string names;
+    for (const std::string& site : gone) names += " " + site;
+    return names;
+  }());
 }
 
 Status CheckInitialAdapter(const BlobStore& blobs, const Digest& digest, const CampaignFile& file) {

@@ -80,6 +80,8 @@ std::string_view AnswerName(SiteAnswer::Kind kind) {
       return "accepted";
     case SiteAnswer::Kind::kRefused:
       return "refused";
+    case SiteAnswer::Kind::kDropped:
+      return "dropped";
     default:
       return "waiting";
   }

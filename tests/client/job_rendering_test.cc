@@ -105,6 +105,14 @@ TEST(JobRenderingTest, NamesTellTheFederation) {
   EXPECT_EQ(prefixes.size(), 4u);
 }
 
+TEST(JobRenderingTest, NamesHaveNoCharacterThatSchedulersRefuse) {
+  const std::string name = JobName("trib-12345678.", "chem@2.r1.site-1.t1", 1);
+  EXPECT_EQ(
+      name.find_first_not_of("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_.-"),
+      name.npos)
+      << name;
+}
+
 TEST(JobRenderingTest, LauncherThenContainerThenTrainer) {
   JobSection job = Section();
   job.launcher = {"srun", "--ntasks-per-node=1"};

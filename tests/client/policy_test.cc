@@ -101,6 +101,18 @@ TEST(PolicyTest, ACampaignNameThatIsNoNameIsRefusedWhateverThePolicySays) {
   }
 }
 
+TEST(PolicyTest, AllowsACampaignThatWasSubmittedAgainByItsName) {
+  v1::CampaignOffer offer = Offer();
+  PolicySection policy = Policy();
+  policy.campaigns = {"chem-lora"};
+  offer.set_campaign("chem-lora@2");
+  EXPECT_TRUE(CheckOffer(policy, offer).ok()) << CheckOffer(policy, offer);
+  for (const char* other : {"chem-lora2@2", "chem@2", "chem-lora@1", "chem-lora@2@3"}) {
+    offer.set_campaign(other);
+    EXPECT_FALSE(CheckOffer(policy, offer).ok()) << other;
+  }
+}
+
 TEST(PolicyTest, TasksAreBoundToo) {
   v1::TaskAssignment task = Task();
   task.mutable_training()->set_steps(101);

@@ -158,9 +158,23 @@ TEST(CampaignFileTest, TaskIdsCannotLeadOutOfTheWorkspace) {
                          "chem.r1.A.t1", "chem.r1 .t1", "..", "chem.r1\n"}) {
     EXPECT_FALSE(IsTaskId("chem", id)) << id;
   }
+  EXPECT_TRUE(IsTaskId("chem@2", "chem@2.r3.site-1.t1"));
+  EXPECT_FALSE(IsTaskId("chem", "chem@2.r3.site-1.t1"));
   EXPECT_FALSE(IsTaskId("..", "...."));
   EXPECT_FALSE(IsTaskId("", ".r1"));
   EXPECT_FALSE(IsTaskId("chem", "chem." + std::string(300, 'x')));
+}
+
+TEST(CampaignIdTest, IsANameOrTheNthOfThatName) {
+  EXPECT_EQ(NthCampaignId("chem", 2), "chem@2");
+  for (const char* good : {"chem", "chem@2", "chem@10", "chem@9999"}) {
+    EXPECT_TRUE(IsCampaignId(good)) << good;
+    EXPECT_EQ(CampaignNameOf(good), "chem");
+  }
+  for (const char* bad : {"", "@2", "chem@", "chem@1", "chem@02", "chem@10000", "chem@2@3",
+                          "chem@x", "chem@2/..", "../chem@2", "chem@-2"}) {
+    EXPECT_FALSE(IsCampaignId(bad)) << bad;
+  }
 }
 
 }  // namespace

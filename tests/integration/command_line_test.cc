@@ -115,22 +115,56 @@ TEST_F(CommandLineTest, PausedCampaignOpensNoRoundUntilItIsResumed) {
   harness_->CloseGate("site-0");
   ASSERT_EQ(Tributary({"submit", WriteCampaign("allowed", 2)}).code, 0);
   ASSERT_TRUE(WaitFor([&] { return harness_->JobStarts("site-0") == 1; }));
+  EXPECT_EQ(Tributary({"watch", "allowed", "--timeout", "1s"}).code, 8);
   EXPECT_EQ(Tributary({"pause", "allowed"}).code, 0);
   EXPECT_EQ(Tributary({"pause", "allowed"}).code, 6);
+  EXPECT_EQ(Tributary({"watch", "allowed", "--timeout", "1s"}).code, 9);
+  EXPECT_EQ(Tributary({"watch", "allowed", "--until-paused"}).code, 9);
+  EXPECT_EQ(Tributary({"watch", "allowed", "--timeout", "soon"}).code, 2);
   harness_->OpenGate("site-0");
-  EXPECT_TRUE(WaitFor([&] {  // the open round's updates still arrive
-    const auto status = harness_->Show("allowed");
-    int accepted = 0;
-    for (const auto& c : status->round_history(0).contributions()) {
-      accepted += c.outcome() == "accepted" ? 1 : 0;
-    }
-    return accepted == 2;
-  }));
-  EXPECT_EQ(harness_->Show("allowed")->version(), 0);
+  // The round that is under way still becomes a version.
+  EXPECT_TRUE(WaitFor([&] { return harness_->Show("allowed")->version() == 1; }));
+  EXPECT_EQ(harness_->Show("allowed")->round(), 1);
   EXPECT_EQ(Tributary({"resume", "allowed"}).code, 0);
   const auto end = harness_->AwaitEnd("allowed");
   ASSERT_TRUE(end.ok()) << end.status();
   EXPECT_EQ(end->phase(), "completed");
+}
+
+// One of two sites is away: without a way out the lead could only cancel.
+TEST_F(CommandLineTest, ACampaignStartsWithoutASiteThatIsAway) {
+  harness_->KillClient("site-1");
+  ASSERT_EQ(Tributary({"submit", WriteCampaign("allowed", 3)}).code, 0);
+  ASSERT_TRUE(WaitFor([&] {
+    const std::string shown = Tributary({"show", "allowed"}).output;
+    return shown.find("site-1 waiting, away") != std::string::npos &&
+           shown.find("\n  site-0 ") == std::string::npos;
+  }));
+  const Outcome early = Tributary({"start", "allowed"});
+  EXPECT_EQ(early.code, 6);
+  EXPECT_THAT(early.output, HasSubstr("1 of 2 sites accepted; campaign allowed needs 2"));
+  EXPECT_EQ(Tributary({"change", "allowed", "--rounds", "4"}).code, 2);
+  EXPECT_EQ(Tributary({"change", "allowed", "--rounds", "1", "--deadline", "1h"}).code, 0);
+  EXPECT_EQ(Tributary({"drop", "allowed", "site-1"}).code, 0);
+  const auto end = harness_->AwaitEnd("allowed");
+  ASSERT_TRUE(end.ok()) << end.status();
+  EXPECT_EQ(end->phase(), "completed");
+  EXPECT_EQ(end->version(), 1);
+  EXPECT_EQ(Tributary({"submit", WriteCampaign("allowed", 1)}).code, 6) << "completed, and kept";
+}
+
+TEST_F(CommandLineTest, ACancelledCampaignLeavesItsNameToTheNext) {
+  harness_->CloseGate("site-0");
+  const std::string file = WriteCampaign("allowed", 1);
+  ASSERT_EQ(Tributary({"submit", file}).code, 0);
+  ASSERT_EQ(Tributary({"cancel", "allowed"}).code, 0);
+  harness_->OpenGate("site-0");
+  const Outcome again = Tributary({"submit", file});
+  EXPECT_EQ(again.code, 0) << again.output;
+  EXPECT_THAT(again.output, HasSubstr("tributary watch allowed@2"));
+  // The sites' policies name the campaign: that is enough.
+  const Outcome watched = Tributary({"watch", "allowed@2"});
+  EXPECT_EQ(watched.code, 0) << watched.output;
 }
 
 TEST_F(CommandLineTest, CancelledCampaignEndsItsJobsAndLeavesNothingAtTheSite) {

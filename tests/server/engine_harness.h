@@ -86,7 +86,8 @@ inline std::string Text(const State& state) {
     line({id, campaign.lead, PrintYaml(campaign.file), campaign.yaml,
           std::string(CampaignPhaseName(campaign.phase)), campaign.paused ? "paused" : "live",
           campaign.note, FormatTimestamp(campaign.submitted_at), Text(campaign.ended_at),
-          Text(campaign.deadline), campaign.deadline_passed ? "passed" : "runs"});
+          Text(campaign.deadline), campaign.deadline_passed ? "passed" : "runs",
+          std::to_string(campaign.rules), std::to_string(campaign.agreed_rounds)});
     for (const auto& [site, answer] : campaign.answers) {
       line({site, std::to_string(static_cast<int>(answer.kind)), answer.reason});
     }
@@ -97,7 +98,9 @@ inline std::string Text(const State& state) {
     for (const Round& round : campaign.rounds) {
       line({std::to_string(round.number), FormatTimestamp(round.opened_at), Text(round.closed_at),
             Join(round.sites, ","), std::to_string(round.mean_loss),
-            std::to_string(round.fold_tries), std::to_string(round.damaged)});
+            std::to_string(round.fold_tries), std::to_string(round.damaged),
+            round.fold_failed ? "failed" : "-",
+            Join({round.left_out.begin(), round.left_out.end()}, ",")});
       for (const auto& [site, task] : round.tasks) line({site, task});
       for (const auto& [name, value] : round.metrics) line({name, std::to_string(value)});
     }

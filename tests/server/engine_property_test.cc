@@ -94,6 +94,11 @@ class History {
     return facts;
   }
 
+  // Nothing more to be asked of it.
+  static bool IsIn(const SiteAnswer& answer) {
+    return answer.kind == SiteAnswer::Kind::kAccepted || answer.kind == SiteAnswer::Kind::kDropped;
+  }
+
   Event RandomEvent() {
     const std::string campaign = "c" + std::to_string(random_.Below(2));
     const Campaign* known = state_.FindCampaign(campaign);
@@ -135,24 +140,35 @@ class History {
         return Chance(50) ? Event(CampaignPaused{campaign, "lena"})
                           : Event(CampaignResumed{campaign, "lena"});
       case 18:
-        return CampaignResumed{campaign, "lena"};
+        if (Chance(40)) return RandomChange(campaign);
+        if (Chance(30)) return CampaignResumed{campaign, "lena", {Pick(kSites)}, Chance(50)};
+        return CampaignResumed{campaign, "lena", {}, Chance(20)};
       default:
         if (Chance(8)) return CampaignCancelled{campaign, "lena"};
         return SiteEnrolled{Pick(kSites), std::to_string(random_.Below(9))};
     }
   }
 
+  Event RandomChange(const std::string& campaign) {
+    CampaignChanged change{campaign, "lena"};
+    if (Chance(30)) change.rounds = 1 + static_cast<std::int64_t>(random_.Below(4));
+    if (Chance(30)) change.deadline_seconds = static_cast<std::int64_t>(random_.Below(3)) * 30;
+    if (Chance(30)) change.drop = {Pick(kSites)};
+    change.start = Chance(20);
+    return change;
+  }
+
   Event HelpfulEvent(const Campaign& campaign) {
     if (campaign.paused) {
       for (const auto& [site, answer] : campaign.answers) {
-        if (answer.kind != SiteAnswer::Kind::kAccepted) {
+        if (!IsIn(answer)) {
           return CampaignAnswered{campaign.id, site, true, ""};
         }
       }
       return CampaignResumed{campaign.id, "lena"};
     }
     for (const auto& [site, answer] : campaign.answers) {
-      if (answer.kind != SiteAnswer::Kind::kAccepted) {
+      if (!IsIn(answer)) {
         return CampaignAnswered{campaign.id, site, true, ""};
       }
     }
@@ -214,7 +230,10 @@ class History {
       const auto it = now.tasks.find(id);
       ASSERT_NE(it, now.tasks.end()) << id << " vanished";
       if (task.phase != TaskPhase::kOutstanding) {
-        const bool lost = task.phase == TaskPhase::kAccepted && it->second.reason == "rotten";
+        const std::string& why = it->second.reason;
+        const bool lost =
+            task.phase == TaskPhase::kAccepted &&
+            (why == "rotten" || why == "left out by lena" || why == "asked for again by lena");
         EXPECT_EQ(it->second.phase, lost ? TaskPhase::kFailed : task.phase) << id;
         EXPECT_EQ(it->second.facts.digest, task.facts.digest) << id;
       }

@@ -107,7 +107,7 @@ TEST(EngineTest, ARefusalIsShownWithItsReason) {
   engine.Answer("b", true);
   EXPECT_EQ(engine.phase(), CampaignPhase::kGathering);
   EXPECT_EQ(engine.campaign().note,
-            "1 sites accepted; the campaign needs 2; a refused: model base is not in "
+            "1 site accepted; the campaign needs 2; a refused: model base is not in "
             "policy.models");
   EXPECT_THAT(engine.Answer("a", true), Contains("assign a c.r1.a.t1"));
 }
@@ -317,10 +317,9 @@ TEST(EngineTest, APauseHoldsEveryPhaseAndLosesNothing) {
   EXPECT_EQ(NextDeadline(engine.state), std::nullopt);
   EXPECT_THAT(engine.Answer("a", true), IsEmpty());
   EXPECT_THAT(engine.Do(resume), ElementsAre("assign a c.r1.a.t1"));
-  engine.Do(pause);  // training
-  EXPECT_THAT(engine.Update("c.r1.a.t1"), ElementsAre("ack a c.r1.a.t1 ok"));
-  EXPECT_THAT(engine.Do(resume), ElementsAre("aggregate c 1"));
-  engine.Do(pause);  // aggregating
+  engine.Do(pause);  // training: what is finished becomes a version, and no more
+  EXPECT_THAT(engine.Update("c.r1.a.t1"), ElementsAre("ack a c.r1.a.t1 ok", "aggregate c 1"));
+  EXPECT_THAT(Texts(Recover(engine.state)), ElementsAre("aggregate c 1"));
   EXPECT_THAT(engine.Publish(1), Not(Contains("assign a c.r2.a.t1")));
   EXPECT_EQ(engine.phase(), CampaignPhase::kPlanning);
   EXPECT_THAT(engine.Do(resume), ElementsAre("assign a c.r2.a.t1"));

@@ -41,6 +41,9 @@ const std::vector<Event>& EveryType() {
       CampaignAnswered{"c", "a", false, "no \"model\""},
       CampaignPaused{"c", "lena"},
       CampaignResumed{"c", "lena"},
+      CampaignResumed{"c", "lena", {"a", "b"}, true},
+      CampaignChanged{"c", "lena"},
+      CampaignChanged{"c", "lena", 3, 0, true, {"a"}},
       CampaignCancelled{"c", "lena"},
       FullUpdate(),
       UpdateAccepted{"c.r1.a.e1", {}},
@@ -137,6 +140,23 @@ TEST(EventCodecTest, JournalsFromBeforeRefusalsWereToldApartAreRead) {
   EXPECT_FALSE(std::get<TaskFailed>(*old).refused) << "it was tried again, and still is";
   EXPECT_EQ(EncodeEvent(TaskFailed{"c.r1.a.t1", "broke"}),
             R"({"reason":"broke","task":"c.r1.a.t1","type":"task_failed"})");
+}
+
+TEST(EventCodecTest, JournalsFromBeforeThereWereRulesAreRead) {
+  const std::string text =
+      R"({"campaign":"c","initial_bytes":1,"lead":"lena","type":"campaign_submitted","yaml":""})";
+  const auto old = DecodeEvent(text);
+  ASSERT_TRUE(old.ok()) << old.status();
+  EXPECT_EQ(std::get<CampaignSubmitted>(*old).rules, 0);
+  EXPECT_EQ(EncodeEvent(*old), text) << "and are written as they were";
+  EXPECT_THAT(EncodeEvent(CampaignSubmitted{"c", "lena", "", {}, 1}), HasSubstr("\"rules\":1"));
+  const std::string resumed = R"({"by":"lena","campaign":"c","type":"campaign_resumed"})";
+  EXPECT_EQ(EncodeEvent(*DecodeEvent(resumed)), resumed);
+  for (const char* damaged : {"5", "[5]", "{}"}) {
+    EXPECT_FALSE(DecodeEvent(R"({"by":"l","campaign":"c","type":"campaign_changed","drop":)" +
+                             std::string(damaged) + "}")
+                     .ok());
+  }
 }
 
 TEST(EventCodecTest, IsReadableText) {

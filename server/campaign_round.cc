@@ -1,0 +1,124 @@
+// The rounds of a campaign: when one opens, and when it closes.
+#include <algorithm>
+#include <memory>
+
+#include "core/count_text.h"
+#include "server/campaign_step.h"
+#include "server/pacing.h"
+
+namespace tributary::server {
+namespace {
+
+std::unique_ptr<Pacing> PacingOf(const Campaign& campaign) {
+  return *MakePacing(campaign.file);  // the kind was checked at submission
+}
+
+}  // namespace
+
+// The first round opens when every named site has answered, or the deadline passed, and enough
+// accepted.
+void CampaignStep::Gather() {
+  std::string waiting;
+  std::string refused;
+  std::int64_t named = 0;
+  for (const auto& [site, answer] : campaign_.answers) {
+    named += answer.kind == SiteAnswer::Kind::kDropped ? 0 : 1;
+    if (answer.kind == SiteAnswer::Kind::kWaiting) waiting += " " + site;
+    if (answer.kind == SiteAnswer::Kind::kRefused) {
+      refused += "; " + site + " refused: " + answer.reason;
+    }
+  }
+  const std::int64_t needed = PacingOf(campaign_)->SitesNeeded(named);
+  const auto accepted = static_cast<std::int64_t>(AcceptedSites().size());
+  if (accepted >= needed && (waiting.empty() || campaign_.deadline_passed)) return OpenRound();
+  campaign_.note = !waiting.empty()
+                       ? "waiting for the answer of" + waiting + refused
+                       : CountText(accepted, "site") + " accepted; the campaign needs " +
+                             std::to_string(needed) + refused;
+}
+
+void CampaignStep::OpenRound() {
+  Round round;
+  round.number = static_cast<std::int64_t>(campaign_.rounds.size()) + 1;
+  round.opened_at = now_;
+  const RoundPlan plan =
+      PacingOf(campaign_)->Plan({.round = round.number,
+                                 .eligible = AcceptedSites(),
+                                 .seed = SeedFor(campaign_.file.seed, round.number, "plan")});
+  if (plan.sites.empty()) {  // sites have withdrawn since the last round
+    return Pause("too few sites take part in round " + std::to_string(round.number) +
+                 "; resume when more accept the campaign again");
+  }
+  StartPhase(CampaignPhase::kTraining, plan.deadline);
+  campaign_.note.clear();
+  for (const SitePlan& site : plan.sites) round.sites.push_back(site.site);
+  campaign_.rounds.push_back(std::move(round));
+  for (const SitePlan& site : plan.sites) {
+    Task task = MakeTask(TaskKind::kTrain, campaign_.rounds.back().number, site.site, 1);
+    task.steps = site.steps;
+    task.learning_rate_scale = site.learning_rate_scale;
+    campaign_.rounds.back().tasks[site.site] = task.id;
+    Assign(std::move(task));
+  }
+}
+
+void CampaignStep::DecideRound() {
+  Round& round = campaign_.rounds.back();
+  RoundView view;
+  view.deadline_passed = campaign_.deadline_passed;
+  std::string failures;
+  for (const auto& [site, id] : round.tasks) {
+    const Task& task = campaign_.tasks.at(id);
+    if (!IsCounted(round, task)) continue;
+    ++view.selected;
+    view.accepted += task.phase == TaskPhase::kAccepted ? 1 : 0;
+    // Missed: in a round that was closed before, and opened again for an update that was lost.
+    const bool missed = task.phase == TaskPhase::kMissed;
+    view.failed += task.phase == TaskPhase::kFailed || missed ? 1 : 0;
+    if (task.phase == TaskPhase::kFailed) failures += "; " + site + ": " + task.reason;
+  }
+  switch (PacingOf(campaign_)->Decide(view)) {
+    case Decision::kWait:
+      return;
+    case Decision::kImpossible:
+      return Pause("round " + std::to_string(round.number) + " has " +
+                   std::to_string(view.accepted) + " of " + std::to_string(view.selected) +
+                   " updates and misses its quorum; resume tries the failed sites again" +
+                   failures);
+    case Decision::kClose:
+      return CloseRound(round);
+  }
+}
+
+// Neither left out nor of a site that was dropped before it sent anything.
+bool CampaignStep::IsCounted(const Round& round, const Task& task) const {
+  if (round.left_out.contains(task.site)) return false;
+  return task.phase == TaskPhase::kAccepted ||
+         campaign_.answers.at(task.site).kind != SiteAnswer::Kind::kDropped;
+}
+
+// Every update is there that the round waits for.
+bool CampaignStep::IsWhole(const Round& round) const {
+  std::int64_t accepted = 0;
+  for (const auto& [site, id] : round.tasks) {
+    const Task& task = campaign_.tasks.at(id);
+    if (!IsCounted(round, task)) continue;
+    if (task.phase != TaskPhase::kAccepted) return false;
+    ++accepted;
+  }
+  return accepted >= std::max<std::int64_t>(campaign_.file.pacing.quorum, 1);
+}
+
+void CampaignStep::CloseRound(Round& round) {
+  for (const auto& [site, id] : round.tasks) {
+    Task& task = campaign_.tasks.at(id);
+    if (task.phase == TaskPhase::kOutstanding) {
+      Withdraw(task, TaskPhase::kMissed,
+               "round " + std::to_string(round.number) + " closed at its deadline");
+    }
+  }
+  StartPhase(CampaignPhase::kAggregating, std::chrono::seconds(0));
+  actions_.push_back(AggregateRound{campaign_.id, round.number});
+}
+
+}  // namespace tributary::server
