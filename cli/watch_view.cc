@@ -8,6 +8,7 @@
 
 #include "cli/output.h"
 #include "core/clock.h"
+#include "core/count_text.h"
 #include "core/text.h"
 
 namespace tributary::cli {
@@ -62,10 +63,26 @@ std::string TaskLine(const v1::TaskStatus& task) {
                      task.phase() == "unknown" || task.phase() == "submitting" ||
                      task.phase() == "suspended" || task.phase() == "waiting for room";
   if (waits && !task.message().empty()) return head + " " + EscapeControl(task.message());
-  if (task.kind() != "train") return head;
-  return head + Format(" %s step %lld/%lld  %s", Bar(task.step(), task.steps()).c_str(),
-                       static_cast<long long>(task.step()), static_cast<long long>(task.steps()),
-                       LossText(task.loss()).c_str());
+  // Why it is not whole.
+  const bool short_of = task.phase() == "partial" || task.phase() == "failed";
+  const std::string why = short_of && !task.message().empty() ? "  " + task.message() : "";
+  if (task.kind() != "train") return head + why;
+  return head +
+         Format(" %s step %lld/%lld  %s", Bar(task.step(), task.steps()).c_str(),
+                static_cast<long long>(task.step()), static_cast<long long>(task.steps()),
+                LossText(task.loss()).c_str()) +
+         why;
+}
+
+// Who was asked for an evaluation and has none: a mean without them is not the mean with them.
+std::string MissingText(const v1::RoundStatus& round) {
+  std::string text;
+  for (const v1::MissingEvaluation& missing : round.missing_evaluations()) {
+    text += (text.empty() ? "" : ", ") + missing.site() + " " +
+            (missing.outcome() == "outstanding" ? "evaluates" : missing.outcome()) +
+            (missing.reason().empty() ? "" : ": ") + missing.reason();
+  }
+  return text.empty() ? "" : "  without " + text;
 }
 
 // The mean over the sites of each metric: "loss/heldout 4.12".
@@ -80,22 +97,37 @@ std::string MetricsText(const v1::RoundStatus& round) {
   }
   std::string text;
   for (const auto& [name, mean] : means) {
-    text += Format("  %s %s (mean of %d)", name.c_str(),
+    text += Format("  %s %s (mean of %d", name.c_str(),
                    NumberText(mean.first / mean.second, 4).c_str(), mean.second);
+    const int asked = mean.second + round.missing_evaluations_size();
+    text += asked > mean.second ? Format(" of %d)", asked) : ")";
   }
-  return text;
+  return text + MissingText(round);
+}
+
+std::string PartialText(int partial, int accepted) {
+  if (partial == 0) return "";
+  const std::string text = Format(" (%d partial", partial);
+  return text + (2 * partial > accepted ? ": is walltime too short?)" : ")");
 }
 
 std::string RoundLine(const v1::RoundStatus& round) {
   std::string text = Format("  round %-3lld", static_cast<long long>(round.round()));
   if (round.closed_at_us() == 0) return text + " open";
   int accepted = 0;
+  int partial = 0;
   std::uint64_t bytes = 0;
   std::string others;
   for (const v1::Contribution& c : round.contributions()) {
     if (c.outcome() == "accepted" || c.outcome() == "partial") {
       ++accepted;
       bytes += c.bytes();
+      if (c.outcome() == "accepted") continue;
+      ++partial;
+      others +=
+          Format("  %s partial, %lld of %lld steps", c.site().c_str(),
+                 static_cast<long long>(c.steps()), static_cast<long long>(c.planned_steps())) +
+          (c.reason().empty() ? "" : ": ") + c.reason();
     } else {
       others += "  " + c.site() + " " + c.outcome() + (c.reason().empty() ? "" : ": ") + c.reason();
     }
@@ -104,7 +136,8 @@ std::string RoundLine(const v1::RoundStatus& round) {
       (static_cast<double>(round.closed_at_us()) - static_cast<double>(round.opened_at_us())) *
       1e-6;
   return text +
-         Format(" %7s  %d updates, %s  train loss %s", SecondsText(seconds).c_str(), accepted,
+         Format(" %7s  %s%s, %s  train loss %s", SecondsText(seconds).c_str(),
+                CountText(accepted, "update").c_str(), PartialText(partial, accepted).c_str(),
                 BytesText(bytes).c_str(), NumberText(round.mean_loss(), 4).c_str()) +
          MetricsText(round) + others;
 }
@@ -123,8 +156,13 @@ std::string RenderStatus(const v1::CampaignStatus& said, int max_rounds) {
              static_cast<long long>(status.rounds()), static_cast<long long>(status.version()));
   if (!status.note().empty()) text += "  " + status.note() + "\n";
   for (const v1::SiteAnswer& answer : status.answers()) {
-    if (answer.answer() == "accepted") continue;
-    text += "  " + answer.site() + " " + answer.answer() + " " + answer.reason() + "\n";
+    if (answer.answer() == "accepted" && !answer.away()) continue;
+    text += "  " + AnswerText(answer) + AwayText(answer) + "\n";
+  }
+  for (const v1::VersionInfo& version : status.versions()) {
+    if (version.damage().empty()) continue;
+    text += Format("  version %lld cannot be used: ", static_cast<long long>(version.version())) +
+            version.damage() + "\n";
   }
   if (status.rounds_left_out() > 0 && max_rounds == 0) {
     text += Format("  rounds 1 to %lld are left out: the history is too long for one answer\n",

@@ -114,8 +114,10 @@ void CampaignStep::Fail(Task& task, const std::string& reason, bool refused) {
   actions_.push_back(AcknowledgeReport{task.site, task.id, true, ""});
   task.phase = TaskPhase::kFailed;
   task.reason = reason;
-  if (task.kind == TaskKind::kTrain && task.tries < campaign_.file.pacing.attempts && !refused &&
-      !campaign_.paused) {
+  if (refused || task.tries >= campaign_.file.pacing.attempts) return;
+  if (task.kind == TaskKind::kEvaluate) {
+    if (campaign_.rules >= 1) RetryEvaluation(task);
+  } else if (!campaign_.paused) {
     Retry(task.site, Again::kAutomatic);
   }
 }

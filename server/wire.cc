@@ -102,10 +102,18 @@ std::string_view OutcomeName(const Task& task) {
   }
 }
 
+// Why it is not what was asked for.
+const std::string& ReasonOf(const Task& task) {
+  const bool partial =
+      task.phase == TaskPhase::kAccepted && task.facts.completion == Completion::kPartial;
+  return partial ? task.facts.message : task.reason;
+}
+
 void FillContribution(const Task& task, v1::Contribution* out) {
   out->set_site(task.site);
   out->set_outcome(std::string(OutcomeName(task)));
-  out->set_reason(task.reason);
+  out->set_reason(ReasonOf(task));
+  out->set_planned_steps(task.steps);
   out->set_samples(task.facts.samples);
   out->set_steps(task.facts.steps);
   out->set_loss(task.facts.loss_last);
@@ -117,7 +125,25 @@ void FillContribution(const Task& task, v1::Contribution* out) {
   out->set_transfer_seconds(task.facts.transfer_seconds);
 }
 
-void FillRound(const Campaign& campaign, const Round& round, v1::RoundStatus* out) {
+// The last evaluation of each site that has none that counts, by round.
+using MissingEvaluations = std::map<std::int64_t, std::map<std::string, const Task*>>;
+
+MissingEvaluations MissingOf(const Campaign& campaign) {
+  MissingEvaluations latest;
+  for (const auto& [id, task] : campaign.tasks) {
+    if (task.kind != TaskKind::kEvaluate) continue;
+    const Task*& last = latest[task.round][task.site];
+    if (last == nullptr || last->attempt < task.attempt) last = &task;
+  }
+  for (auto& [round, by_site] : latest) {
+    std::erase_if(by_site,
+                  [](const auto& entry) { return entry.second->phase == TaskPhase::kAccepted; });
+  }
+  return latest;
+}
+
+void FillRound(const Campaign& campaign, const Round& round, const MissingEvaluations& missing,
+               v1::RoundStatus* out) {
   out->set_round(round.number);
   out->set_opened_at_us(ToMicros(round.opened_at));
   if (round.closed_at) {
@@ -129,14 +155,23 @@ void FillRound(const Campaign& campaign, const Round& round, v1::RoundStatus* ou
     FillContribution(campaign.tasks.at(round.tasks.at(site)), out->add_contributions());
   }
   for (const auto& [name, value] : round.metrics) (*out->mutable_metrics())[name] = value;
+  const auto it = missing.find(round.number);
+  if (it == missing.end()) return;
+  for (const auto& [site, task] : it->second) {
+    v1::MissingEvaluation* evaluation = out->add_missing_evaluations();
+    evaluation->set_site(site);
+    evaluation->set_outcome(std::string(OutcomeName(*task)));
+    evaluation->set_reason(task->reason);
+  }
 }
 
 // Newest first into what fits, then in order.
 void FillHistory(const Campaign& campaign, v1::CampaignStatus* status) {
+  const MissingEvaluations missing = MissingOf(campaign);
   std::vector<v1::RoundStatus> newest;
   std::size_t bytes = 0;
   for (auto round = campaign.rounds.rbegin(); round != campaign.rounds.rend(); ++round) {
-    FillRound(campaign, *round, &newest.emplace_back());
+    FillRound(campaign, *round, missing, &newest.emplace_back());
     bytes += newest.back().ByteSizeLong();
     if (bytes <= kMaxHistoryBytes) continue;
     newest.pop_back();
@@ -159,6 +194,7 @@ void FillTask(const Task& task, const std::map<std::string, v1::TaskProgress>& p
     out->set_phase(std::string(OutcomeName(task)));
     out->set_step(task.facts.steps);
     out->set_loss(task.facts.loss_last);
+    out->set_message(ReasonOf(task));
   } else if (it == progress.end()) {
     out->set_phase("assigned");
   } else {

@@ -90,6 +90,98 @@ TEST(OutputTest, HonestTextsStayAsTheyAre) {
   EXPECT_EQ(RenderCampaigns({}), "no campaigns\n");
 }
 
+v1::CampaignStatus OneRound() {
+  v1::CampaignStatus status;
+  status.set_campaign("chem");
+  status.set_phase("training");
+  v1::RoundStatus* round = status.add_round_history();
+  round->set_round(1);
+  round->set_closed_at_us(60'000'000);
+  for (const char* site : {"a", "b", "d"}) {
+    v1::Contribution* c = round->add_contributions();
+    c->set_site(site);
+    c->set_outcome("accepted");
+    c->set_steps(2000);
+    c->set_planned_steps(2000);
+    (*round->mutable_metrics())[std::string(site) + "/loss/heldout"] = 2;
+  }
+  return status;
+}
+
+TEST(ViewTest, PartialUpdatesAreShownWithTheirStepsAndTheReason) {
+  v1::CampaignStatus status = OneRound();
+  EXPECT_THAT(RenderStatus(status, 0), HasSubstr("3 updates, 0 B"));
+  v1::Contribution* c = status.mutable_round_history(0)->mutable_contributions(1);
+  c->set_outcome("partial");
+  c->set_steps(55);
+  c->set_reason("SIGTERM before the walltime");
+  const std::string one = RenderStatus(status, 0);
+  EXPECT_THAT(one, HasSubstr("3 updates (1 partial), "));
+  EXPECT_THAT(one, HasSubstr("b partial, 55 of 2000 steps: SIGTERM before the walltime"));
+  status.mutable_round_history(0)->mutable_contributions(0)->set_outcome("partial");
+  EXPECT_THAT(RenderStatus(status, 0), HasSubstr("3 updates (2 partial: is walltime too short?)"));
+  EXPECT_THAT(LineReporter().Update(status), testing::Contains(HasSubstr("2 partial: is")));
+}
+
+TEST(ViewTest, ATaskThatIsPartialSaysWhy) {
+  v1::CampaignStatus status;
+  v1::TaskStatus* task = status.add_tasks();
+  task->set_site("a");
+  task->set_kind("train");
+  task->set_phase("partial");
+  task->set_step(55);
+  task->set_steps(2000);
+  task->set_message("SIGTERM");
+  EXPECT_THAT(RenderStatus(status, 0), HasSubstr("step 55/2000"));
+  EXPECT_THAT(RenderStatus(status, 0), HasSubstr("  SIGTERM\n"));
+}
+
+TEST(ViewTest, AMeanOverFewerSitesNamesWhoIsMissing) {
+  v1::CampaignStatus status = OneRound();
+  EXPECT_THAT(RenderStatus(status, 0), HasSubstr("loss/heldout 2.0000 (mean of 3)\n"));
+  v1::RoundStatus* round = status.mutable_round_history(0);
+  round->mutable_metrics()->erase("d/loss/heldout");
+  v1::MissingEvaluation* missing = round->add_missing_evaluations();
+  missing->set_site("d");
+  missing->set_outcome("failed");
+  missing->set_reason("out of memory");
+  EXPECT_THAT(RenderStatus(status, 0),
+              HasSubstr("loss/heldout 2.0000 (mean of 2 of 3)  without d failed: out of memory"));
+  missing->set_outcome("outstanding");
+  missing->set_reason("");
+  EXPECT_THAT(RenderStatus(status, 0), HasSubstr("(mean of 2 of 3)  without d evaluates"));
+}
+
+TEST(ViewTest, OneOfAThingIsOneThing) {
+  v1::CampaignStatus status = OneRound();
+  status.mutable_round_history(0)->mutable_contributions()->DeleteSubrange(1, 2);
+  EXPECT_THAT(RenderStatus(status, 0), HasSubstr("  1 update, 0 B"));
+}
+
+TEST(ViewTest, ASiteThatIsAwayIsCalledAway) {
+  v1::CampaignStatus status;
+  status.set_phase("gathering");
+  v1::SiteAnswer* answer = status.add_answers();
+  answer->set_site("a");
+  answer->set_answer("accepted");
+  LineReporter lines;
+  EXPECT_EQ(RenderStatus(status, 0).find("  a "), std::string::npos);
+  EXPECT_THAT(lines.Update(status), testing::Contains("site a accepted"));
+  answer->set_away(true);
+  EXPECT_THAT(RenderStatus(status, 0),
+              HasSubstr("  a accepted, away (not seen since the server started)\n"));
+  answer->set_last_seen_us(1'700'000'000'000'000);
+  EXPECT_THAT(RenderStatus(status, 0), HasSubstr("  a accepted, away since 14 22:13\n"));
+  EXPECT_THAT(lines.Update(status), testing::Contains("site a, away since 14 22:13"));
+  EXPECT_THAT(lines.Update(status), testing::IsEmpty());
+  answer->set_away(false);
+  EXPECT_THAT(lines.Update(status), testing::Contains("site a is connected again"));
+  answer->set_answer("dropped");
+  answer->set_reason("by lena");
+  EXPECT_THAT(RenderStatus(status, 0), HasSubstr("  a dropped: by lena\n"));
+}
+
+
 TEST(OutputTest, NumbersArePlainWhereTheyAreShort) {
   EXPECT_EQ(NumberText(0.25, 2), "0.25");
   EXPECT_EQ(NumberText(123456789, 0), "123456789");

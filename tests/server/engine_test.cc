@@ -92,12 +92,43 @@ TEST(EngineTest, FinishingDoesNotWaitForEverForAnEvaluation) {
   EXPECT_EQ(engine.phase(), CampaignPhase::kCompleted);
 }
 
-TEST(EngineTest, AFailedEvaluationHoldsNobodyUp) {
+TEST(EngineTest, AFailedEvaluationIsTriedAgainAndHoldsNobodyUp) {
   EngineHarness engine;
-  engine.Start({"a"}, "pacing: {rounds: 1}\n");
+  engine.Start({"a"}, "pacing: {rounds: 2, attempts: 2}\nwalltime: 60s\n");
   engine.Update("c.r1.a.t1");
   engine.Publish(1);
-  EXPECT_THAT(engine.Fail("c.r1.a.e1"), ElementsAre("ack a c.r1.a.e1 ok", "close a c"));
+  engine.Update("c.r2.a.t1");
+  engine.Publish(2);
+  EXPECT_THAT(engine.Fail("c.r1.a.e1"), ElementsAre("ack a c.r1.a.e1 ok", "assign a c.r1.a.e2"));
+  EXPECT_EQ(engine.task("c.r1.a.e2").base_version, 1) << "of the version that it was given";
+  EXPECT_EQ(engine.task("c.r1.a.e2").delay, std::chrono::seconds(2));
+  EXPECT_EQ(NextDeadline(engine.state)->first, engine.now + std::chrono::seconds(60))
+      << "the end waits for it";
+  EXPECT_THAT(engine.Fail("c.r1.a.e2"), ElementsAre("ack a c.r1.a.e2 ok"));
+  EXPECT_THAT(engine.Refuse("c.r2.a.e1"), ElementsAre("ack a c.r2.a.e1 ok", "close a c"));
+}
+
+// As a server before there were rules wrote it: there the campaign ended with the failure, and what
+// a pause held back stayed.
+TEST(EngineTest, AnOldJournalFoldsToWhatItMeantThen) {
+  const std::vector<std::string> events = {
+      R"({"type":"site_enrolled","site":"a","certificate_fingerprint":"f"})",
+      R"({"type":"campaign_submitted","campaign":"c","lead":"lena","initial_bytes":1,)"
+      R"("yaml":"name: c\nmodel: {name: m}\ndata: {train: t, evaluate: [h]}\nsites: [a]\n)"
+      R"(pacing: {rounds: 1}\n"})",
+      R"({"type":"campaign_answered","campaign":"c","site":"a","accepted":true,"reason":""})",
+      R"({"type":"campaign_paused","campaign":"c","by":"lena"})",
+      EncodeEvent(UpdateAccepted{"c.r1.a.t1", EngineHarness::Facts("c.r1.a.t1")})};
+  std::vector<Logged> log;
+  for (const std::string& event : events) log.push_back({Timestamp{}, event});
+  EXPECT_EQ(Replay(log).campaigns.at("c").phase, CampaignPhase::kTraining);
+  for (const std::string event :
+       {R"({"type":"campaign_resumed","campaign":"c","by":"lena"})",
+        R"({"type":"version_published","campaign":"c","round":1,"bytes":1})",
+        R"({"type":"task_failed","task":"c.r1.a.e1","reason":"broke"})"}) {
+    log.push_back({Timestamp{}, event});
+  }
+  EXPECT_EQ(Replay(log).campaigns.at("c").phase, CampaignPhase::kCompleted);
 }
 
 TEST(EngineTest, ARefusalIsShownWithItsReason) {
