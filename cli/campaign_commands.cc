@@ -2,10 +2,11 @@
 
 #include <nlohmann/json.hpp>
 
-#include "cli/initial_adapter.h"
 #include "cli/listing_view.h"
 #include "cli/middle_matrix.h"
 #include "cli/output.h"
+#include "cli/preparation.h"
+#include "cli/profile.h"
 #include "cli/stacked_adapter.h"
 #include "cli/watch_view.h"
 #include "client/transfer.h"
@@ -25,11 +26,10 @@ constexpr std::size_t kMaxEventPrinted = std::size_t{4} << 20;  // as long as an
 
 const client::KeepGoing kAlways = [] { return true; };
 
-Result<v1::SubmitRequest> ReadRequest(const std::string& path, CampaignFile* file) {
-  TRIBUTARY_RETURN_IF_ERROR(LoadYamlFile(path, file));  // names file and line before any network
+v1::SubmitRequest RequestFor(const CampaignDraft& draft) {
   v1::SubmitRequest request;
-  TRIBUTARY_ASSIGN_OR_RETURN(*request.mutable_yaml(), ReadFile(path));
-  request.set_file_name(path);
+  request.set_yaml(draft.yaml);
+  request.set_file_name(draft.path);
   return request;
 }
 
@@ -95,14 +95,15 @@ Status TakeOutMiddle(const std::string& weights, AdapterConfig* config) {
 
 }  // namespace
 
-Result<std::string> SubmitFile(const GlobalOptions& options, const std::string& path) {
-  CampaignFile file;
-  TRIBUTARY_ASSIGN_OR_RETURN(v1::SubmitRequest request, ReadRequest(path, &file));
+Result<std::string> SubmitFile(const GlobalOptions& options, const std::string& path,
+                               std::vector<std::string>* warnings) {
+  TRIBUTARY_ASSIGN_OR_RETURN(const CampaignDraft draft, ReadDraft(path));  // before any network
+  if (warnings != nullptr) *warnings = draft.warnings;
   TRIBUTARY_ASSIGN_OR_RETURN(const auto scratch, TemporaryDirectory::Create("tributary-submit-"));
   const std::string initial = JoinPath(scratch.path(), kAdapterWeightsFile);
-  TRIBUTARY_ASSIGN_OR_RETURN(const auto written,
-                             WriteInitialAdapter(file, DirectoryOf(path), initial).Annotate(path));
+  TRIBUTARY_ASSIGN_OR_RETURN(const auto written, WriteInitial(draft, initial));
   TRIBUTARY_ASSIGN_OR_RETURN(Session session, Session::Open(options));
+  v1::SubmitRequest request = RequestFor(draft);
   TRIBUTARY_RETURN_IF_ERROR(session.Call(&Stub::Validate, request).status());
   TRIBUTARY_RETURN_IF_ERROR(client::Transfer(session.channel())
                                 .Upload(initial, written.digest, written.bytes, "", kAlways));
@@ -112,27 +113,49 @@ Result<std::string> SubmitFile(const GlobalOptions& options, const std::string& 
 }
 
 int SubmitCommand(const GlobalOptions& options, const std::string& path) {
-  const auto campaign = SubmitFile(options, path);
+  std::vector<std::string> warnings;
+  const auto campaign = SubmitFile(options, path, &warnings);
   if (!campaign.ok()) return Fail(campaign.status(), options.json);
   if (options.json) {
-    PrintJson({{"campaign", *campaign}});
-  } else {
-    PrintLine("campaign " + *campaign + " submitted; follow it with: tributary watch " + *campaign);
+    PrintJson({{"campaign", *campaign}, {"warnings", warnings}});
+    return kExitOk;
   }
+  for (const std::string& warning : warnings) PrintLine("warning: " + warning);
+  PrintLine("campaign " + *campaign + " submitted; follow it with: tributary watch " + *campaign);
   return kExitOk;
 }
 
 int ValidateCommand(const GlobalOptions& options, const std::string& path) {
-  CampaignFile file;
-  const auto request = ReadRequest(path, &file);
-  if (!request.ok()) return Fail(request.status(), options.json);
-  auto session = Session::Open(options);
-  if (!session.ok()) return Fail(session.status(), options.json);
-  const auto response = session->Call(&Stub::Validate, *request);
-  return Print<v1::ValidateResponse>(options, response, [&](const v1::ValidateResponse& r) {
-    PrintLine("# " + path + " is valid; with every default:");
-    PrintLine(r.effective_yaml());
-  });
+  const auto draft = ReadDraft(path);
+  if (!draft.ok()) return Fail(draft.status(), options.json);
+  if (const Status initial = CheckInitial(*draft); !initial.ok()) {
+    return Fail(initial, options.json);
+  }
+  const auto asked = [&]() -> Status {
+    TRIBUTARY_ASSIGN_OR_RETURN(Session session, Session::Open(options));
+    return session.Call(&Stub::Validate, RequestFor(*draft)).status();
+  }();
+  // What the file itself says is checked here; whether name and sites are free and known, there.
+  const bool away = asked.code() == StatusCode::kUnavailable ||
+                    asked.code() == StatusCode::kDeadlineExceeded ||
+                    (asked.code() == StatusCode::kNotFound && !HasProfile(options.profile));
+  if (!asked.ok() && !away) return Fail(asked, options.json);
+  const std::string text = PrintYaml(draft->file);
+  if (options.json) {
+    PrintJson({{"effective_yaml", text},
+               {"warnings", draft->warnings},
+               {"asked_server", asked.ok()},
+               {"reason", asked.message()}});
+    return kExitOk;
+  }
+  PrintLine("# " + path + " is valid; with every default:");
+  for (const std::string& warning : draft->warnings) PrintLine("# warning: " + warning);
+  if (away) {
+    PrintLine("# no server was asked whether its name is free and its sites are enrolled: " +
+              Printable(asked.message()));
+  }
+  PrintLine(text);
+  return kExitOk;
 }
 
 int ListCommand(const GlobalOptions& options) {

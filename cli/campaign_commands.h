@@ -11,8 +11,10 @@
 
 namespace tributary::cli {
 
-// Validates and submits the campaign file; the campaign's id.
-Result<std::string> SubmitFile(const GlobalOptions& options, const std::string& path);
+// Validates and submits the campaign file; the campaign's id. What is allowed, and probably not
+// meant, is told in `warnings` (may be null).
+Result<std::string> SubmitFile(const GlobalOptions& options, const std::string& path,
+                               std::vector<std::string>* warnings = nullptr);
 
 struct ExportOptions {
   std::string campaign;

@@ -38,7 +38,8 @@ Result<std::optional<LeadModel>> ReadLeadModel(const CampaignFile& file,
   LeadModel model;
   model.directory = DirectoryOf(path);
   TRIBUTARY_ASSIGN_OR_RETURN(const std::string text, ReadFile(path).Annotate("model.config"));
-  TRIBUTARY_ASSIGN_OR_RETURN(model.shape, ModelShape::FromConfigJson(text).Annotate(path));
+  TRIBUTARY_ASSIGN_OR_RETURN(
+      model.shape, ModelShape::FromConfigJson(text).Annotate(path).Annotate("model.config"));
   TRIBUTARY_ASSIGN_OR_RETURN(
       model.adapter, AdapterManifest(file.ToAdapterConfig(), model.shape).Annotate("adapter"));
   return std::optional<LeadModel>(std::move(model));
@@ -73,6 +74,11 @@ bool IsFactor(const TensorSpec& spec) {
   return IsLoraA(spec.name) || IsLoraB(spec.name) || IsLoraC(spec.name);
 }
 
+Result<ModelFiles> OpenModel(const LeadModel& model) {
+  return ModelFiles::Open(model.directory, model.shape)
+      .Annotate("model.config: the adapter starts from weights of the model");
+}
+
 // LoRA factors as InitialLora makes them; all else is the model's own.
 Result<SafetensorsWriter::Written> WriteFresh(const LeadModel& model, std::uint64_t seed,
                                               const std::string& to) {
@@ -81,10 +87,7 @@ Result<SafetensorsWriter::Written> WriteFresh(const LeadModel& model, std::uint6
   if (factors.size() == model.adapter.size()) {
     return WriteSafetensors(to, InitialLora(factors, seed));
   }
-  TRIBUTARY_ASSIGN_OR_RETURN(
-      const ModelFiles files,
-      ModelFiles::Open(model.directory, model.shape)
-          .Annotate("model.config: the adapter starts from weights of the model"));
+  TRIBUTARY_ASSIGN_OR_RETURN(const ModelFiles files, OpenModel(model));
   std::map<std::string, HostTensor, std::less<>> fresh;
   for (HostTensor& tensor : InitialLora(factors, seed)) {
     const std::string name = tensor.spec.name;
@@ -101,7 +104,23 @@ Result<SafetensorsWriter::Written> WriteFresh(const LeadModel& model, std::uint6
       });
 }
 
+Status NoModel() {
+  return InvalidArgumentError(
+      "model.config: is missing; the adapter's shapes come from it: name the model's config.json, "
+      "or give adapter.initial");
+}
+
 }  // namespace
+
+bool CopiesModel(const CampaignFile& file) {
+  return file.adapter.initial.empty() &&
+         (file.adapter.kind == "full" || !file.adapter.modules_to_save.empty());
+}
+
+Status CheckModel(const CampaignFile& file, const std::string& base_directory) {
+  TRIBUTARY_ASSIGN_OR_RETURN(const auto model, ReadLeadModel(file, base_directory));
+  return model ? OpenModel(*model).status() : NoModel();
+}
 
 Result<SafetensorsWriter::Written> WriteInitialAdapter(const CampaignFile& file,
                                                        const std::string& base_directory,
@@ -117,13 +136,11 @@ Result<SafetensorsWriter::Written> WriteInitialAdapter(const CampaignFile& file,
                                                  file.ToAdapterConfig(),
                                                  model ? &model->shape : nullptr)
                                   .Annotate("adapter.initial"));
-    return CopyAdapter(initial, model, path);
+    TRIBUTARY_ASSIGN_OR_RETURN(const auto written,
+                               CopyAdapter(initial, model, path).Annotate("adapter.initial"));
+    return written;
   }
-  if (!model) {
-    return InvalidArgumentError(
-        "model.config is missing: the adapter's shapes come from it; name the model's config.json, "
-        "or give adapter.initial");
-  }
+  if (!model) return NoModel();
   return WriteFresh(*model, static_cast<std::uint64_t>(file.seed), path);
 }
 

@@ -17,4 +17,8 @@ Result<SafetensorsWriter::Written> WriteInitialAdapter(const CampaignFile& file,
                                                        const std::string& base_directory,
                                                        const std::string& path);
 
+// Whether WriteInitialAdapter would copy weights of the model; and whether it could.
+bool CopiesModel(const CampaignFile& file);
+Status CheckModel(const CampaignFile& file, const std::string& base_directory);
+
 }  // namespace tributary::cli

@@ -36,9 +36,13 @@ Status WriteProfile(const std::string& directory, const Profile& profile) {
   return WriteFileAtomic(JoinPath(directory, "profile.yaml"), PrintYaml(profile));
 }
 
+bool HasProfile(const std::string& directory) {
+  return PathExists(JoinPath(directory, "profile.yaml"));
+}
+
 Result<std::shared_ptr<grpc::Channel>> OpenChannel(const std::string& directory) {
   const std::string path = JoinPath(directory, "profile.yaml");
-  if (!PathExists(path)) {
+  if (!HasProfile(directory)) {
     return NotFoundError("no profile in " + directory +
                          "; use --profile DIR, or `tributary join` to make one");
   }

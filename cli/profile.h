@@ -20,6 +20,7 @@ struct Profile {
 
 // --profile, else $TRIBUTARY_PROFILE, else ~/.config/tributary.
 std::string DefaultProfileDirectory();
+bool HasProfile(const std::string& directory);
 Status WriteProfile(const std::string& directory, const Profile& profile);
 // A channel with the profile's identity. Connects when first used.
 Result<std::shared_ptr<grpc::Channel>> OpenChannel(const std::string& directory);

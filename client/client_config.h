@@ -11,6 +11,7 @@
 #include "core/config.h"
 #include "core/log.h"
 #include "core/status.h"
+#include "core/warning_time.h"
 #include "scheduler_adapters/scheduler_adapter.h"
 
 namespace tributary::client {
@@ -57,7 +58,8 @@ struct JobSection {
   std::int64_t gpus = 0;                // per node
   std::int64_t nodes = 1;
   std::int64_t max_concurrent = 2;
-  std::chrono::seconds warning_before{30};   // SIGTERM this long before the walltime ends
+  std::chrono::seconds warning_before =
+      kDefaultWarningBefore;                 // SIGTERM this long before the walltime ends
   std::int64_t max_attempts = 3;             // jobs of one task, when the earlier lost their node
   std::chrono::seconds stall_timeout{1800};  // without progress while running; 0: never
   std::chrono::milliseconds poll_interval{

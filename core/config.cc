@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "core/config_document.h"
+#include "core/config_problem.h"
 #include "core/config_scalar.h"
 #include "core/files.h"
 
@@ -33,6 +34,15 @@ const YamlEntry* FindEntry(const YamlValue& value, std::string_view key) {
   const auto it =
       std::find_if(map->begin(), map->end(), [&](const YamlEntry& e) { return e.key == key; });
   return it == map->end() ? nullptr : &*it;
+}
+
+// Of the deepest part of the path "adapter.site_ranks" that is there; 0: not even the first.
+int LineOf(const YamlValue& value, std::string_view path) {
+  const YamlEntry* entry = FindEntry(value, path.substr(0, path.find('.')));
+  if (entry == nullptr) return 0;
+  const std::size_t dot = path.find('.');
+  const int deeper = dot == path.npos ? 0 : LineOf(entry->value, path.substr(dot + 1));
+  return deeper > 0 ? deeper : entry->key_line;
 }
 
 // Walks a described struct and its document together.
@@ -98,9 +108,9 @@ class Loader::Checker final : public ConfigProblems {
       : loader_(loader), path_(path), value_(value) {}
 
   void Add(std::string_view key, std::string problem) override {
-    const YamlEntry* entry = FindEntry(value_, key);
-    loader_.Add(entry != nullptr ? entry->key_line : value_.line,
-                key.empty() ? path_ : ChildPath(path_, key), problem);
+    const int line = LineOf(value_, key);
+    loader_.Add(line > 0 ? line : value_.line, key.empty() ? path_ : ChildPath(path_, key),
+                problem);
   }
 
  private:
@@ -254,3 +264,26 @@ Status LoadFile(const std::string& path, std::string* text) {
 }
 
 }  // namespace tributary::config_internal
+
+namespace tributary {
+
+Status AtLine(std::string_view yaml, std::string_view name, const Status& problem) {
+  if (problem.ok()) return problem;
+  const auto document = config_internal::ParseYamlDocument(yaml, name);
+  const std::string& message = problem.message();
+  std::string path;
+  int line = 0;
+  for (std::size_t at = 0; document.ok();) {
+    const std::size_t end = message.find(": ", at);
+    if (end == message.npos) break;
+    path += (path.empty() ? "" : ".") + message.substr(at, end - at);
+    const int deeper = config_internal::LineOf(*document, path);
+    if (deeper == 0) break;
+    line = deeper;
+    at = end + 2;
+  }
+  const std::string where = line > 0 ? ":" + std::to_string(line) : "";
+  return {problem.code(), std::string(name) + where + ": " + message};
+}
+
+}  // namespace tributary

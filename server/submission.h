@@ -2,18 +2,16 @@
 #pragma once
 
 #include <string>
-#include <string_view>
 #include <vector>
 
 #include "core/blob_store.h"
 #include "core/campaign_file.h"
+#include "core/sha256.h"
 #include "core/status.h"
+#include "server/campaign_check.h"
 #include "server/campaign_state.h"
 
 namespace tributary::server {
-
-// Every problem of the file at once; then whether aggregator and pacing exist and fit together.
-Result<CampaignFile> CheckCampaignText(std::string_view yaml, const std::string& file_name);
 
 // Whether the campaign can still be run when these sites leave it, as CheckCampaignText says.
 Status CheckWithout(const Campaign& campaign, const std::vector<std::string>& sites);

@@ -1,4 +1,5 @@
 #include "core/config.h"
+#include "core/config_problem.h"
 
 #include <gtest/gtest.h>
 
@@ -292,6 +293,24 @@ TEST(ConfigTest, FilesAreNamedInErrors) {
   EXPECT_EQ(LoadYamlFile(path, &config).message(),
             path + ":1: retries: must be a whole number, got \"x\"");
   EXPECT_EQ(LoadYamlFile(path + ".no", &config).code(), StatusCode::kNotFound);
+}
+
+TEST(ConfigProblemTest, ALaterProblemHasTheLineOfItsKey) {
+  const std::string text = "name: c\nadapter:\n  rank: 4\n  site_ranks:\n    a: 2\nlist: [1]\n";
+  const auto at = [&](const std::string& problem) {
+    return AtLine(text, "f.yaml", NotFoundError(problem));
+  };
+  EXPECT_EQ(at("adapter.site_ranks: no"), NotFoundError("f.yaml:4: adapter.site_ranks: no"));
+  EXPECT_EQ(at("adapter.site_ranks.a: no").message(), "f.yaml:5: adapter.site_ranks.a: no");
+  EXPECT_EQ(at("adapter: rank: no").message(), "f.yaml:3: adapter: rank: no");
+  EXPECT_EQ(at("adapter: target_modules: no").message(), "f.yaml:2: adapter: target_modules: no");
+  EXPECT_EQ(at("adapter: wrong").message(), "f.yaml:2: adapter: wrong");
+  EXPECT_EQ(at("list: x").message(), "f.yaml:6: list: x");
+  for (const char* other : {"update.dtype: no", "no key at all", "", ": ", "a.b.c: d: e"}) {
+    EXPECT_EQ(at(other).message(), "f.yaml: " + std::string(other));
+  }
+  EXPECT_EQ(AtLine("a: [", "f.yaml", NotFoundError("a: no")).message(), "f.yaml: a: no");
+  EXPECT_TRUE(AtLine(text, "f.yaml", OkStatus()).ok());
 }
 
 TEST(ConfigUnitsTest, ReadsAndWritesDurationsAndSizes) {

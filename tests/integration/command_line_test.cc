@@ -104,11 +104,21 @@ TEST_F(CommandLineTest, ReportsMistakesWithStableExitCodes) {
   EXPECT_THAT(bad.output, HasSubstr(file + ":6: "));
   EXPECT_THAT(bad.output, HasSubstr("rounds"));  // the suggestion
   EXPECT_THAT(bad.output, HasSubstr(file + ":7: pacing.rounds: 0 is out of range"));
+  const Outcome invalid = Tributary({"validate", file});
+  EXPECT_EQ(invalid.output, bad.output) << "the same words";
+
+  // What can be said without a server.
+  const std::string good = WriteCampaign("allowed", 1);
 
   const auto error = Json(Tributary({"--json", "show", "nobody"}));
   EXPECT_EQ(error["error"]["code"], "not found");
   EXPECT_EQ(harness_->StopServer(), 0);
   EXPECT_EQ(Tributary({"list"}).code, 5);
+  const Outcome alone = Tributary({"validate", good});
+  EXPECT_EQ(alone.code, 0) << alone.output;
+  EXPECT_THAT(alone.output, HasSubstr("no server was asked"));
+  EXPECT_EQ(Json(Tributary({"validate", good, "--json"}))["asked_server"], false);
+  EXPECT_EQ(Tributary({"validate", file}).output, bad.output);
 }
 
 TEST_F(CommandLineTest, PausedCampaignOpensNoRoundUntilItIsResumed) {

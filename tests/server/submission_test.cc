@@ -34,11 +34,51 @@ TEST(CheckCampaignTextTest, RefusesStrategiesThatDoNotExist) {
   const auto check = [](const std::string& more) {
     return CheckCampaignText(CampaignYaml({"a"}, more), "c.yaml").status();
   };
-  EXPECT_THAT(check("aggregator: {kind: fedvag}\n").message(),
-              HasSubstr("c.yaml: aggregator.kind: \"fedvag\" is not known; did you mean fedavg?"));
-  EXPECT_EQ(
-      check("pacing: {kind: sometimes}\n"),
-      InvalidArgumentError("c.yaml: pacing.kind: \"sometimes\" is not known; known: synchronous"));
+  EXPECT_THAT(
+      check("aggregator: {kind: fedvag}\n").message(),
+      HasSubstr("c.yaml:5: aggregator.kind: \"fedvag\" is not known; did you mean fedavg?"));
+  EXPECT_EQ(check("pacing: {kind: sometimes}\n"),
+            InvalidArgumentError(
+                "c.yaml:5: pacing.kind: \"sometimes\" is not known; known: synchronous"));
+}
+
+// At the line of what is meant, not at the first one of the file.
+TEST(CheckCampaignTextTest, NamesTheLineOfEachProblem) {
+  const auto check = [](const std::string& more) {
+    return CheckCampaignText(CampaignYaml({"a", "b"}, more), "c.yaml").status().message();
+  };
+  EXPECT_THAT(check("adapter:\n  rank: 4\n  site_ranks:\n    z: 2\n"),
+              HasSubstr("c.yaml:7: adapter.site_ranks: \"z\" is not a site of this campaign"));
+  EXPECT_THAT(check("adapter:\n  rank: 4\n  site_ranks: {a: 2}\n"),
+              HasSubstr("c.yaml:7: adapter.site_ranks: fedavg needs the same rank"));
+  EXPECT_THAT(check("training: {base_precision: int8}\nadapter: {kind: full}\n"),
+              HasSubstr("c.yaml:5: training.base_precision: "));
+  EXPECT_THAT(check("aggregator:\n  weights: custom\n"),
+              HasSubstr("c.yaml:5: aggregator.custom_weights: must be given"));
+  EXPECT_THAT(check("pacing:\n  rounds: 3\naggregator:\n  kind: krum\n"),
+              HasSubstr("c.yaml:5: pacing: a round may close with 2 updates"));
+}
+
+TEST(CampaignWarningsTest, AWalltimeCloseToTheWarningIsTold) {
+  CampaignFile file;
+  EXPECT_TRUE(CampaignWarnings(file).empty());
+  file.walltime = std::chrono::seconds(45);
+  ASSERT_EQ(CampaignWarnings(file).size(), 1u);
+  EXPECT_THAT(CampaignWarnings(file)[0], HasSubstr("walltime: of 45s a job has 15s to start"));
+  file.walltime = std::chrono::seconds(30);
+  EXPECT_THAT(CampaignWarnings(file)[0], HasSubstr("no time left to write what it has"));
+  file.walltime = std::chrono::seconds(120);
+  EXPECT_TRUE(CampaignWarnings(file).empty());
+}
+
+TEST(CheckWithoutTest, AStrategyMayNeedTheSitesThatWouldGo) {
+  Campaign campaign;
+  ASSERT_TRUE(LoadYaml(CampaignYaml({"a", "b", "d", "e", "f"}, "aggregator: {kind: krum}\n"),
+                       "c.yaml", &campaign.file)
+                  .ok());
+  for (const std::string& site : campaign.file.sites) campaign.answers[site] = {};
+  EXPECT_EQ(CheckWithout(campaign, {}), OkStatus());
+  EXPECT_THAT(CheckWithout(campaign, {"b"}).message(), HasSubstr("without b: pacing: a round may"));
 }
 
 TEST(CheckCampaignTextTest, KnowsTheTemplatesOfConversations) {
