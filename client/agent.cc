@@ -359,7 +359,7 @@ void Agent::Answer(const v1::CampaignOffer& offer, const Status& sound) {
   }
   if (status.ok()) {
     if (const Status saved = journal_->SaveOffer(offer); !saved.ok()) {
-      // No answer: the offer comes again with the next connection.
+      // No answer: the server offers it again within a minute or so.
       LogError("client", "an offer cannot be journaled", {{"reason", saved}});
       return;
     }

@@ -18,6 +18,7 @@ namespace tributary::server {
 namespace {
 
 constexpr std::chrono::milliseconds kNotifyInterval{200};
+constexpr std::chrono::minutes kReminderPause{1};
 
 // Versions, what they add to the base weights, and the state vectors that tasks may ask for.
 bool IsDownloadable(const Campaign& campaign, const Digest& digest) {
@@ -55,6 +56,10 @@ void LogAction(const Action& action, LogLimit& limit) {
 
 void Coordinator::Perform(const Action& action, const State& state) {
   LogAction(action, log_limit_);
+  Do(action, state);
+}
+
+void Coordinator::Do(const Action& action, const State& state) {
   if (const auto* offer = std::get_if<OfferCampaign>(&action)) {
     const Campaign& campaign = state.campaigns.at(offer->campaign);
     const auto manifest = ManifestOf(campaign);
@@ -341,14 +346,24 @@ void Coordinator::Watch(std::shared_ptr<Watcher> watcher) {
   });
 }
 
+// A site whose disk was full does not ask for what it could not store.
+void Coordinator::Remind(const State& state) {
+  if (clock_.Elapsed() - reminded_ < kReminderPause) return;
+  reminded_ = clock_.Elapsed();
+  for (const std::string& site : sessions_.Connected()) {
+    for (const Action& action : Reminders(state, site, progress_.TasksOf(site))) Do(action, state);
+  }
+}
+
 void Coordinator::Tick(const State& state, bool changed) {
+  Remind(state);
   std::vector<std::shared_ptr<Watcher>> live;
   notify_due_ = progress_.TakeChanged() || notify_due_ || changed;
   {
     MutexLock lock(mutex_);
-    const Timestamp now = clock_.Now();
-    if (!notify_due_ || watchers_.empty() || now - last_notify_ < kNotifyInterval) return;
-    last_notify_ = now;
+    const auto now = clock_.Elapsed();
+    if (!notify_due_ || watchers_.empty() || now - notified_ < kNotifyInterval) return;
+    notified_ = now;
     notify_due_ = false;
     std::erase_if(watchers_, [&](const std::weak_ptr<Watcher>& weak) {
       if (auto watcher = weak.lock()) {

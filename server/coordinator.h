@@ -85,6 +85,8 @@ class Coordinator final : public ActionSink {
 
  private:
   void Aggregate(const AggregateRound& action, const State& state);
+  void Do(const Action& action, const State& state);
+  void Remind(const State& state);
   void RunFold(const FoldWork& work);
   void SetDamagedAside(const Digest& digest);
   void HandleReport(const std::string& site, const std::string& certificate_pem,
@@ -109,7 +111,8 @@ class Coordinator final : public ActionSink {
   // The engine's thread only.
   std::set<std::pair<std::string, std::int64_t>> aggregating_;
   std::map<std::string, BlobHolds::Hold> judging_;  // task -> update of the report under judgement
-  Timestamp last_notify_;
+  std::chrono::microseconds notified_{0};           // Clock::Elapsed(), as below
+  std::chrono::microseconds reminded_{0};
   bool notify_due_ = false;
 
   Mutex mutex_;

@@ -103,6 +103,26 @@ std::vector<Action> Outstanding(const State& state, std::string_view site) {
   return actions;
 }
 
+std::vector<Action> Reminders(const State& state, std::string_view site,
+                              const std::set<std::string>& heard_of) {
+  std::vector<Action> actions;
+  const std::string name(site);
+  for (const auto& [id, campaign] : state.campaigns) {
+    const auto answer = campaign.answers.find(name);
+    if (answer == campaign.answers.end() || campaign.ended()) continue;
+    if (answer->second.kind == SiteAnswer::Kind::kWaiting) {
+      actions.push_back(OfferCampaign{name, id});
+    }
+    for (const auto& [task_id, task] : campaign.tasks) {
+      if (task.site == name && task.phase == TaskPhase::kOutstanding &&
+          !heard_of.contains(task_id)) {
+        actions.push_back(AssignTask{name, task_id});
+      }
+    }
+  }
+  return actions;
+}
+
 std::vector<Action> Recover(const State& state) {
   std::vector<Action> actions;
   for (const auto& [id, campaign] : state.campaigns) {

@@ -8,6 +8,7 @@
 
 #include <optional>
 #include <set>
+#include <string>
 #include <string_view>
 #include <utility>
 #include <vector>
@@ -32,6 +33,12 @@ StepResult Step(State state, const Event& event, Timestamp now);
 
 // What a site that just connected must hear: open offers, outstanding tasks.
 std::vector<Action> Outstanding(const State& state, std::string_view site);
+
+// What a connected site may not have been able to store when it was told: offers that it has not
+// answered, and tasks that are not among those of which it has said anything. Told again they
+// change nothing at a site that has them.
+std::vector<Action> Reminders(const State& state, std::string_view site,
+                              const std::set<std::string>& heard_of);
 
 // Work that a restart interrupted: rounds to aggregate, but none that has ended the server time and
 // again.

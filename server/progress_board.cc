@@ -41,6 +41,15 @@ std::map<std::string, v1::TaskProgress> ProgressBoard::Of(const std::string& cam
   return found;
 }
 
+std::set<std::string> ProgressBoard::TasksOf(const std::string& site) const {
+  std::set<std::string> tasks;
+  MutexLock lock(mutex_);
+  const auto it = sites_.find(site);
+  if (it == sites_.end()) return tasks;
+  for (const auto& [task, progress] : it->second) tasks.insert(task);
+  return tasks;
+}
+
 bool ProgressBoard::TakeChanged() {
   MutexLock lock(mutex_);
   return std::exchange(changed_, false);

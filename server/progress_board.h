@@ -2,6 +2,7 @@
 #pragma once
 
 #include <map>
+#include <set>
 #include <string>
 
 #include "core/mutex.h"
@@ -17,6 +18,8 @@ class ProgressBoard {
   void Erase(const std::string& site, const std::string& task);
   // Of the tasks of one campaign, by ProgressKey().
   std::map<std::string, v1::TaskProgress> Of(const std::string& campaign) const;
+  // Of which the site has said something.
+  std::set<std::string> TasksOf(const std::string& site) const;
   // Whether something was put since the last call.
   bool TakeChanged();
 

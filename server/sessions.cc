@@ -89,6 +89,15 @@ void Sessions::CloseAll(const std::string& reason) {
   for (const auto& stream : streams) stream->Close(reason);
 }
 
+std::vector<std::string> Sessions::Connected() const {
+  MutexLock lock(mutex_);
+  std::vector<std::string> sites;
+  for (const auto& [site, entry] : entries_) {
+    if (entry.info.connected) sites.push_back(site);
+  }
+  return sites;
+}
+
 SessionInfo Sessions::Info(const std::string& site) const {
   MutexLock lock(mutex_);
   const auto it = entries_.find(site);

@@ -58,6 +58,7 @@ class Sessions {
   // What a site said about itself, checked (message_check.h).
   void SetFacts(const std::string& site, v1::SiteFacts facts);
   v1::SiteFacts Facts(const std::string& site) const;
+  std::vector<std::string> Connected() const;
   SessionInfo Info(const std::string& site) const;
 
  private:
