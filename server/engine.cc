@@ -140,15 +140,13 @@ std::vector<Action> Recover(const State& state) {
   return actions;
 }
 
-std::optional<std::pair<Timestamp, std::string>> NextDeadline(const State& state) {
-  std::optional<std::pair<Timestamp, std::string>> next;
+std::map<std::string, Timestamp> Deadlines(const State& state) {
+  std::map<std::string, Timestamp> deadlines;
   for (const auto& [id, campaign] : state.campaigns) {
-    if (!campaign.deadline || campaign.deadline_passed || campaign.paused || campaign.ended()) {
-      continue;
-    }
-    if (!next || *campaign.deadline < next->first) next.emplace(*campaign.deadline, id);
+    const bool runs = campaign.deadline && !campaign.deadline_passed && !campaign.paused;
+    if (runs && !campaign.ended()) deadlines[id] = *campaign.deadline;
   }
-  return next;
+  return deadlines;
 }
 
 std::optional<AcknowledgeReport> VerdictOf(const State& state, std::string_view site,

@@ -6,11 +6,11 @@
 // the actions. Pure functions: any thread.
 #pragma once
 
+#include <map>
 #include <optional>
 #include <set>
 #include <string>
 #include <string_view>
-#include <utility>
 #include <vector>
 
 #include "server/action.h"
@@ -44,8 +44,8 @@ std::vector<Action> Reminders(const State& state, std::string_view site,
 // again.
 std::vector<Action> Recover(const State& state);
 
-// When DeadlinePassed is due next, and for which campaign; nothing when no deadline runs.
-std::optional<std::pair<Timestamp, std::string>> NextDeadline(const State& state);
+// When DeadlinePassed is due for each campaign whose deadline runs.
+std::map<std::string, Timestamp> Deadlines(const State& state);
 
 // The verdict on a task that is settled, for a site that repeats its report; nothing while the
 // report is still wanted. An unknown task is settled: "not accepted".

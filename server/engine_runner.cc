@@ -110,10 +110,10 @@ void EngineRunner::Loop() {
   }
 }
 
-void EngineRunner::AddDeadlineEvent(std::deque<Item>* items) const {
-  const auto next = NextDeadline(state_);
-  if (next && next->first <= clock_.Now()) {
-    items->push_back({Event(DeadlinePassed{next->second}), nullptr, nullptr});
+void EngineRunner::AddDeadlineEvent(std::deque<Item>* items) {
+  deadlines_.Look(state_, clock_);
+  if (auto campaign = deadlines_.Due(clock_)) {
+    items->push_back({Event(DeadlinePassed{*std::move(campaign)}), nullptr, nullptr});
   }
 }
 
@@ -156,6 +156,7 @@ void EngineRunner::Process(std::deque<Item> items) {
       }
     }
   }
+  deadlines_.Look(state_, clock_);  // now, while the clock is what the events were written with
   for (auto& [done, status] : answers) {
     if (done) done(status);
   }

@@ -11,6 +11,7 @@
 
 #include "core/clock.h"
 #include "core/mutex.h"
+#include "server/deadline_watch.h"
 #include "server/engine.h"
 #include "server/journal.h"
 
@@ -67,12 +68,13 @@ class EngineRunner {
   void Process(std::deque<Item> items);
   Status Replay();
   void Enqueue(Item item);
-  void AddDeadlineEvent(std::deque<Item>* items) const;
+  void AddDeadlineEvent(std::deque<Item>* items);
 
   Journal journal_;
   const Clock& clock_;
   ActionSink& sink_;
-  State state_;  // the engine's thread only, once started
+  State state_;              // the engine's thread only, once started
+  DeadlineWatch deadlines_;  // likewise
   std::thread thread_;
 
   Mutex mutex_;

@@ -3,6 +3,7 @@
 
 #include <gtest/gtest.h>
 
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -113,6 +114,15 @@ struct Logged {
   Timestamp at;
   std::string event;
 };
+
+// The first of the deadlines that run.
+inline std::optional<std::pair<Timestamp, std::string>> NextDeadline(const State& state) {
+  std::optional<std::pair<Timestamp, std::string>> next;
+  for (const auto& [id, deadline] : Deadlines(state)) {
+    if (!next || deadline < next->first) next.emplace(deadline, id);
+  }
+  return next;
+}
 
 // Folds a log as a server that restarts does.
 inline State Replay(const std::vector<Logged>& log) {

@@ -186,6 +186,30 @@ TEST_F(EngineRunnerTest, ADeadlinePassesWhenTheClockDoes) {
   sink_.Await("assign a c.r1.a.t1");
 }
 
+// Somebody sets the machine's clock, forwards or back: the round still has its time, and no more.
+TEST_F(EngineRunnerTest, AClockThatIsSetMovesNoDeadline) {
+  for (const auto jump : {std::chrono::hours(48), std::chrono::hours(-48)}) {
+    runner_.reset();
+    std::filesystem::remove_all(directory_ / "jump");
+    std::filesystem::create_directory(directory_ / "jump");
+    FakeClock clock(TimestampFromMicros(1'700'000'000'000'123));
+    RecordingSink sink;
+    runner_ = *EngineRunner::Open(directory_ / "jump/journal.db", clock, sink);
+    runner_->Start();
+    for (const char* site : {"a", "b"}) ASSERT_TRUE(Post(SiteEnrolled{site, "f"}).ok());
+    const std::string yaml = CampaignYaml({"a", "b"}, "pacing: {quorum: 1, deadline: 60s}\n");
+    ASSERT_TRUE(Post(CampaignSubmitted{"c", "lena", yaml, DigestOf("v0"), 1}).ok());
+    ASSERT_TRUE(Post(CampaignAnswered{"c", "a", true, ""}).ok());
+    clock.Set(clock.Now() + jump);
+    clock.Advance(std::chrono::seconds(59));
+    sink.AwaitTicks(2);
+    EXPECT_THAT(sink.actions(), testing::Not(Contains("assign a c.r1.a.t1")));
+    clock.Advance(std::chrono::seconds(1));
+    sink.Await("assign a c.r1.a.t1");
+    runner_.reset();
+  }
+}
+
 TEST_F(EngineRunnerTest, PostUntilDurableReachesTheState) {
   Open();
   runner_->Start();
