@@ -188,6 +188,11 @@ std::vector<std::string> LineReporter::Update(const v1::CampaignStatus& said) {
   for (const v1::SiteAnswer& answer : status.answers()) {
     say("answer " + answer.site(), answer.answer(), "site " + AnswerText(answer));
     const bool ended = status.phase() == "completed" || status.phase() == "cancelled";
+    if (answer.away()) {
+      say("away " + answer.site(), "away", "site " + answer.site() + AwayText(answer));
+    } else if (!ended && seen_.contains("away " + answer.site())) {
+      say("away " + answer.site(), "here", "site " + answer.site() + " is connected again");
+    }
   }
   for (const v1::RoundStatus& round : status.round_history()) {
     const std::string name = "round " + std::to_string(round.round());

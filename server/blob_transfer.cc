@@ -7,9 +7,11 @@
 #include <atomic>
 #include <cerrno>
 #include <chrono>
+#include <optional>
 
 #include "core/chunk_size.h"
 #include "core/log.h"
+#include "core/sha256.h"
 #include "server/caller.h"
 
 namespace tributary::server {
@@ -167,10 +169,14 @@ class DownloadReactor final : public grpc::ServerBidiReactor<v1::DownloadRequest
   }
 
   void Begin(const Digest& digest) {
+    digest_ = digest;
     const auto size = parts_.blobs.SizeOf(digest);
+    if (size.status().code() == StatusCode::kNotFound)
+      return Damaged("is gone from the server's disk");
     if (!size.ok()) return Finish(ToGrpc(size.status()));
     size_ = *size;
     offset_ = request_.offset();
+    if (offset_ == 0) hash_.emplace();
     auto file = OpenFile(parts_.blobs.PathOf(digest), O_RDONLY);
     if (!file.ok()) return Finish(ToGrpc(file.status()));
     file_ = *std::move(file);
@@ -183,14 +189,27 @@ class DownloadReactor final : public grpc::ServerBidiReactor<v1::DownloadRequest
   }
 
   void Next() {
-    if (offset_ >= size_) return HalfDone();
+    if (offset_ >= size_) return AllRead();
     std::string* data = chunk_.mutable_data();
     data->resize(std::min<std::uint64_t>(size_of_chunk_.bytes(), size_ - offset_));
     const ssize_t got = pread(file_.get(), data->data(), data->size(), static_cast<off_t>(offset_));
-    if (got <= 0) return Finish(ToGrpc(ErrnoError("read blob", got < 0 ? errno : EIO)));
+    if (got <= 0)
+      return Finish(ToGrpc(ErrnoError("read blob " + digest_.ToHex(), got < 0 ? errno : EIO)));
     data->resize(static_cast<std::size_t>(got));
+    if (hash_) hash_->Update(*data);
     offset_ += static_cast<std::uint64_t>(got);
     StartWrite(&chunk_);
+  }
+
+  // The bytes pass here anyway. Who has them hashes them too, and asks again.
+  void AllRead() {
+    if (hash_ && hash_->Finish() != digest_) return Damaged("is damaged on the server's disk");
+    HalfDone();
+  }
+
+  void Damaged(const char* how) {
+    parts_.coordinator.NoteDamaged(digest_, how);
+    Finish(ToGrpc(DataLossError("blob " + digest_.ToHex() + " " + how)));
   }
 
   void HalfDone() {
@@ -201,6 +220,8 @@ class DownloadReactor final : public grpc::ServerBidiReactor<v1::DownloadRequest
   grpc::CallbackServerContext& context_;
   const security::Identity who_;
   v1::DownloadRequest request_;
+  Digest digest_;
+  std::optional<Sha256> hash_;  // of a download from the first byte
   std::uint64_t offset_ = 0;
   std::uint64_t size_ = 0;
   FileDescriptor file_;

@@ -80,7 +80,8 @@ struct Version {
   // newest version are the only ones on disk.
   std::map<std::string, BlobRef> state = {};
   std::map<std::string, double> numbers = {};
-  BlobRef merged = {};  // the product that this version adds to the base weights
+  BlobRef merged = {};      // the product that this version adds to the base weights
+  std::string damage = {};  // of its file, as last noticed; empty: none that is known
 };
 
 struct Round {

@@ -50,6 +50,7 @@ void CampaignStep::Pause(std::string note) {
 void CampaignStep::Resume(const CampaignResumed& event) {
   campaign_.paused = false;
   campaign_.note.clear();
+  campaign_.versions.back().damage.clear();  // its next use tells
   if (!event.without.empty() || event.again) ReopenRound(event);
   if (campaign_.phase == CampaignPhase::kAggregating) {
     campaign_.rounds.back().fold_tries = 0;
@@ -129,6 +130,15 @@ void CampaignStep::GiveUpFold(std::int64_t round, const std::string& reason) {
   campaign_.rounds.back().fold_failed = true;
   Pause("round " + std::to_string(round) + " could not be aggregated: " + reason +
         "; resume tries again");
+}
+
+// The newest version is what everybody works with: without it the campaign waits for a person.
+void CampaignStep::NoteDamage(std::int64_t number, const std::string& reason) {
+  campaign_.versions[static_cast<std::size_t>(number)].damage = reason;
+  const bool newest = number == campaign_.versions.back().number;
+  if (!newest || campaign_.ended() || campaign_.paused) return;
+  Pause("version " + std::to_string(number) + ": " + reason +
+        "; bring the file back and resume, or submit a campaign that starts from another version");
 }
 
 // The round opens again for the site: it is asked for the same work once more, which costs it no

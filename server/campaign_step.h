@@ -33,6 +33,7 @@ class CampaignStep {
   void Fail(Task& task, const std::string& reason, bool refused);
   void Try(std::int64_t tries);
   void Spoil(Task& task, const std::string& reason);
+  void NoteDamage(std::int64_t version, const std::string& reason);
   void GiveUpFold(std::int64_t round, const std::string& reason);
   void Publish(const VersionPublished& event);
 

@@ -20,16 +20,6 @@ namespace {
 constexpr std::chrono::milliseconds kNotifyInterval{200};
 constexpr std::chrono::minutes kReminderPause{1};
 
-// Versions, what they add to the base weights, and the state vectors that tasks may ask for.
-bool IsDownloadable(const Campaign& campaign, const Digest& digest) {
-  for (const Version& version : campaign.versions) {
-    if (version.digest == digest || version.merged.digest == digest) return true;
-  }
-  const auto& state = campaign.versions.back().state;
-  return std::any_of(state.begin(), state.end(),
-                     [&](const auto& entry) { return entry.second.digest == digest; });
-}
-
 // CheckReport with a bound on what a report can do to this server.
 Result<std::variant<Event, Resend>> Judge(const v1::TaskReport& report, const std::string& site,
                                           const std::string& certificate_pem,
@@ -377,31 +367,6 @@ void Coordinator::Tick(const State& state, bool changed) {
     const Campaign* campaign = state.FindCampaign(watcher->campaign);
     watcher->notify(StatusOf(*campaign), campaign->ended());
   }
-}
-
-void Coordinator::AuthorizeBlob(const security::Identity& who, const Digest& digest, BlobUse use,
-                                const std::string& task_id, std::function<void(Status)> answer) {
-  runner_->Read([=, answer = std::move(answer)](const State& state) {
-    const bool person = who.role == security::Role::kLead || who.role == security::Role::kAdmin;
-    if (use == BlobUse::kWrite) {
-      if (person && task_id.empty()) return answer(OkStatus());
-      const Task* task = state.FindTask(task_id);
-      if (task != nullptr && task->site == who.name && who.role == security::Role::kSite &&
-          task->kind == TaskKind::kTrain && task->phase == TaskPhase::kOutstanding) {
-        return answer(OkStatus());
-      }
-      return answer(PermissionDeniedError("no open task \"" + Excerpt(task_id) +
-                                          "\" of this site asks for an upload"));
-    }
-    for (const auto& [id, campaign] : state.campaigns) {
-      const auto site = campaign.answers.find(who.name);
-      const bool member = who.role == security::Role::kSite && site != campaign.answers.end() &&
-                          site->second.kind == SiteAnswer::Kind::kAccepted;
-      if (!person && !member) continue;
-      if (IsDownloadable(campaign, digest)) return answer(OkStatus());
-    }
-    answer(PermissionDeniedError("no campaign of yours has this blob as a version"));
-  });
 }
 
 }  // namespace tributary::server

@@ -83,6 +83,10 @@ class Coordinator final : public ActionSink {
   void AuthorizeBlob(const security::Identity& who, const Digest& digest, BlobUse use,
                      const std::string& task, std::function<void(Status)> answer);
 
+  // A blob that was read is not what its name says, or is not there: it is set aside, and the
+  // versions that it belongs to are known as damaged. Any thread.
+  void NoteDamaged(const Digest& digest, const std::string& reason);
+
  private:
   void Aggregate(const AggregateRound& action, const State& state);
   void Do(const Action& action, const State& state);

@@ -43,6 +43,7 @@ void Apply(Campaign& campaign, const Event& event, CampaignStep& step) {
           [&](const VersionPublished& e) { step.Publish(e); },
           [&](const AggregationFailed& e) { step.GiveUpFold(e.round, e.reason); },
           [&](const AggregationTried& e) { step.Try(e.tries); },
+          [&](const VersionDamaged& e) { step.NoteDamage(e.version, e.reason); },
           [&](const UpdateDamaged& e) { step.Spoil(campaign.tasks.at(e.task), e.reason); },
           [&](const DeadlinePassed&) { campaign.deadline_passed = true; }},
       event);

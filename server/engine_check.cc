@@ -244,6 +244,16 @@ Status CheckEvent(const State& state, const UpdateDamaged& event) {
   }
   return FailedPreconditionError("task " + event.task + " is not part of an open round");
 }
+Status CheckEvent(const State& state, const VersionDamaged& event) {
+  const Campaign* campaign = state.FindCampaign(event.campaign);
+  if (campaign == nullptr) return NotFoundError("campaign " + event.campaign + " is not known");
+  if (event.version < 0 || event.version > campaign->versions.back().number) {
+    return NotFoundError("campaign " + event.campaign + " has no version " +
+                         std::to_string(event.version));
+  }
+  if (campaign->versions[static_cast<std::size_t>(event.version)].damage.empty()) return OkStatus();
+  return AlreadyExistsError("the damage is known");
+}
 Status CheckEvent(const State& state, const DeadlinePassed& event) {
   TRIBUTARY_ASSIGN_OR_RETURN(const Campaign* campaign, LiveCampaign(state, event.campaign));
   if (campaign->deadline && !campaign->deadline_passed && !campaign->paused) return OkStatus();

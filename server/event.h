@@ -98,6 +98,12 @@ struct UpdateDamaged {
   std::string task;
   std::string reason;
 };
+// The file of a version is not on this server's disk any more as it was published.
+struct VersionDamaged {
+  std::string campaign;
+  std::int64_t version = 0;
+  std::string reason;
+};
 struct DeadlinePassed {
   std::string campaign;
 };
@@ -105,7 +111,7 @@ struct DeadlinePassed {
 using Event =
     std::variant<SiteEnrolled, CampaignSubmitted, CampaignAnswered, CampaignPaused, CampaignResumed,
                  CampaignCancelled, UpdateAccepted, TaskFailed, VersionPublished, AggregationFailed,
-                 DeadlinePassed, AggregationTried, UpdateDamaged, CampaignChanged>;
+                 DeadlinePassed, AggregationTried, UpdateDamaged, CampaignChanged, VersionDamaged>;
 
 // The id of the campaign that the event is about; empty for SiteEnrolled.
 std::string CampaignOf(const Event& event);

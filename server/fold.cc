@@ -60,7 +60,13 @@ Status CheckInputs(const FoldWork& work, BlobStore& blobs, FoldOutcome* outcome)
     if (found[i].ok()) continue;
     LogError("engine", "a file of a round is not what it was",
              {{"campaign", work.campaign}, {"round", work.input.number}, {"reason", found[i]}});
-    if (inputs[i].task.empty() || found[i].code() != StatusCode::kDataLoss) return found[i];
+    if (inputs[i].task.empty() || found[i].code() != StatusCode::kDataLoss) {
+      if (i == 0 && found[i].code() == StatusCode::kDataLoss) {
+        outcome->events.emplace_back(
+            VersionDamaged{work.campaign, work.base_number, found[i].message()});
+      }
+      return found[i];
+    }
     if (const Status aside = blobs.Quarantine(inputs[i].digest); !aside.ok()) return aside;
     outcome->events.emplace_back(UpdateDamaged{inputs[i].task, found[i].message()});
   }
@@ -109,6 +115,7 @@ FoldWork MakeFoldWork(const Campaign& campaign, const BlobStore& blobs, unsigned
   work.aggregator = campaign.file.aggregator;
   work.prefix = campaign.id + "-r" + std::to_string(round.number) + "-";
   work.base = {base.digest, base.bytes};
+  work.base_number = base.number;
   work.state = base.state;
   work.input.number = round.number;
   work.input.seed = static_cast<std::uint64_t>(campaign.file.seed);
@@ -148,7 +155,10 @@ FoldOutcome Fold(const FoldWork& work, BlobStore& blobs, BlobHolds& holds) {
   if (status.ok()) return outcome;
   LogError("engine", "a round could not be aggregated",
            {{"campaign", work.campaign}, {"round", work.input.number}, {"reason", status}});
-  outcome.events = {AggregationFailed{work.campaign, work.input.number, status.ToString()}};
+  std::erase_if(outcome.events,
+                [](const Event& event) { return !std::holds_alternative<VersionDamaged>(event); });
+  outcome.events.emplace_back(
+      AggregationFailed{work.campaign, work.input.number, status.ToString()});
   return outcome;
 }
 

@@ -18,8 +18,9 @@ struct FoldWork {
   std::string campaign;
   AggregatorSection aggregator;
   aggregators::RoundInput input;
-  std::string prefix;                      // of the files it makes
-  BlobRef base;                            // the version
+  std::string prefix;  // of the files it makes
+  BlobRef base;        // the version
+  std::int64_t base_number = 0;
   std::map<std::string, BlobRef> state;    // vectors of the round before
   std::map<std::string, Digest> accepted;  // task -> its update
 };
@@ -28,8 +29,8 @@ struct FoldWork {
 FoldWork MakeFoldWork(const Campaign& campaign, const BlobStore& blobs, unsigned threads);
 
 struct FoldOutcome {
-  // VersionPublished; or AggregationFailed; or UpdateDamaged for each update that is not what was
-  // accepted, after it was set aside.
+  // VersionPublished; or AggregationFailed, after VersionDamaged where it is that; or UpdateDamaged
+  // for each update that is not what was accepted, after it was set aside.
   std::vector<Event> events;
   // Files that the event names stay until these go.
   std::vector<BlobHolds::Hold> held;

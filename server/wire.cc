@@ -319,6 +319,7 @@ v1::CampaignStatus ToStatus(const Campaign& campaign,
     info->set_digest(version.digest.ToHex());
     info->set_bytes(version.bytes);
     info->set_published_at_us(ToMicros(version.published_at));
+    info->set_damage(version.damage);
     if (version.merged.digest.IsZero()) continue;
     info->set_merged_digest(version.merged.digest.ToHex());
     info->set_merged_bytes(version.merged.bytes);

@@ -181,6 +181,15 @@ TEST(ViewTest, ASiteThatIsAwayIsCalledAway) {
   EXPECT_THAT(RenderStatus(status, 0), HasSubstr("  a dropped: by lena\n"));
 }
 
+TEST(ViewTest, ADamagedVersionIsNamed) {
+  v1::CampaignStatus status = OneRound();
+  v1::VersionInfo* version = status.add_versions();
+  version->set_version(3);
+  version->set_damage("blob 00ff is damaged on the server's disk");
+  EXPECT_THAT(RenderStatus(status, 0),
+              HasSubstr("  version 3 cannot be used: blob 00ff is damaged on the server's disk\n"));
+}
+
 
 TEST(OutputTest, NumbersArePlainWhereTheyAreShort) {
   EXPECT_EQ(NumberText(0.25, 2), "0.25");

@@ -236,6 +236,24 @@ TEST(CampaignChangeTest, ResumingCanAskForTheWholeRoundAgain) {
   EXPECT_EQ(Text(Replay(engine.log)), Text(engine.state));
 }
 
+TEST(CampaignChangeTest, ADamagedVersionPausesTheCampaignThatWorksWithIt) {
+  EngineHarness engine;
+  engine.Start({"a"}, "pacing: {rounds: 3}\n");
+  engine.Update("c.r1.a.t1");
+  engine.Publish(1);
+  EXPECT_THAT(engine.Do(VersionDamaged{"c", 0, "rotten"}), IsEmpty());
+  EXPECT_FALSE(engine.campaign().paused) << "nobody needs it";
+  engine.Do(VersionDamaged{"c", 1, "rotten"});
+  EXPECT_THAT(engine.campaign().note, HasSubstr("version 1: rotten; bring the file back"));
+  EXPECT_EQ(engine.Try(VersionDamaged{"c", 1, "rotten"}).code(), StatusCode::kAlreadyExists);
+  EXPECT_EQ(engine.Try(VersionDamaged{"c", 2, ""}).code(), StatusCode::kNotFound);
+  EXPECT_EQ(engine.Try(VersionDamaged{"z", 0, ""}).code(), StatusCode::kNotFound);
+  engine.Do(CampaignResumed{"c", "lena"});
+  EXPECT_EQ(engine.campaign().versions[1].damage, "");
+  EXPECT_EQ(engine.campaign().versions[0].damage, "rotten");
+  EXPECT_EQ(Text(Replay(engine.log)), Text(engine.state));
+}
+
 TEST(CampaignChangeTest, LeavingOutAndAskingAgainGoTogether) {
   EngineHarness engine;
   engine.Start({"a", "b"});

@@ -94,7 +94,7 @@ inline std::string Text(const State& state) {
     }
     for (const Version& version : campaign.versions) {
       line({std::to_string(version.number), version.digest.ToHex(), std::to_string(version.bytes),
-            FormatTimestamp(version.published_at)});
+            FormatTimestamp(version.published_at), version.damage});
     }
     for (const Round& round : campaign.rounds) {
       line({std::to_string(round.number), FormatTimestamp(round.opened_at), Text(round.closed_at),

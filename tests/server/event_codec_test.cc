@@ -60,6 +60,7 @@ const std::vector<Event>& EveryType() {
       AggregationFailed{"c", 3, "disk full"},
       AggregationTried{"c", 3, 2},
       UpdateDamaged{"c.r1.a.t1", "rotten"},
+      VersionDamaged{"c", 2, "rotten"},
       DeadlinePassed{"c"}};
   return events;
 }

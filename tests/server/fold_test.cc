@@ -95,11 +95,19 @@ TEST_F(FoldTest, EveryUpdateThatIsShortOrGoneIsNamed) {
 TEST_F(FoldTest, ADamagedVersionIsForAPersonAndNamed) {
   Flip(engine_.campaign().versions[0].digest);
   const FoldOutcome outcome = Run();
-  ASSERT_EQ(outcome.events.size(), 1u);
-  EXPECT_THAT(std::get<AggregationFailed>(outcome.events[0]).reason,
+  ASSERT_EQ(outcome.events.size(), 2u);
+  EXPECT_EQ(std::get<VersionDamaged>(outcome.events[0]).version, 0);
+  EXPECT_THAT(std::get<AggregationFailed>(outcome.events[1]).reason,
               HasSubstr("the version, blob " + engine_.campaign().versions[0].digest.ToHex() +
                         ", is damaged"));
   EXPECT_TRUE(blobs_.Has(engine_.campaign().versions[0].digest));
+  for (const Event& event : outcome.events) engine_.Do(event);
+  EXPECT_THAT(engine_.campaign().versions[0].damage, HasSubstr("is damaged"));
+  EXPECT_EQ(engine_.Try(outcome.events[0]).code(), StatusCode::kAlreadyExists);
+  Flip(engine_.campaign().versions[0].digest);  // the file is brought back
+  EXPECT_THAT(engine_.Do(CampaignResumed{"c", "lena"}), testing::ElementsAre("aggregate c 1"));
+  EXPECT_EQ(engine_.campaign().versions[0].damage, "");
+  EXPECT_TRUE(std::holds_alternative<VersionPublished>(Run().events.at(0)));
 }
 
 }  // namespace
