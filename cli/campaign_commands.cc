@@ -63,6 +63,26 @@ int Command(const GlobalOptions& options, const Request& request, const std::str
   });
 }
 
+// A model keeps its directory for itself: what loads it would take the adapter for a part of it.
+// Another adapter is somebody's work.
+Status CheckExportDirectory(const std::string& directory, bool overwrite) {
+  for (const char* model : {"config.json", "model.safetensors", "model.safetensors.index.json"}) {
+    if (!PathExists(JoinPath(directory, model))) continue;
+    return AlreadyExistsError(JoinPath(directory, model) +
+                              " is there: this is the directory of a model; name another one");
+  }
+  for (const std::string_view file : {kAdapterWeightsFile, kAdapterConfigFile}) {
+    const std::string path = JoinPath(directory, file);
+    if (!PathExists(path)) continue;
+    if (!overwrite) {
+      return AlreadyExistsError(path +
+                                " is there already; name another directory, or give --overwrite");
+    }
+    TRIBUTARY_RETURN_IF_ERROR(RemoveFile(path));
+  }
+  return OkStatus();
+}
+
 // What the campaign's versions added to the base weights becomes part of the adapter at `weights`.
 Status AddProducts(Session& session, const v1::CampaignStatus& status, std::int64_t version,
                    const std::string& weights, AdapterConfig* config) {
@@ -230,6 +250,7 @@ Result<std::int64_t> ExportAdapter(const GlobalOptions& options, const ExportOpt
                          std::to_string(status.version()) + ", not " + std::to_string(wanted));
   }());
   TRIBUTARY_ASSIGN_OR_RETURN(const Digest digest, Digest::FromHex(version.digest()));
+  TRIBUTARY_RETURN_IF_ERROR(CheckExportDirectory(what.directory, what.overwrite));
   TRIBUTARY_RETURN_IF_ERROR(MakeDirectories(what.directory, 0755));
   const std::string weights = JoinPath(what.directory, kAdapterWeightsFile);
   TRIBUTARY_RETURN_IF_ERROR(

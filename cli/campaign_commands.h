@@ -22,6 +22,7 @@ struct ExportOptions {
   std::int64_t version = -1;  // -1: the newest
   std::string
       base_model;  // base_model_name_or_path of adapter_config.json; empty: the model's name
+  bool overwrite = false;  // an adapter that is there already
 };
 // Writes adapter_model.safetensors and adapter_config.json, as PEFT loads them; the version
 // exported.

@@ -19,6 +19,7 @@
 #include "cli/watch_view.h"
 #include "cli/wordnet.h"
 #include "core/config.h"
+#include "core/count_text.h"
 #include "core/files.h"
 
 namespace tributary::cli {
@@ -86,7 +87,8 @@ Status RunCampaign(const Demo& demo, DemoFederation& federation, const CampaignF
   TRIBUTARY_RETURN_IF_ERROR(alive);
   if (!last.ok()) return last.status();
   if (last->phase() != "completed") return AbortedError("the campaign ended as " + last->phase());
-  return ExportAdapter(federation.lead(), {id, exported, -1, demo.plan.model_directory}).status();
+  return ExportAdapter(federation.lead(), {id, exported, -1, demo.plan.model_directory, true})
+      .status();
 }
 
 // One campaign after the other in one federation, which ends then.
@@ -94,8 +96,8 @@ Result<std::vector<Contender>> Federate(const Demo& demo, DemoFederation federat
                                         const std::vector<CampaignFile>& campaigns) {
   const DemoPlan& plan = demo.plan;
   demo.output.Say("federation: server and three sites over mutual TLS, " +
-                  std::to_string(plan.rounds) + " rounds of LoRA, " + std::to_string(plan.steps) +
-                  " steps each");
+                  CountText(plan.rounds, "round") + " of LoRA, " + CountText(plan.steps, "step") +
+                  " each");
   TRIBUTARY_RETURN_IF_ERROR(federation.StartSites({plan.model_name, plan.model_directory}));
   demo.output.Say("  logs: " + plan.run + "/federation/server/server.log, .../sites/*/client.log");
   std::vector<Contender> contenders;

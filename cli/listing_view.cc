@@ -67,6 +67,12 @@ std::string RenderSites(const v1::SitesResponse& sites) {
   for (const v1::SiteStatus& site : shown.sites()) {
     std::string campaigns;
     for (const std::string& campaign : site.campaigns()) campaigns += " " + campaign;
+    if (site.unknown()) {
+      text +=
+          Format("%-20s %-12s unknown to this server's journal: is its data_dir the right one?\n",
+                 site.site().c_str(), "connected");
+      continue;
+    }
     text += Format("%-20s %-12s version %-10s last seen %s  campaigns:%s\n", site.site().c_str(),
                    site.connected() ? "connected" : "away",
                    site.client_version().empty() ? "-" : site.client_version().c_str(),

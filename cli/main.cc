@@ -1,5 +1,7 @@
 // tributary: what people type.
 #include <CLI/CLI.hpp>
+#include <algorithm>
+#include <string_view>
 
 #include "cli/campaign_commands.h"
 #include "cli/demo.h"
@@ -126,7 +128,9 @@ void AddCampaignCommands(CLI::App& app, Arguments& a, std::map<CLI::App*, Run>& 
   CLI::App* exported = app.add_subcommand("export", "write a version as a PEFT adapter directory");
   exported->add_option("campaign", a.exported.campaign)->required();
   exported->add_option("--to", a.exported.directory, "directory")->required();
-  exported->add_option("--version-number", a.exported.version, "default: the newest");
+  exported->add_option("--version-number", a.exported.version, "default: the newest")
+      ->check(CLI::Range(std::int64_t{0}, std::int64_t{1} << 53));
+  exported->add_flag("--overwrite", a.exported.overwrite, "replace an adapter that is there");
   exported->add_option("--base-model", a.exported.base_model,
                        "path or hub name for base_model_name_or_path");
   runs[exported] = [&a] { return ExportCommand(a.global, a.exported); };
@@ -154,6 +158,12 @@ int Main(int argc, char** argv) {
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
+    // Parsing may have ended before it came to --json.
+    const bool json = std::any_of(
+        argv + 1, argv + argc, [](const char* word) { return std::string_view(word) == "--json"; });
+    if (json && error.get_exit_code() != 0) {
+      return Fail(InvalidArgumentError(std::string(error.get_name()) + ": " + error.what()), true);
+    }
     const int code = app.exit(error);
     return code == 0 ? kExitOk : kExitUsage;
   }

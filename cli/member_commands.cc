@@ -78,8 +78,10 @@ int TokenCommand(const GlobalOptions& options, const TokenOptions& token) {
     }
   }
   const std::string program = token.role == "site" ? "tributary-client" : "tributary";
+  std::string notes;
+  for (const std::string& note : response->notes()) notes += "# " + Printable(note) + "\n";
   PrintLine("# one-time token for " + token.role + " " + token.name + ", valid until " +
-            FormatTimestamp(TimestampFromMicros(response->expires_at_us())) + "\n" +
+            FormatTimestamp(TimestampFromMicros(response->expires_at_us())) + "\n" + notes +
             "# tell the fingerprint over another channel than the token\n" + program +
             " join --server " + response->address() + " --token " + response->token() +
             " --ca-fingerprint " + response->ca_fingerprint());

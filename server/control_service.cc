@@ -320,6 +320,16 @@ ControlService::Unary* ControlService::Sites(Context* context, const v1::SitesRe
     return reactor;
   }
   parts_.runner.Read([this, reactor, response](const State& state) {
+    for (const std::string& name : parts_.coordinator.sessions().Connected()) {
+      if (state.sites.contains(name)) continue;  // a journal of another time, or of another place
+      const SessionInfo session = parts_.coordinator.sessions().Info(name);
+      v1::SiteStatus* site = response->add_sites();
+      site->set_site(name);
+      site->set_connected(true);
+      site->set_unknown(true);
+      site->set_client_version(session.client_version);
+      site->set_last_seen_us(ToMicros(session.last_seen));
+    }
     for (const auto& [name, member] : state.sites) {
       const SessionInfo session = parts_.coordinator.sessions().Info(name);
       v1::SiteStatus* site = response->add_sites();
@@ -361,9 +371,10 @@ ControlService::Unary* ControlService::CreateToken(Context* context,
       }
       const Timestamp now = parts_.clock.Now();
       const std::chrono::seconds valid(request->valid_seconds());
-      TRIBUTARY_ASSIGN_OR_RETURN(const std::string token,
+      TRIBUTARY_ASSIGN_OR_RETURN(const auto created,
                                  parts_.tokens.Create(role, request->name(), now, valid));
-      response->set_token(token);
+      response->set_token(created.token);
+      for (const std::string& note : created.notes) response->add_notes(note);
       response->set_expires_at_us(ToMicros(now + valid));
       response->set_ca_fingerprint(parts_.ca_fingerprint);
       response->set_address(parts_.advertise);

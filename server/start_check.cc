@@ -1,15 +1,18 @@
 #include "server/start_check.h"
 
+#include "core/count_text.h"
+
 namespace tributary::server {
 
 Status CheckNotEmptied(const State& state, const DataDirectory& directory) {
   const bool empty = state.sites.empty() && state.campaigns.empty();
   if (!empty || (directory.blobs == 0 && directory.joined.empty())) return OkStatus();
-  return DataLossError(
-      directory.path + ": the journal is empty, but " + std::to_string(directory.blobs) +
-      " blobs are here and " + std::to_string(directory.joined.size()) +
-      " sites have joined; bring back journal.db together with journal.db-wal, or begin anew in "
-      "another data_dir");
+  return DataLossError(directory.path + ": the journal is empty, but " +
+                       CountText(static_cast<std::int64_t>(directory.blobs), "blob") + " and " +
+                       CountText(static_cast<std::int64_t>(directory.joined.size()), "site") +
+                       " that joined belong here; bring back journal.db together with "
+                       "journal.db-wal, or begin anew in "
+                       "another data_dir");
 }
 
 std::vector<std::string> UnknownSites(const State& state, const DataDirectory& directory) {

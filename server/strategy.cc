@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "aggregators/aggregator.h"
+#include "core/count_text.h"
 #include "server/pacing.h"
 
 namespace tributary::server {
@@ -106,8 +107,8 @@ Status CheckStrategy(const CampaignFile& file) {
   TRIBUTARY_ASSIGN_OR_RETURN(const auto pacing, MakePacing(file));
   const std::int64_t updates = pacing->SitesNeeded(static_cast<std::int64_t>(file.sites.size()));
   if (updates >= aggregator->MinSites()) return OkStatus();
-  return InvalidArgumentError("pacing: a round may close with " + std::to_string(updates) +
-                              " updates but aggregator " + file.aggregator.kind + " needs " +
+  return InvalidArgumentError("pacing: a round may close with " + CountText(updates, "update") +
+                              " but aggregator " + file.aggregator.kind + " needs " +
                               std::to_string(aggregator->MinSites()) +
                               "; raise pacing.quorum or name more sites");
 }

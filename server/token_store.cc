@@ -10,11 +10,35 @@ Result<std::unique_ptr<TokenStore>> TokenStore::Open(const std::string& path) {
   return std::unique_ptr<TokenStore>(new TokenStore(std::move(database)));
 }
 
-Result<std::string> TokenStore::Create(security::Role role, const std::string& name, Timestamp now,
-                                       std::chrono::seconds valid) {
+Result<std::vector<std::string>> TokenStore::NotesOn(security::Role role, const std::string& name,
+                                                     Timestamp now) {
+  TRIBUTARY_ASSIGN_OR_RETURN(
+      Statement select,
+      database_.Prepare("SELECT SUM(used_us = 0 AND expires_us > ?), SUM(used_us <> 0) "
+                        "FROM tokens WHERE role = ? AND name = ?"));
+  select.Bind(1, ToMicros(now)).Bind(2, security::RoleName(role)).Bind(3, name);
+  TRIBUTARY_RETURN_IF_ERROR(select.Step().status());
+  std::vector<std::string> notes;
+  if (select.Int(0) > 0) notes.push_back("the earlier token for " + name + " is good no more");
+  if (select.Int(1) > 0) {
+    notes.push_back(name + " has joined already; whoever uses this token is " + name +
+                    " too, beside the one who has its certificate");
+  }
+  return notes;
+}
+
+Result<TokenStore::Created> TokenStore::Create(security::Role role, const std::string& name,
+                                               Timestamp now, std::chrono::seconds valid) {
   TRIBUTARY_RETURN_IF_ERROR(security::CheckName("name", name));
   TRIBUTARY_ASSIGN_OR_RETURN(std::string token, security::NewEnrollmentToken());
   MutexLock lock(mutex_);
+  Created created{token, {}};
+  TRIBUTARY_ASSIGN_OR_RETURN(created.notes, NotesOn(role, name, now));
+  TRIBUTARY_ASSIGN_OR_RETURN(
+      Statement remove,
+      database_.Prepare("DELETE FROM tokens WHERE role = ? AND name = ? AND used_us = 0"));
+  remove.Bind(1, security::RoleName(role)).Bind(2, name);
+  TRIBUTARY_RETURN_IF_ERROR(remove.Run());
   TRIBUTARY_ASSIGN_OR_RETURN(
       Statement insert,
       database_.Prepare("INSERT INTO tokens (hash, role, name, expires_us) VALUES (?, ?, ?, ?)"));
@@ -23,7 +47,7 @@ Result<std::string> TokenStore::Create(security::Role role, const std::string& n
       .Bind(3, name)
       .Bind(4, ToMicros(now + valid));
   TRIBUTARY_RETURN_IF_ERROR(insert.Run());
-  return token;
+  return created;
 }
 
 Result<security::TokenRecord> TokenStore::Redeem(

@@ -190,6 +190,14 @@ TEST(ViewTest, ADamagedVersionIsNamed) {
               HasSubstr("  version 3 cannot be used: blob 00ff is damaged on the server's disk\n"));
 }
 
+TEST(ViewTest, ASiteThatTheJournalDoesNotKnowIsListed) {
+  v1::SitesResponse sites;
+  v1::SiteStatus* site = sites.add_sites();
+  site->set_site("a");
+  site->set_connected(true);
+  site->set_unknown(true);
+  EXPECT_THAT(RenderSites(sites), HasSubstr("unknown to this server's journal"));
+}
 
 TEST(OutputTest, NumbersArePlainWhereTheyAreShort) {
   EXPECT_EQ(NumberText(0.25, 2), "0.25");

@@ -204,7 +204,7 @@ TEST_F(StarterFileTest, JoinedClientFileLoadsAndAllowsNothing) {
     const auto created = (*tokens)->Create(security::Role::kSite, "alpha", SystemClock().Now(),
                                            std::chrono::seconds(600));
     ASSERT_TRUE(created.ok()) << created.status();
-    token = *created;
+    token = created->token;
   }
   const auto server = server::RpcServer::Start(*server_config);
   ASSERT_TRUE(server.ok()) << server.status();

@@ -85,6 +85,16 @@ TEST_F(CommandLineTest, RunsACampaignFromValidationToExport) {
   ASSERT_TRUE(config.ok());
   EXPECT_EQ(Json({0, *config})["peft_type"], "LORA");
   EXPECT_EQ(Tributary({"export", "allowed", "--to", to, "--version-number", "7"}).code, 3);
+  // Neither an earlier export nor a model is written over.
+  const Outcome twice = Tributary({"export", "allowed", "--to", to});
+  EXPECT_EQ(twice.code, 6);
+  EXPECT_THAT(twice.output, HasSubstr("is there already; name another directory"));
+  EXPECT_EQ(Tributary({"export", "allowed", "--to", to, "--overwrite"}).code, 0);
+  ASSERT_TRUE(WriteFileAtomic(JoinPath(to, "config.json"), "{}").ok());
+  const Outcome model = Tributary({"export", "allowed", "--to", to, "--overwrite"});
+  EXPECT_EQ(model.code, 6);
+  EXPECT_THAT(model.output, HasSubstr("this is the directory of a model"));
+  EXPECT_EQ(Tributary({"audit", "allowed"}).code, 0);
 }
 
 TEST_F(CommandLineTest, ReportsMistakesWithStableExitCodes) {
@@ -93,6 +103,10 @@ TEST_F(CommandLineTest, ReportsMistakesWithStableExitCodes) {
   const Outcome unknown = Tributary({"show", "nobody"});
   EXPECT_EQ(unknown.code, 3);
   EXPECT_THAT(unknown.output, HasSubstr("campaign \"nobody\" is not known"));
+  EXPECT_EQ(Tributary({"audit", "nobody"}).code, 3);
+  EXPECT_EQ(Tributary({"export", "nobody", "--to", "x", "--version-number", "-1"}).code, 2);
+  EXPECT_EQ(Json(Tributary({"show", "--json"}))["error"]["code"], "invalid argument");
+  EXPECT_EQ(Json(Tributary({"--json", "frobnicate"}))["error"]["code"], "invalid argument");
 
   const std::string file = harness_->directory() + "/bad.yaml";
   ASSERT_TRUE(WriteFileAtomic(file,

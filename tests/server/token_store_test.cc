@@ -23,7 +23,7 @@ class TokenStoreTest : public testing::Test {
     store_ = *std::move(store);
   }
   std::string Create(const std::string& name = "chem") {
-    return *store_->Create(Role::kSite, name, now_, std::chrono::hours(1));
+    return store_->Create(Role::kSite, name, now_, std::chrono::hours(1))->token;
   }
   Status Redeem(const std::string& token, std::chrono::seconds after) {
     return store_->Redeem(token, now_ + after, Granted).status();
@@ -35,7 +35,7 @@ class TokenStoreTest : public testing::Test {
 };
 
 TEST_F(TokenStoreTest, ATokenSaysWhomItIsForOnce) {
-  const std::string token = *store_->Create(Role::kLead, "lena", now_, std::chrono::hours(1));
+  const std::string token = store_->Create(Role::kLead, "lena", now_, std::chrono::hours(1))->token;
   const auto record = store_->Redeem(token, now_, Granted);
   ASSERT_TRUE(record.ok()) << record.status();
   EXPECT_EQ(record->role, Role::kLead);
@@ -44,6 +44,22 @@ TEST_F(TokenStoreTest, ATokenSaysWhomItIsForOnce) {
   const Status again = Redeem(token, std::chrono::seconds(1));
   EXPECT_EQ(again.code(), StatusCode::kUnauthenticated);
   EXPECT_THAT(again.message(), HasSubstr("used"));
+}
+
+// Two tokens for one name would be two daemons with one name.
+TEST_F(TokenStoreTest, ASecondTokenForANameTakesThePlaceOfTheFirst) {
+  const std::string first = Create();
+  const std::string other = Create("bio");
+  const auto second = store_->Create(Role::kSite, "chem", now_, std::chrono::hours(1));
+  EXPECT_THAT(second->notes, testing::ElementsAre("the earlier token for chem is good no more"));
+  EXPECT_EQ(Redeem(first, std::chrono::seconds(1)).code(), StatusCode::kUnauthenticated);
+  EXPECT_TRUE(Redeem(other, std::chrono::seconds(1)).ok());
+  EXPECT_TRUE(Redeem(second->token, std::chrono::seconds(1)).ok());
+  const auto third = store_->Create(Role::kSite, "chem", now_, std::chrono::hours(1));
+  ASSERT_EQ(third->notes.size(), 1u);
+  EXPECT_THAT(third->notes[0], HasSubstr("chem has joined already"));
+  EXPECT_EQ(Redeem(second->token, std::chrono::seconds(2)).code(), StatusCode::kUnauthenticated);
+  EXPECT_TRUE(store_->Create(Role::kLead, "chem", now_, std::chrono::hours(1))->notes.empty());
 }
 
 TEST_F(TokenStoreTest, ATokenWhoseUseFailsIsStillGood) {
