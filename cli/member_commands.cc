@@ -89,6 +89,9 @@ int TokenCommand(const GlobalOptions& options, const TokenOptions& token) {
 }
 
 int JoinCommand(const GlobalOptions& options, const JoinOptions& join) {
+  if (const Status there = CheckProfileDirectory(options.profile); !there.ok()) {
+    return Fail(there, options.json);
+  }
   const auto identity =
       security::Enroll({join.server, join.token, join.ca_fingerprint, options.profile});
   if (!identity.ok()) return Fail(identity.status(), options.json);

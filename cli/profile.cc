@@ -28,7 +28,8 @@ void Profile::Describe(ConfigVisitor& v) {
 
 std::string DefaultProfileDirectory() {
   if (std::string set = Environment("TRIBUTARY_PROFILE"); !set.empty()) return set;
-  return JoinPath(Environment("HOME"), ".config/tributary");
+  const std::string home = Environment("HOME");
+  return home.starts_with('/') ? JoinPath(home, ".config/tributary") : "";
 }
 
 Status WriteProfile(const std::string& directory, const Profile& profile) {
@@ -36,11 +37,17 @@ Status WriteProfile(const std::string& directory, const Profile& profile) {
   return WriteFileAtomic(JoinPath(directory, "profile.yaml"), PrintYaml(profile));
 }
 
+Status CheckProfileDirectory(const std::string& directory) {
+  if (!directory.empty()) return OkStatus();
+  return NotFoundError("neither TRIBUTARY_PROFILE nor HOME names a directory; use --profile DIR");
+}
+
 bool HasProfile(const std::string& directory) {
-  return PathExists(JoinPath(directory, "profile.yaml"));
+  return !directory.empty() && PathExists(JoinPath(directory, "profile.yaml"));
 }
 
 Result<std::shared_ptr<grpc::Channel>> OpenChannel(const std::string& directory) {
+  TRIBUTARY_RETURN_IF_ERROR(CheckProfileDirectory(directory));
   const std::string path = JoinPath(directory, "profile.yaml");
   if (!HasProfile(directory)) {
     return NotFoundError("no profile in " + directory +

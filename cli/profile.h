@@ -18,8 +18,10 @@ struct Profile {
   void Describe(ConfigVisitor& v);
 };
 
-// --profile, else $TRIBUTARY_PROFILE, else ~/.config/tributary.
+// $TRIBUTARY_PROFILE, else ~/.config/tributary; empty without a home.
 std::string DefaultProfileDirectory();
+// Not found, with what to do, for an empty one.
+Status CheckProfileDirectory(const std::string& directory);
 bool HasProfile(const std::string& directory);
 Status WriteProfile(const std::string& directory, const Profile& profile);
 // A channel with the profile's identity. Connects when first used.
