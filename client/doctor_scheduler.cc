@@ -94,6 +94,9 @@ Check CheckAcceptance(const ClientConfig& config, SchedulerAdapter& adapter) {
                         : "correct job.queue, job.account, job.directives, or the size of the job "
                           "(nodes, gpus, cpus, policy.max_walltime)");
   }
+  if (status.code() == StatusCode::kFailedPrecondition) {
+    return Failed(name, status.message(), "choose another queue, or ask the center when it starts");
+  }
   return Warned(
       name,
       Place(config) + ": no answer whether it takes a job of " + size + ": " + status.message(),

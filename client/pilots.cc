@@ -79,10 +79,15 @@ Status RecordPilots(const ClientConfig& config, SiteLedger& ledger) {
   if (!PathExists(directory)) return OkStatus();
   const auto idle_timeout =
       config.job.pilot ? config.job.pilot->idle_timeout : PilotSection().idle_timeout;
-  TRIBUTARY_ASSIGN_OR_RETURN(const auto usages, scheduler_adapters::ReadPilotUsage(directory));
+  // What has ended is in the ledger for good, and is not read again.
+  const auto settled = [&](const std::string& name) {
+    const auto known = ledger.Get(name);
+    return known.ok() && *known && (*known)->ended;
+  };
+  TRIBUTARY_ASSIGN_OR_RETURN(const auto usages,
+                             scheduler_adapters::ReadPilotUsage(directory, settled));
   for (const PilotUsage& usage : usages) {
     TRIBUTARY_ASSIGN_OR_RETURN(const auto known, ledger.Get(usage.name));
-    if (known && known->ended) continue;
     const JobEntry entry = EntryFor(usage, idle_timeout);
     if (known && !entry.ended && known->charged == entry.charged) continue;
     TRIBUTARY_RETURN_IF_ERROR(ledger.Put(entry));

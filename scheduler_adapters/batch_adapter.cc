@@ -228,6 +228,14 @@ Result<std::optional<std::string>> BatchAdapter::Find(std::string_view name) {
   return std::optional(adopted.id);
 }
 
+Status BatchAdapter::ForgetEnded(const std::function<bool(std::string_view name)>& unwanted) {
+  TRIBUTARY_ASSIGN_OR_RETURN(const std::vector<std::string> names, book_.Ended());
+  for (const std::string& name : names) {
+    if (unwanted(name)) TRIBUTARY_RETURN_IF_ERROR(book_.Remove(name));
+  }
+  return OkStatus();
+}
+
 std::vector<JobStatus> BatchAdapter::Query(std::span<const std::string> ids) {
   std::map<std::string, std::optional<BookedJob>> booked;
   std::map<std::string, Status> trouble;

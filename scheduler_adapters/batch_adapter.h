@@ -42,6 +42,7 @@ class BatchAdapter final : public SchedulerAdapter {
   Result<std::optional<Timestamp>> Estimate(const EstimateTarget& target) override;
   Result<std::optional<std::string>> Find(std::string_view name) override;
   Result<std::vector<NamedJob>> ListLive(std::string_view name_prefix) override;
+  Status ForgetEnded(const std::function<bool(std::string_view name)>& unwanted) override;
   Status CheckAccepted(const JobSpec& spec) override;
   std::string Render(const JobSpec& spec) const override {
     return RenderJobScript(spec, system_->HeadFor(spec));

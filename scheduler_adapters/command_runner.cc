@@ -24,6 +24,10 @@ using SteadyTime = std::chrono::steady_clock::time_point;
 constexpr std::size_t kMaxErrors = std::size_t{64} << 10;
 constexpr std::size_t kSummaryBytes = 400;
 constexpr int kLostExit = -1;
+// A daemon that is told to end has a few seconds, whatever hangs. A command gets some of them: what
+// it answers need not be asked again.
+constexpr std::chrono::milliseconds kStopGrace{1500};
+constexpr std::chrono::milliseconds kStopLook{100};
 
 // What would change an output's form or a submission's meaning behind our back.
 bool IsMisleading(std::string_view variable) {
@@ -89,21 +93,43 @@ Result<pid_t> Spawn(const std::vector<std::string>& command, int out, int err) {
   return pid;
 }
 
-int MillisecondsUntil(SteadyTime end) {
-  const auto left =
-      std::chrono::ceil<std::chrono::milliseconds>(end - std::chrono::steady_clock::now());
-  return static_cast<int>(std::clamp<std::int64_t>(left.count(), 0, 1'000'000));
-}
+// When a command has to end: at its time limit, or soon after the program was told to.
+class Deadline {
+ public:
+  Deadline(SteadyTime end, const StopFlag& stop) : end_(end), stop_(stop) {}
 
-// Reads both pipes until they are closed. False at the time limit.
+  bool Passed() {
+    const SteadyTime now = std::chrono::steady_clock::now();
+    if (stop_ && *stop_ && !stopping_) {
+      stopping_ = true;
+      end_ = std::min(end_, now + kStopGrace);
+    }
+    return now >= end_;
+  }
+  // To wait for at most, before it is asked again.
+  int Milliseconds() const {
+    const auto left =
+        std::chrono::ceil<std::chrono::milliseconds>(end_ - std::chrono::steady_clock::now());
+    const std::int64_t most = stop_ ? kStopLook.count() : 1'000'000;
+    return static_cast<int>(std::clamp<std::int64_t>(left.count(), 0, most));
+  }
+
+ private:
+  SteadyTime end_;
+  const StopFlag& stop_;
+  bool stopping_ = false;
+};
+
+// Reads both pipes until they are closed. False at the deadline.
 template <typename Hear>
-bool ReadBoth(const FileDescriptor& out, const FileDescriptor& err, SteadyTime end, Hear hear) {
+bool ReadBoth(const FileDescriptor& out, const FileDescriptor& err, Deadline* end, Hear hear) {
   std::vector<char> buffer(std::size_t{64} << 10);
   std::array<pollfd, 2> pipes = {pollfd{out.get(), POLLIN, 0}, pollfd{err.get(), POLLIN, 0}};
   while (pipes[0].fd >= 0 || pipes[1].fd >= 0) {
-    const int ready = poll(pipes.data(), pipes.size(), MillisecondsUntil(end));
+    if (end->Passed()) return false;
+    const int ready = poll(pipes.data(), pipes.size(), end->Milliseconds());
     if (ready < 0 && errno == EINTR) continue;
-    if (ready <= 0) return false;
+    if (ready < 0) return false;
     for (std::size_t i = 0; i < pipes.size(); ++i) {
       if (pipes[i].fd < 0 || pipes[i].revents == 0) continue;
       const ssize_t got = read(pipes[i].fd, buffer.data(), buffer.size());
@@ -114,13 +140,12 @@ bool ReadBoth(const FileDescriptor& out, const FileDescriptor& err, SteadyTime e
         hear(i == 1, std::string_view(buffer.data(), static_cast<std::size_t>(got)));
       }
     }
-    if (std::chrono::steady_clock::now() >= end) return false;
   }
   return true;
 }
 
-// Waits for the leader; kills the whole group at the time limit.
-int Reap(pid_t pid, SteadyTime end, bool* timed_out) {
+// Waits for the leader; kills the whole group at the deadline.
+int Reap(pid_t pid, Deadline* end, bool* timed_out) {
   int status = 0;
   while (!*timed_out) {
     const pid_t reaped = waitpid(pid, &status, WNOHANG);
@@ -128,7 +153,7 @@ int Reap(pid_t pid, SteadyTime end, bool* timed_out) {
     // The kernel reaped it (SIGCHLD is ignored): how it ended is lost, so it did not succeed.
     if (reaped < 0) return kLostExit;
     if (reaped > 0) break;
-    if (std::chrono::steady_clock::now() >= end) {
+    if (end->Passed()) {
       *timed_out = true;
     } else {
       std::this_thread::sleep_for(std::chrono::milliseconds(1));
@@ -141,6 +166,8 @@ int Reap(pid_t pid, SteadyTime end, bool* timed_out) {
   }
   return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
 }
+
+bool IsSet(const StopFlag& stop) { return stop && *stop; }
 
 }  // namespace
 
@@ -158,7 +185,11 @@ std::string CommandResult::Summary() const {
 
 Result<CommandResult> CommandRunner::Run(const std::vector<std::string>& command,
                                          const Sink& sink) {
-  std::this_thread::sleep_until(last_start_ + options_.interval);
+  const SteadyTime next = last_start_ + options_.interval;
+  while (!IsSet(options_.stop) && std::chrono::steady_clock::now() < next) {
+    std::this_thread::sleep_until(std::min(next, std::chrono::steady_clock::now() + kStopLook));
+  }
+  if (IsSet(options_.stop)) return UnavailableError("not asked: this program ends");
   last_start_ = std::chrono::steady_clock::now();
   std::vector<std::string> whole = options_.prefix;
   whole.insert(whole.end(), command.begin(), command.end());
@@ -172,7 +203,7 @@ Result<CommandResult> CommandRunner::Run(const std::vector<std::string>& command
   err.write.Reset();
 
   CommandResult result;
-  const SteadyTime end = last_start_ + options_.timeout;
+  Deadline end(last_start_ + options_.timeout, options_.stop);
   const auto hear = [&](bool is_error, std::string_view piece) {
     if (is_error) {
       result.err.append(piece);
@@ -185,8 +216,8 @@ Result<CommandResult> CommandRunner::Run(const std::vector<std::string>& command
       result.out.append(piece.substr(0, room));
     }
   };
-  result.timed_out = !ReadBoth(out.read, err.read, end, hear);
-  result.exit_status = Reap(pid, end, &result.timed_out);
+  result.timed_out = !ReadBoth(out.read, err.read, &end, hear);
+  result.exit_status = Reap(pid, &end, &result.timed_out);
   return result;
 }
 

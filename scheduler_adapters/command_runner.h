@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "core/status.h"
+#include "scheduler_adapters/stop_flag.h"
 
 namespace tributary::scheduler_adapters {
 
@@ -30,6 +31,7 @@ struct CommandRunnerOptions {
   std::chrono::milliseconds timeout{60'000};  // of one command
   std::chrono::milliseconds interval{0};      // from one start to the next, at least
   std::size_t max_output = 8'000'000;         // of `out` that is kept; `err` keeps its last 64 KiB
+  StopFlag stop = {};
 };
 
 // One thread at a time.
@@ -45,7 +47,7 @@ class CommandRunner {
   // the daemon's, with TZ=UTC and LC_ALL=C, without what would change the form of an output
   // (SQUEUE_FORMAT, SLURM_TIME_FORMAT, ...) or the defaults of a submission (SBATCH_*,
   // SLURM_JOB_ID,
-  // ...). Fails only when the program cannot be started.
+  // ...). Fails only when the program cannot be started; Unavailable when it was told to stop.
   Result<CommandResult> Run(const std::vector<std::string>& command, const Sink& sink = {});
 
  private:

@@ -145,6 +145,16 @@ Result<std::vector<NamedJob>> FakeSchedulerAdapter::ListLive(std::string_view na
   return live;
 }
 
+Status FakeSchedulerAdapter::ForgetEnded(
+    const std::function<bool(std::string_view name)>& unwanted) {
+  TRIBUTARY_RETURN_IF_ERROR(cluster_.outage_);
+  std::erase_if(cluster_.ids_, [&](const auto& known) {
+    const FakeCluster::Job& job = cluster_.jobs_.at(known.second);
+    return IsTerminal(cluster_.StatusOf(job).state) && unwanted(known.first);
+  });
+  return OkStatus();
+}
+
 Status FakeSchedulerAdapter::CheckAccepted(const JobSpec& spec) {
   TRIBUTARY_RETURN_IF_ERROR(cluster_.outage_);
   return CheckJobSpec(spec);

@@ -126,6 +126,17 @@ Result<std::vector<BookedRun>> JobBook::Runs(std::string_view name) {
   }
 }
 
+Result<std::vector<std::string>> JobBook::Ended() {
+  TRIBUTARY_ASSIGN_OR_RETURN(Statement get,
+                             database_.Prepare("SELECT name FROM jobs WHERE end != ''"));
+  std::vector<std::string> names;
+  while (true) {
+    TRIBUTARY_ASSIGN_OR_RETURN(const bool there, get.Step());
+    if (!there) return names;
+    names.push_back(get.Text(0));
+  }
+}
+
 Result<std::optional<BookedJob>> JobBook::Get(std::string_view column, std::string_view key) {
   TRIBUTARY_ASSIGN_OR_RETURN(
       Statement get,

@@ -41,6 +41,7 @@ class JobBook {
   Result<std::optional<BookedJob>> ById(std::string_view id);
   Status PutRun(std::string_view name, const BookedRun& run);  // one for each start
   Result<std::vector<BookedRun>> Runs(std::string_view name);
+  Result<std::vector<std::string>> Ended();  // names of jobs whose end is booked
 
  private:
   explicit JobBook(Database database) : database_(std::move(database)) {}

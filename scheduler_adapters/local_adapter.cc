@@ -220,6 +220,16 @@ Result<std::vector<NamedJob>> LocalSchedulerAdapter::ListLive(std::string_view n
   return live;
 }
 
+Status LocalSchedulerAdapter::ForgetEnded(
+    const std::function<bool(std::string_view name)>& unwanted) {
+  TRIBUTARY_ASSIGN_OR_RETURN(const auto names, ListDirectory(options_.state_directory));
+  for (const std::string& name : names) {
+    if (!IsJobName(name) || !IsTerminal(QueryOne(name).state) || !unwanted(name)) continue;
+    TRIBUTARY_RETURN_IF_ERROR(RemoveTree(JoinPath(options_.state_directory, name)));
+  }
+  return OkStatus();
+}
+
 Result<std::unique_ptr<SchedulerAdapter>> MakeLocalSchedulerAdapter(const SchedulerOptions& options,
                                                                     const Clock& clock) {
   if (!options.state_directory.starts_with('/')) {

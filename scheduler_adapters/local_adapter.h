@@ -26,6 +26,7 @@ class LocalSchedulerAdapter final : public SchedulerAdapter {
   Result<std::optional<Timestamp>> Estimate(const EstimateTarget& target) override;
   Result<std::optional<std::string>> Find(std::string_view name) override;
   Result<std::vector<NamedJob>> ListLive(std::string_view name_prefix) override;
+  Status ForgetEnded(const std::function<bool(std::string_view name)>& unwanted) override;
   Status CheckAccepted(const JobSpec& spec) override { return CheckFits(spec); }
   std::string Render(const JobSpec& spec) const override;
   Result<std::string> Version() override { return std::string("local"); }

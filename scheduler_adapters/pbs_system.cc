@@ -6,6 +6,7 @@
 #include <set>
 
 #include "core/text.h"
+#include "scheduler_adapters/pbs_site.h"
 #include "scheduler_adapters/pbs_text.h"
 #include "scheduler_adapters/scheduler_user.h"
 
@@ -31,6 +32,7 @@ CommandRunnerOptions RunnerOptions(const SchedulerOptions& options) {
   runner.directory = options.command_directory;
   runner.timeout = options.command_timeout;
   runner.interval = options.command_interval;
+  runner.stop = options.stop;
   return runner;
 }
 
@@ -180,7 +182,31 @@ Status PbsSystem::CheckAccepted(const JobSpec& spec, const std::string& script_p
   Status accepted = Qsub(spec, {"qsub", "-h", "-N", name, script_path}).status();
   if (!accepted.ok() && accepted.code() != StatusCode::kUnavailable) return accepted;
   const Status deleted = DeleteChecks(name);
-  return accepted.ok() ? deleted : accepted;
+  if (!accepted.ok()) return accepted;
+  TRIBUTARY_RETURN_IF_ERROR(deleted);
+  return CheckRuns(spec);
+}
+
+// PBS takes jobs that it will never run. What it does not say is no reason.
+Status PbsSystem::CheckRuns(const JobSpec& spec) {
+  std::string queue = spec.queue;
+  if (queue.empty()) {
+    const auto server = Run({"qstat", "-B", "-f"});
+    if (server.ok() && server->ok()) queue = DefaultPbsQueue(server->out);
+  }
+  if (!queue.empty()) {
+    const auto said = Run({"qstat", "-Q", "-f", queue});
+    if (said.ok() && said->ok() && !ParsePbsQueue(said->out).started) {
+      return FailedPreconditionError("queue " + Excerpt(queue) +
+                                     " takes jobs, but it is stopped and runs none (started = "
+                                     "False)");
+    }
+  }
+  if (ChoosesNodes(spec)) return OkStatus();
+  const auto said = Run({"pbsnodes", "-a", "-F", "json"});
+  if (!said.ok() || !said->ok()) return OkStatus();
+  const auto hosts = ParsePbsNodes(said->out);
+  return hosts.ok() && !hosts->empty() ? CheckPbsHosts(*hosts, spec) : OkStatus();
 }
 
 // By name, so that none stays of a qsub whose answer was lost, now or earlier.

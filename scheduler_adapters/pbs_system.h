@@ -1,4 +1,4 @@
-// OpenPBS and PBS Professional by their commands: qsub, qstat, qdel, qselect.
+// OpenPBS and PBS Professional by their commands: qsub, qstat, qdel, qselect; pbsnodes to check.
 #pragma once
 
 #include <functional>
@@ -46,7 +46,8 @@ class PbsSystem final : public BatchSystem {
   Result<std::optional<Timestamp>> EstimateNew(const JobSpec& spec,
                                                const std::string& script_path) override;
   // PBS has no way to ask: submits the script on hold, as "<name>.check", and deletes it. A routing
-  // queue takes any job, so that its destinations' limits are not seen.
+  // queue takes any job, so that its destinations' limits are not seen. Failed precondition: the
+  // queue is stopped.
   Status CheckAccepted(const JobSpec& spec, const std::string& script_path) override;
   Result<std::string> Version() override;
 
@@ -81,6 +82,7 @@ class PbsSystem final : public BatchSystem {
   // What a listing of all says they are called, as far as it can be believed; by id.
   Result<std::map<std::string, std::string>> NamesAmongAll(const std::vector<std::string>& ids);
   Status DeleteChecks(const std::string& name);
+  Status CheckRuns(const JobSpec& spec);
 
   CommandRunner runner_;
   const SchedulerOptions options_;

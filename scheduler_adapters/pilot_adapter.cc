@@ -1,6 +1,7 @@
 #include "scheduler_adapters/pilot_adapter.h"
 
 #include <algorithm>
+#include <set>
 #include <utility>
 
 #include "core/files.h"
@@ -593,6 +594,22 @@ Result<std::vector<NamedJob>> PilotAdapter::ListLive(std::string_view name_prefi
   return live;
 }
 
+// What a pilot cost is still asked for.
+Status PilotAdapter::ForgetEnded(const std::function<bool(std::string_view name)>& unwanted) {
+  TRIBUTARY_ASSIGN_OR_RETURN(const auto pilots, directory_.Pilots());
+  const std::set<std::string, std::less<>> kept(pilots.begin(), pilots.end());
+  TRIBUTARY_RETURN_IF_ERROR(inner_->ForgetEnded(
+      [&](std::string_view name) { return !kept.contains(name) && unwanted(name); }));
+  TRIBUTARY_ASSIGN_OR_RETURN(const auto tasks, directory_.Tasks());
+  for (const std::string& name : tasks) {
+    if (!IsJobName(name)) continue;
+    const auto task = directory_.ReadTask(name);
+    if (!task.ok() || !task->end || !unwanted(name)) continue;
+    TRIBUTARY_RETURN_IF_ERROR(directory_.RemoveTask(name));
+  }
+  return OkStatus();
+}
+
 Status PilotAdapter::CheckAccepted(const JobSpec& spec) {
   TRIBUTARY_RETURN_IF_ERROR(CheckJobSpec(spec));
   if (options_.drain) return inner_->CheckAccepted(spec);
@@ -612,11 +629,13 @@ std::string PilotAdapter::Render(const JobSpec& spec) const {
   return text + "\n";
 }
 
-Result<std::vector<PilotUsage>> ReadPilotUsage(const std::string& path) {
+Result<std::vector<PilotUsage>> ReadPilotUsage(
+    const std::string& path, const std::function<bool(const std::string& name)>& skip) {
   const PilotDirectory directory(path);
   TRIBUTARY_ASSIGN_OR_RETURN(const auto names, directory.Pilots());
   std::vector<PilotUsage> usages;
   for (const std::string& name : names) {
+    if (skip && skip(name)) continue;
     const auto record = directory.ReadPilot(name);
     const auto state = directory.ReadState(name);
     if (!record.ok() || !state.ok()) continue;

@@ -57,6 +57,7 @@ class PilotAdapter final : public SchedulerAdapter {
   Result<std::optional<Timestamp>> Estimate(const EstimateTarget& target) override;
   Result<std::optional<std::string>> Find(std::string_view name) override;
   Result<std::vector<NamedJob>> ListLive(std::string_view name_prefix) override;
+  Status ForgetEnded(const std::function<bool(std::string_view name)>& unwanted) override;
   Status CheckAccepted(const JobSpec& spec) override;
   std::string Render(const JobSpec& spec) const override;
   Result<std::string> Version() override { return inner_->Version(); }
@@ -132,7 +133,9 @@ struct PilotUsage {
   std::chrono::microseconds idle() const { return held - busy; }
 };
 
-// Of all pilots on record in this directory, the oldest first. Any thread.
-Result<std::vector<PilotUsage>> ReadPilotUsage(const std::string& directory);
+// Of the pilots on record in this directory, the oldest first, but for those that `skip` names: a
+// directory gathers all pilots that ever were. Any thread.
+Result<std::vector<PilotUsage>> ReadPilotUsage(
+    const std::string& directory, const std::function<bool(const std::string& name)>& skip = {});
 
 }  // namespace tributary::scheduler_adapters

@@ -9,6 +9,7 @@
 #include <csignal>
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <memory>
 #include <optional>
@@ -21,6 +22,7 @@
 #include "core/clock.h"
 #include "core/config.h"
 #include "core/status.h"
+#include "scheduler_adapters/stop_flag.h"
 
 namespace tributary::scheduler_adapters {
 
@@ -134,8 +136,13 @@ class SchedulerAdapter {
   // Jobs of this user that have not ended and whose names begin so.
   virtual Result<std::vector<NamedJob>> ListLive(std::string_view name_prefix) = 0;
 
+  // What the adapter has on record of jobs that ended goes, of those that are `unwanted`: the
+  // caller will neither ask about them nor submit one of their names again.
+  virtual Status ForgetEnded(const std::function<bool(std::string_view name)>& unwanted) = 0;
+
   // OK when the scheduler would take this job: queue, account and size. Leaves no job behind.
-  // kInvalidArgument with its reason when it refuses.
+  // kInvalidArgument with its reason when it refuses; kFailedPrecondition when it takes the job and
+  // will not run it as things are (a stopped queue).
   virtual Status CheckAccepted(const JobSpec& spec) = 0;
 
   // What Submit would hand to the scheduler, for people to read: a batch script, or the command.
@@ -167,6 +174,7 @@ struct SchedulerOptions {
   // client passes
   // {"<its own path>", "supervise"}, which calls RunLocalJob().
   std::vector<std::string> supervisor_command;
+  StopFlag stop = {};  // not in the file
 
   void Describe(ConfigVisitor& v);
 };

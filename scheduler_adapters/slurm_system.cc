@@ -116,6 +116,7 @@ CommandRunnerOptions RunnerOptions(const SchedulerOptions& options) {
   runner.directory = options.command_directory;
   runner.timeout = options.command_timeout;
   runner.interval = options.command_interval;
+  runner.stop = options.stop;
   return runner;
 }
 

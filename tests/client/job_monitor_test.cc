@@ -49,6 +49,10 @@ class LockedAdapter final : public SchedulerAdapter {
     MutexLock lock(mutex_);
     return adapter_.ListLive(prefix);
   }
+  Status ForgetEnded(const std::function<bool(std::string_view)>& unwanted) override {
+    MutexLock lock(mutex_);
+    return adapter_.ForgetEnded(unwanted);
+  }
   Status CheckAccepted(const JobSpec& spec) override { return adapter_.CheckAccepted(spec); }
   std::string Render(const JobSpec& spec) const override { return adapter_.Render(spec); }
   Result<std::string> Version() override { return adapter_.Version(); }

@@ -13,6 +13,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <chrono>
 #include <string>
 #include <vector>
@@ -141,6 +142,37 @@ TYPED_TEST_P(SchedulerContract, FindsJobsByNameAlsoAfterARestart) {
   EXPECT_EQ(*this->harness_.adapter().Find("lost"), id);
 }
 
+// Records of ended jobs have a rule that ends them.
+TYPED_TEST_P(SchedulerContract, EndedJobsAreForgottenWhenNobodyWantsThem) {
+  auto& adapter = this->harness_.adapter();
+  const std::string kept = *adapter.Submit(this->harness_.Exiting("kept", 3));
+  const std::string gone = *adapter.Submit(this->harness_.Exiting("gone", 0));
+  const std::string lives = *adapter.Submit(this->harness_.Endless("gone-lives"));
+  const JobStatus before = this->WaitForEnd(kept);
+  this->WaitForEnd(gone);
+  std::vector<std::string> asked;
+  EXPECT_TRUE(adapter
+                  .ForgetEnded([&](std::string_view name) {
+                    asked.emplace_back(name);
+                    return name.starts_with("gone");
+                  })
+                  .ok());
+  EXPECT_NE(std::find(asked.begin(), asked.end(), "gone"), asked.end());
+  EXPECT_EQ(std::find(asked.begin(), asked.end(), "gone-lives"), asked.end());
+  EXPECT_EQ(*adapter.Find("gone-lives"), lives);
+  EXPECT_EQ(this->StatusOf(kept).exit_code, before.exit_code);
+  asked.clear();
+  EXPECT_TRUE(adapter
+                  .ForgetEnded([&](std::string_view name) {
+                    asked.emplace_back(name);
+                    return false;
+                  })
+                  .ok());
+  EXPECT_EQ(asked, std::vector<std::string>{"kept"});
+  EXPECT_TRUE(adapter.Cancel(lives).ok());
+  this->WaitForEnd(lives);
+}
+
 TYPED_TEST_P(SchedulerContract, UnknownIdsAreUnknownNotFailed) {
   for (const std::string id : {"nobody", "", "../..", "a b", ".", "/"}) {
     const JobStatus status = this->StatusOf(id);
@@ -196,7 +228,8 @@ REGISTER_TYPED_TEST_SUITE_P(SchedulerContract, CompletesWithExitCodeZero, Failur
                             EndsNeverChange, CancelEndsARunningJob,
                             CancelRightAfterSubmitEndsTheJob, WalltimeEndsAJob,
                             SubmittingANameAgainRunsNothingMore, FindsJobsByNameAlsoAfterARestart,
-                            UnknownIdsAreUnknownNotFailed, QueryAnswersManyIdsInTheirOrder,
+                            EndedJobsAreForgottenWhenNobodyWantsThem, UnknownIdsAreUnknownNotFailed,
+                            QueryAnswersManyIdsInTheirOrder,
                             ImpossibleSpecsAreRefusedWithBoundedText,
                             EstimatesForQueuedOrFutureJobsOnly);
 

@@ -36,7 +36,7 @@ class PbsStandIn {
   PbsStandIn() {
     const std::string bin = BinDirectory();
     if (!MakeDirectories(bin).ok()) std::abort();
-    for (const char* name : {"qsub", "qstat", "qdel", "qselect", "pbs_mom"}) {
+    for (const char* name : {"qsub", "qstat", "qdel", "qselect", "pbsnodes", "pbs_mom"}) {
       if (symlink(TRIBUTARY_PBS_STAND_IN, JoinPath(bin, name).c_str()) != 0) std::abort();
     }
     Control("{}");

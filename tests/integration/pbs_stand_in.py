@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Stands in for a PBS server, its nodes, and its commands, where there is none.
 
-Install: ROOT/bin/{qsub,qstat,qdel,qselect} are links to this file; everything else lies in ROOT. It runs jobs as
+Install: ROOT/bin/{qsub,qstat,qdel,qselect,pbsnodes} are links to this file; everything else lies in ROOT. It runs jobs as
 processes of this machine and prints what OpenPBS was seen to print, word by word. ROOT/control.json says what goes
 wrong, and may change at any time:
 
@@ -27,6 +27,7 @@ wrong, and may change at any time:
   crowd: number                   so many queued jobs of somebody else
   mail_users: {...}               a held job of somebody else was submitted with `qsub -M` and this; the newer writer
                                   prints what parses as JSON as JSON
+  nodes: number                   of 64 cpus and 4 gpus each (4)
   qsub_says: ["text", ...]        lines that a site's wrapper prints after the id
 """
 import fcntl
@@ -602,10 +603,17 @@ def qstat(arguments):
     if arguments == ["--version"]:
         print(f"pbs_version = {VERSION[control().get('writer', 'head')]}")
         return
-    options, ids = getopt.getopt(arguments, "fF:wxB")
+    options, ids = getopt.getopt(arguments, "fF:wxBQ")
     chosen = dict(options)
+    if "-Q" in chosen:
+        if ids and ids[0] not in QUEUES:
+            finish(170, f"qstat: Unknown queue {ids[0]}")
+        for queue in ids or QUEUES:
+            print(f"Queue: {queue}\n    queue_type = Execution\n    total_jobs = 0\n"
+                  f"    enabled = {queue != 'disabled'}\n    started = {queue != 'stopped'}\n")
+        return
     if "-B" in chosen:
-        print(f"Server: {SERVER}\n    server_state = Active\n    server_host = {SERVER}\n"
+        print(f"Server: {SERVER}\n    server_state = Active\n    server_host = {SERVER}\n    default_queue = workq\n"
               f"    pbs_version = {VERSION[control().get('writer', 'head')]}\n")
         return
     history = "-x" in chosen
@@ -636,6 +644,15 @@ def qstat(arguments):
     finish(status, *lines)
 
 
+def pbsnodes(_):
+    nodes = {}
+    for number in range(control().get("nodes", 4)):
+        name = f"node{number}"
+        nodes[name] = {"Mom": name, "ntype": "PBS", "state": "free",
+                       "resources_available": {"arch": "linux", "host": name, "ncpus": 64, "ngpus": "4", "vnode": name}}
+    print(json.dumps({"timestamp": int(time.time()), "pbs_server": SERVER, "nodes": nodes}))
+
+
 def server_is_down(arguments):
     if COMMAND == "qstat" and arguments == ["--version"]:
         return
@@ -662,7 +679,7 @@ def main():
         time.sleep(100000)
     if settings.get("down"):
         server_is_down(arguments)
-    {"qsub": qsub, "qstat": qstat, "qdel": qdel, "qselect": qselect}[COMMAND](arguments)
+    {"qsub": qsub, "qstat": qstat, "qdel": qdel, "qselect": qselect, "pbsnodes": pbsnodes}[COMMAND](arguments)
 
 
 main()

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <memory>
+#include <sstream>
 #include <string>
 #include <vector>
 
@@ -569,6 +570,36 @@ TEST_F(AccountingSlurmTest, RequeuedJobIsChargedForAllItsRuns) {
   ASSERT_TRUE(status.started && status.ended);
   // Both slept for two seconds.
   EXPECT_GE(status.usage.elapsed, (*status.ended - *status.started) + seconds(1));
+}
+
+// What the daemon books for a job that ran three times is what accounting has of all its runs.
+TEST_F(AccountingSlurmTest, AllRunsTogetherAreWhatAccountingCounts) {
+  const std::string id = Submit(harness().Shell(
+      "summed", "sleep 2; echo slept >> \"$1\"; while [ ! -e \"$1.gate\" ]; do sleep 0.1; done"));
+  for (int run = 1; run <= 2; ++run) {
+    WaitForText(harness().FileOf("summed"), run == 1 ? "slept\n" : "slept\nslept\n");
+    ASSERT_TRUE(cluster().Command({"scontrol", "requeue", id}).ok());
+    WaitForRuns("summed", run + 1);
+  }
+  harness().OpenGate("summed");
+  const JobStatus status = WaitForEnd(id);
+  EXPECT_EQ(status.state, JobState::kCompleted);
+  EXPECT_EQ(status.restarts, 2);
+  std::int64_t sum = 0;
+  int runs = 0;
+  EXPECT_TRUE(WaitUntil([&] {
+    const auto said =
+        cluster().Command({"sacct", "-D", "-X", "-n", "-P", "-j", id, "-o", "ElapsedRaw,State"});
+    if (!said.ok() || said->find("COMPLETED") == said->npos) return false;
+    sum = runs = 0;
+    std::istringstream lines(*said);
+    for (std::string line; std::getline(lines, line); ++runs) sum += std::stoll(line);
+    return runs == 3;
+  }));
+  EXPECT_EQ(runs, 3);
+  EXPECT_GE(sum, 6);
+  // Each run's begin and end are whole seconds.
+  EXPECT_NEAR(static_cast<double>(status.usage.elapsed.count()), static_cast<double>(sum), runs);
 }
 
 TEST_F(AccountingSlurmTest, DatabaseThatIsDownMakesForgottenJobsUnknownUntilItIsBack) {

@@ -3,7 +3,9 @@
 #include <gtest/gtest.h>
 #include <signal.h>
 
+#include <atomic>
 #include <cstdlib>
+#include <memory>
 #include <thread>
 
 #include "core/files.h"
@@ -48,6 +50,35 @@ TEST(CommandRunnerTest, HungCommandsAreKilledWithTheirChildren) {
   for (int i = 0; runs() && i < 1000; ++i)
     std::this_thread::sleep_for(std::chrono::milliseconds(10));
   EXPECT_FALSE(runs());
+}
+
+// A daemon that is told to end ends, whatever its scheduler does.
+TEST(CommandRunnerTest, AStopEndsWhatHangsAndStartsNothingMore) {
+  const auto stop = std::make_shared<std::atomic<bool>>(false);
+  CommandRunner runner({.timeout = std::chrono::minutes(5), .stop = stop});
+  const auto began = std::chrono::steady_clock::now();
+  std::thread other([&] {
+    std::this_thread::sleep_for(std::chrono::milliseconds(200));
+    *stop = true;
+  });
+  const auto result = runner.Run({"sleep", "1000"});
+  other.join();
+  EXPECT_TRUE(result.ok() && result->timed_out);
+  EXPECT_LT(std::chrono::steady_clock::now() - began, std::chrono::seconds(20));
+  EXPECT_EQ(runner.Run({"true"}).status().code(), StatusCode::kUnavailable);
+}
+
+TEST(CommandRunnerTest, ACommandThatAnswersSoonAfterTheStopIsHeard) {
+  const auto stop = std::make_shared<std::atomic<bool>>(false);
+  CommandRunner runner({.timeout = std::chrono::minutes(5), .stop = stop});
+  std::thread other([&] {
+    std::this_thread::sleep_for(std::chrono::milliseconds(100));
+    *stop = true;
+  });
+  const auto result = runner.Run({"/bin/sh", "-c", "sleep 0.5; echo 1001"});
+  other.join();
+  ASSERT_TRUE(result.ok());
+  EXPECT_EQ(result->out, "1001\n");
 }
 
 TEST(CommandRunnerTest, OutputIsBounded) {

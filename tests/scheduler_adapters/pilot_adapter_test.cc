@@ -437,6 +437,7 @@ TEST_F(PilotAdapterTest, UsageTellsBusyFromIdleAlsoOfAPilotThatWasKilled) {
   state.beat = clock_.Now();
   ASSERT_TRUE(directory_.PutState(pilot, state).ok());
   std::vector<PilotUsage> usage = *ReadPilotUsage(options_.directory);
+  EXPECT_TRUE(ReadPilotUsage(options_.directory, [](const std::string&) { return true; })->empty());
   ASSERT_THAT(usage, SizeIs(1));
   EXPECT_EQ(usage[0].nodes, 2);
   EXPECT_EQ(usage[0].busy, minutes(20));
