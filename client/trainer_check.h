@@ -19,6 +19,9 @@ struct TrainerCheckOptions {
   std::vector<std::string> target_modules = {"q_proj", "v_proj"};
   std::string directory;            // where the tasks stay to be looked at; empty: a temporary one
   std::chrono::seconds limit{300};  // of one run
+  // Of the later runs, added to a multiple of what the first one took: until a trainer that reports
+  // no steps gets its signal, and until a run that should be short is ended.
+  std::chrono::milliseconds patience{5'000}, grace{30'000};
   std::function<bool()> keep_going = [] { return true; };  // false: interrupted
 };
 

@@ -26,6 +26,10 @@ bool HasChange(const SafetensorsFile& file) {
   return false;
 }
 
+std::string Seconds(std::chrono::milliseconds time) {
+  return std::to_string(std::chrono::ceil<std::chrono::seconds>(time).count());
+}
+
 }  // namespace
 
 std::int64_t LastStep(const std::string& directory) {
@@ -34,7 +38,9 @@ std::int64_t LastStep(const std::string& directory) {
 }
 
 Trial RunTrial(const TrialRun& run) {
-  Trial trial{run.directory, -1, true, std::nullopt, OkStatus()};
+  Trial trial;
+  trial.directory = run.directory;
+  trial.exit_code = -1;
   int signal = run.signal;
   std::vector<std::string> command = run.command;
   for (const std::string& argument : {run.kind, std::string("--task"), run.directory}) {
@@ -45,18 +51,36 @@ Trial RunTrial(const TrialRun& run) {
     trial.result_status = process.status();
     return trial;
   }
-  const auto until = std::chrono::steady_clock::now() + run.limit;
+  const auto began = std::chrono::steady_clock::now();
+  const auto passed = [&](std::chrono::milliseconds time) {
+    return std::chrono::steady_clock::now() - began > time;
+  };
+  std::chrono::milliseconds until = run.limit;
   while (!process->Poll()) {
-    if (std::chrono::steady_clock::now() > until || !run.keep_going()) {
-      trial.in_time = false;
+    if (passed(until) || !run.keep_going()) {
+      trial.late = "did not end within " + Seconds(run.limit) + " s (--limit)";
+      if (until < run.limit) {
+        trial.late = "did not end within " + Seconds(run.end_within) + " s of its signal";
+      }
       process->Stop(std::chrono::seconds(5));
       break;
     }
-    if (signal != 0 && LastStep(trial.directory) >= kSeenSteps) {
+    const bool seen = LastStep(trial.directory) >= kSeenSteps;
+    if (signal != 0 && (seen || (run.signal_after.count() > 0 && passed(run.signal_after)))) {
+      trial.blind = !seen;
+      const auto said = FileSize(JoinPath(trial.directory, kProgressFile));
+      trial.silent = !said.ok() || *said == 0;
       process->Signal(std::exchange(signal, 0));
+      if (run.end_within.count() > 0) {
+        until = std::min(until, std::chrono::duration_cast<std::chrono::milliseconds>(
+                                    std::chrono::steady_clock::now() - began) +
+                                    run.end_within);
+      }
     }
     std::this_thread::sleep_for(kPoll);
   }
+  trial.took = std::chrono::duration_cast<std::chrono::milliseconds>(
+      std::chrono::steady_clock::now() - began);
   trial.exit_code = process->Poll().value_or(-1);
   const auto text = ReadFile(trial.Update(kResultFile));
   const auto result = text.ok() ? TaskResult::FromJson(*text) : Result<TaskResult>(text.status());
@@ -65,10 +89,8 @@ Trial RunTrial(const TrialRun& run) {
   return trial;
 }
 
-void ExpectEnd(const Trial& trial, Completion completion, std::chrono::seconds limit,
-               Findings* findings) {
-  findings->Expect(trial.in_time,
-                   "did not end within " + std::to_string(limit.count()) + " s (--limit)");
+void ExpectEnd(const Trial& trial, Completion completion, Findings* findings) {
+  findings->Expect(trial.late.empty(), trial.late);
   findings->Expect(trial.result.has_value(),
                    "left no update/result.json that can be read: " + trial.result_status.message());
   if (!trial.result) return;

@@ -19,7 +19,10 @@ inline constexpr std::int64_t kSeenSteps = 2;  // reported before a trainer gets
 struct Trial {
   std::string directory;
   int exit_code = 0;
-  bool in_time = true;
+  std::string late;     // why it was ended; empty: it ended by itself
+  bool blind = false;   // it got its signal although it had reported no steps
+  bool silent = false;  // nor anything else
+  std::chrono::milliseconds took{0};
   std::optional<TaskResult> result;
   Status result_status;
 
@@ -54,15 +57,16 @@ struct TrialRun {
   std::string kind;       // train | evaluate
   std::string directory;  // a staged task
   std::string log;        // of the trainer's output
-  int signal = 0;         // sent when a few steps were reported; 0: none
-  std::chrono::seconds limit{300};
+  int signal = 0;         // sent when kSeenSteps were reported; 0: none
+  std::chrono::milliseconds limit{300'000};
+  std::chrono::milliseconds signal_after{0};  // whatever it reported; 0: with the steps alone
+  std::chrono::milliseconds end_within{0};    // after the signal; 0: the limit alone
   std::function<bool()> keep_going;
 };
 Trial RunTrial(const TrialRun& run);
 
 // It ended in time and well, with a result of this kind.
-void ExpectEnd(const Trial& trial, Completion completion, std::chrono::seconds limit,
-               Findings* findings);
+void ExpectEnd(const Trial& trial, Completion completion, Findings* findings);
 
 // Trained weights of the names and shapes of `start`, the file that the task began with, and
 // nothing else of the directory touched. After ExpectEnd.

@@ -3,6 +3,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <map>
+
 #include "tests/core/test_files.h"
 
 namespace tributary::client {
@@ -13,9 +15,23 @@ using testing::HasSubstr;
 class TrainerCheckTest : public testing::Test {
  protected:
   // What the check says of a trainer that is this shell script; $1 is the kind, $3 the directory.
-  Checks Try(const std::string& script) {
+  Checks Try(const std::string& script) { return TryCommand({"/bin/sh", "-c", script, "trainer"}); }
+  Checks TryCareless(std::vector<std::string> flags) {
+    flags.insert(flags.begin(), {"python3", TRIBUTARY_CARELESS_TRAINER});
+    return TryCommand(flags);
+  }
+  static Check Find(const Checks& checks, const std::string& name) {
+    for (const Check& check : checks) {
+      if (check.name == name) return check;
+    }
+    ADD_FAILURE() << "no trial " << name;
+    return {};
+  }
+  Checks TryCommand(const std::vector<std::string>& command) {
     TrainerCheckOptions options;
-    options.command = {"/bin/sh", "-c", script, "trainer"};
+    options.command = command;
+    options.patience = std::chrono::milliseconds(300);
+    options.grace = std::chrono::milliseconds(2000);
     options.directory = directory_ / ("tasks-" + std::to_string(++runs_));
     options.limit = std::chrono::seconds(20);
     Checks checks;
@@ -61,6 +77,45 @@ TEST_F(TrainerCheckTest, ATruncatedAdapterIsSeen) {
 TEST_F(TrainerCheckTest, AChangedStartIsSeen) {
   EXPECT_THAT(Try(Result(R"(echo > "$3/global/adapter_model.safetensors";)"))[0].found,
               HasSubstr("global/ was changed"));
+}
+
+TEST_F(TrainerCheckTest, DirectivesThatAreIgnoredAreSeen) {
+  const Checks checks = TryCareless({});
+  EXPECT_EQ(Find(checks, "train").outcome, Outcome::kOk);
+  EXPECT_EQ(Find(checks, "SIGTERM").outcome, Outcome::kOk);
+  for (const auto& [name, what] : std::map<std::string, std::string>{
+           {"frozen", "changed"},
+           {"pruning", "not zero"},
+           {"proximal", "it was ignored"},
+           {"gradient-offset", "asks for about -0.2"},
+           {"keep-optimizer", "left no update/optimizer.safetensors"},
+           {"merged", "does not depend on the adapter"}}) {
+    EXPECT_EQ(Find(checks, name).outcome, Outcome::kFailed) << name;
+    EXPECT_THAT(Find(checks, name).found, HasSubstr(what)) << name;
+  }
+}
+
+TEST_F(TrainerCheckTest, AProductIsComparedWithNoEvaluationThatFailed) {
+  const Checks checks = TryCareless({"no-evaluation"});
+  EXPECT_EQ(Find(checks, "evaluate").outcome, Outcome::kFailed);
+  EXPECT_EQ(Find(checks, "merged").outcome, Outcome::kSkipped);
+}
+
+// Each of the three trials with a signal took as long as the limit of a run.
+TEST_F(TrainerCheckTest, ATrainerThatSaysNothingGetsItsSignalsSoon) {
+  const auto began = std::chrono::steady_clock::now();
+  const Checks checks = TryCareless({"silent", "no-evaluation"});
+  EXPECT_LT(std::chrono::steady_clock::now() - began, std::chrono::seconds(30));
+  for (const char* name : {"SIGTERM", "SIGUSR1"}) {
+    EXPECT_EQ(Find(checks, name).outcome, Outcome::kFailed) << name;
+    EXPECT_THAT(Find(checks, name).found, HasSubstr("stall_timeout")) << name;
+  }
+}
+
+TEST_F(TrainerCheckTest, ATrainerThatHearsNoSignalIsEndedSoon) {
+  const Checks checks = TryCareless({"deaf", "no-evaluation"});
+  EXPECT_EQ(Find(checks, "SIGTERM").outcome, Outcome::kFailed);
+  EXPECT_THAT(Find(checks, "SIGTERM").found, HasSubstr("of its signal"));
 }
 
 TEST_F(TrainerCheckTest, ADirectoryThatIsThereIsLeftAlone) {

@@ -34,9 +34,11 @@ def peft_keeps_the_contract():
 
 def a_vendors_command_does_plain_training():
     evaluate = f"{sys.executable} {vendor_command} evaluate {{data}} {{output}}"
-    train = [sys.executable, vendor_command, "train", "{adapter}", "{steps}", "{batch_size}", "{output}"]
+    train = [sys.executable, vendor_command, "train", "{adapter}", "{steps}", "{batch_size}", "{output}",
+             "{progress}"]
     outcomes = check([*vendor, "--evaluate", evaluate, "--", *train])
-    refused = {name: outcomes.pop(name) for name in ("frozen", "middle", "pruning", "merged")}
+    directives = ("frozen", "middle", "pruning", "proximal", "gradient-offset", "keep-optimizer", "merged")
+    refused = {name: outcomes.pop(name) for name in directives}
     assert set(refused.values()) == {"warning"}, refused
     assert set(outcomes.values()) == {"ok"}, outcomes
 

@@ -4,6 +4,7 @@
     tributary_peft.py train --task DIR
     tributary_peft.py evaluate --task DIR
     tributary_peft.py version
+    tributary_peft.py inspect --json --model DIR --data FILE
     torchrun --standalone --nproc_per_node 4 tributary_peft.py train --task DIR
     srun tributary_peft.py train --task DIR          (or mpiexec: one process per GPU, any number of nodes)
 
@@ -14,11 +15,13 @@ Environment: TRIBUTARY_DTYPE=float32|bfloat16 (of the frozen base weights; defau
 """
 import argparse
 import importlib
+import itertools
 import json
 import math
 import os
 import random
 import re
+import shutil
 import signal
 import sys
 import tempfile
@@ -37,6 +40,9 @@ DEFAULTS = {
     "learning_rate_scale": 1.0, "schedule": "constant", "warmup_steps": 0, "weight_decay": 0.0, "beta1": 0.9,
     "beta2": 0.999, "epsilon": 1e-8, "max_grad_norm": 1.0, "optimizer": "adamw", "momentum": 0.0,
     "gradient_checkpointing": False, "base_precision": "fp32"}
+INSPECTED_LINES = 100000
+ABILITIES = ["evaluate", "answers", "frozen", "middle", "pruning", "proximal", "gradient_offset", "keep_optimizer",
+             "merged", "base_precision.stored", "gradient_checkpointing"]
 STRATEGY_KEYS = {"frozen", "proximal", "gradient_offset", "keep_optimizer", "pruning"}
 TASK_KEYS = {
     "schema", "kind", "task", "campaign", "site", "round", "global_version", "seed", "model_path", "data", "threads",
@@ -94,6 +100,19 @@ def read_task(directory, kind):
         unknown(task.get("evaluation", {}), {"batch_size", "max_examples", "answer_tokens", "base_precision"},
                 "task.json: evaluation")
     return task
+
+
+def has_update(directory, first):
+    """A failure is of an earlier run of a job that its scheduler starts again: the first process removes it."""
+    update = os.path.join(directory, "update")
+    try:
+        with open(os.path.join(update, "result.json"), encoding="utf-8") as file:
+            failed = json.load(file)["completion"] == "failed"
+    except (OSError, ValueError, KeyError, TypeError):
+        failed = False
+    if failed and first:
+        shutil.rmtree(update)
+    return os.path.exists(update) and not failed
 
 
 def write_update(directory, result, write_adapter=None):
@@ -916,6 +935,41 @@ def run(kind, directory, stopped):
     return (train if kind == "train" else evaluate)(task, directory, workers, stopped)
 
 
+def inspect(arguments):
+    """Answers what a site asks before it takes part in a campaign (docs/trainer_contract.md)."""
+    checks = []
+
+    def check(what, path, look, otherwise="failed"):
+        try:
+            checks.append({"what": what, "path": path, "outcome": "ok", "found": look() or "is read"})
+        except (OSError, ValueError, TaskError) as error:
+            checks.append({"what": what, "path": path, "outcome": otherwise, "found": str(error)})
+
+    def data(path):
+        with open(path, "rb") as file:
+            bad = []
+            for number, line in enumerate(itertools.islice(file, INSPECTED_LINES), 1):
+                if line.strip(b" \t\r\n"):
+                    try:
+                        parse_line(line)
+                    except (ValueError, RecursionError) as error:
+                        bad.append(f"{path}:{number}: {error}")
+        if bad:
+            raise TaskError("; ".join(bad[:10]))
+
+    def config(directory):
+        with open(os.path.join(directory, "config.json"), encoding="utf-8") as file:
+            return str(json.load(file).get("model_type", ""))
+
+    check("trainer", sys.argv[0], check_packages, "warning")  # a job's node may have what this one lacks
+    if arguments.model:
+        check("model", arguments.model, lambda: config(arguments.model))
+    for path in arguments.data:
+        check("data", path, lambda: data(path))
+    print(json.dumps({"schema": 1, "trainer": "tributary_peft", "abilities": ABILITIES, "checks": checks}))
+    return 1 if any(found["outcome"] == "failed" for found in checks) else 0
+
+
 def version():
     try:
         check_packages()
@@ -929,15 +983,21 @@ def version():
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("kind", choices=["train", "evaluate", "version"])
+    parser.add_argument("kind", choices=["train", "evaluate", "version", "inspect"])
     parser.add_argument("--task", metavar="DIR", help="the task directory")
+    parser.add_argument("--json", action="store_true", help="inspect: what is always printed")
+    parser.add_argument("--model", help="inspect: a model directory")
+    parser.add_argument("--adapter", help="inspect: an adapter directory")
+    parser.add_argument("--data", action="append", default=[], help="inspect: JSON lines")
     arguments = parser.parse_args()
+    if arguments.kind == "inspect":
+        return inspect(arguments)
     if arguments.kind == "version":
         return version()
     if not arguments.task:
         parser.error("--task DIR is needed")
     first = launcher_ranks()[0] == 0
-    if os.path.exists(os.path.join(arguments.task, "update")):
+    if has_update(arguments.task, first):
         say(f"{arguments.task} already has its update; nothing to do")
         return 0
     signals = []
