@@ -2,6 +2,7 @@
 
 #include <sys/stat.h>
 
+#include <algorithm>
 #include <cstring>
 #include <map>
 #include <memory>
@@ -45,17 +46,38 @@ Result<std::optional<LeadModel>> ReadLeadModel(const CampaignFile& file,
   return std::optional<LeadModel>(std::move(model));
 }
 
+// PEFT saves embeddings and head beside the factors where it takes them to be changed.
+Status CheckEmbeddings(const LeadModel& model, const Manifest& manifest) {
+  const auto has = [](const Manifest& in, const std::string& name) {
+    return std::any_of(in.begin(), in.end(),
+                       [&](const TensorSpec& spec) { return spec.name == name; });
+  };
+  const std::vector<ModelModule> modules = model.shape.Modules();
+  for (const ModelModule* module : {&modules.front(), &modules.back()}) {
+    const std::string name = SavedName(module->name + ".weight");
+    if (!has(manifest, name) || has(model.adapter, name)) continue;
+    return InvalidArgumentError(
+        "holds " + name +
+        " beside the factors, as PEFT does with save_embedding_layers; name the module in "
+        "adapter.modules_to_save if it is to be trained, or else save the adapter with "
+        "save_embedding_layers=False");
+  }
+  return OkStatus();
+}
+
 // A copy in F32 under our own header: sorted, padded, without metadata.
 Result<SafetensorsWriter::Written> CopyAdapter(const std::string& from,
                                                const std::optional<LeadModel>& model,
                                                const std::string& to) {
-  TRIBUTARY_ASSIGN_OR_RETURN(SafetensorsFile opened, SafetensorsFile::Open(from));
+  TRIBUTARY_ASSIGN_OR_RETURN(SafetensorsFile opened,
+                             SafetensorsFile::Open(from, OnDamage::kEndProcess, Alignment::kAny));
   const auto source = std::make_shared<const SafetensorsFile>(std::move(opened));
   Manifest manifest = source->ToManifest();
   for (TensorSpec& spec : manifest) {
     const bool narrow = spec.dtype == DType::kF16 || spec.dtype == DType::kBf16;
     if (narrow || spec.dtype == DType::kF64) spec.dtype = DType::kF32;
   }
+  if (model) TRIBUTARY_RETURN_IF_ERROR(CheckEmbeddings(*model, manifest).Annotate(from));
   if (model) TRIBUTARY_RETURN_IF_ERROR(CheckManifest(model->adapter, manifest).Annotate(from));
   for (const TensorSpec& spec : manifest) {
     if (spec.dtype == DType::kF32) continue;

@@ -6,11 +6,10 @@
 namespace tributary {
 
 Status CheckAdapterWeights(const std::string& directory) {
-  constexpr std::string_view kPickled = "adapter_model.bin";  // of PEFT before 0.7
   if (PathExists(JoinPath(directory, kAdapterWeightsFile))) return OkStatus();
   std::string message = directory + ": has no " + std::string(kAdapterWeightsFile);
-  if (PathExists(JoinPath(directory, kPickled))) {
-    message += "; " + std::string(kPickled) +
+  if (PathExists(JoinPath(directory, kAdapterPickleFile))) {
+    message += "; " + std::string(kAdapterPickleFile) +
                " is a pickle and is not read: load the adapter with PEFT and save it again, which "
                "writes safetensors";
   }

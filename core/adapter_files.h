@@ -2,10 +2,13 @@
 #pragma once
 
 #include <string>
+#include <string_view>
 
 #include "core/status.h"
 
 namespace tributary {
+
+inline constexpr std::string_view kAdapterPickleFile = "adapter_model.bin";  // PEFT before 0.7
 
 // Not found without adapter_model.safetensors; the message tells of an adapter_model.bin, which is
 // a pickle and is not read.

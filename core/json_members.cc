@@ -1,9 +1,13 @@
-#include "trainer/json_members.h"
+#include "core/json_members.h"
 
 #include <algorithm>
+#include <nlohmann/json.hpp>
 #include <string>
 
-namespace tributary::trainer {
+#include "core/json.h"
+#include "core/text.h"
+
+namespace tributary {
 namespace {
 
 // Goes through the text once, from left to right, without recursion. A missing part makes ok()
@@ -111,4 +115,20 @@ Result<std::vector<std::string_view>> ElementsOf(std::string_view text) {
   return InvalidArgumentError("is no JSON array");
 }
 
-}  // namespace tributary::trainer
+Result<nlohmann::json> ParseJsonMembers(std::string_view text, std::string_view what) {
+  auto whole = ParseJson(text, what);
+  if (whole.ok()) return whole;
+  const auto members = MembersOf(text);
+  if (!members.ok()) return whole.status();  // says better what is wrong
+  nlohmann::json object = nlohmann::json::object();
+  for (const auto& [key_text, value_text] : *members) {
+    TRIBUTARY_ASSIGN_OR_RETURN(const nlohmann::json key, ParseJson(key_text, what));
+    auto value = ParseJson(value_text, what);
+    const bool twice = object.contains(key.get<std::string>());
+    object[key.get<std::string>()] =
+        value.ok() && !twice ? *std::move(value) : nlohmann::json(Excerpt(value_text));
+  }
+  return object;
+}
+
+}  // namespace tributary

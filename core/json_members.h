@@ -3,13 +3,14 @@
 // reads does no harm.
 #pragma once
 
+#include <nlohmann/json_fwd.hpp>
 #include <string_view>
 #include <utility>
 #include <vector>
 
 #include "core/status.h"
 
-namespace tributary::trainer {
+namespace tributary {
 
 // The text of a key, with its quotes, and of its value.
 using JsonMember = std::pair<std::string_view, std::string_view>;
@@ -20,4 +21,8 @@ using JsonMember = std::pair<std::string_view, std::string_view>;
 Result<std::vector<JsonMember>> MembersOf(std::string_view text);
 Result<std::vector<std::string_view>> ElementsOf(std::string_view text);
 
-}  // namespace tributary::trainer
+// The object that `text` is, each member read by itself: one that is no JSON as ParseJson() has it
+// is a string of its text, so that whoever reads it finds the wrong type, and nobody else minds.
+Result<nlohmann::json> ParseJsonMembers(std::string_view text, std::string_view what);
+
+}  // namespace tributary

@@ -16,7 +16,8 @@ namespace {
 using Part = std::shared_ptr<const SafetensorsFile>;
 
 Result<Part> OpenPart(const std::string& path) {
-  TRIBUTARY_ASSIGN_OR_RETURN(SafetensorsFile file, SafetensorsFile::Open(path));
+  TRIBUTARY_ASSIGN_OR_RETURN(SafetensorsFile file,
+                             SafetensorsFile::Open(path, OnDamage::kEndProcess, Alignment::kAny));
   return std::make_shared<const SafetensorsFile>(std::move(file));
 }
 

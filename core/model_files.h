@@ -21,7 +21,7 @@ inline constexpr std::string_view kModelIndexFile = "model.safetensors.index.jso
 struct ModelWeight {
   TensorSpec spec;  // the name that ModelShape gives it; the stored dtype: F32, F16, BF16 or F64
   std::shared_ptr<const SafetensorsFile> file;
-  std::span<const std::byte> bytes;
+  std::span<const std::byte> bytes;  // at any address: files of others need not be aligned
 };
 
 // Thread-safe to read.

@@ -5,6 +5,7 @@
 #include <nlohmann/json.hpp>
 
 #include "core/architecture.h"
+#include "core/json_members.h"
 #include "core/text.h"
 
 namespace tributary {
@@ -65,7 +66,7 @@ ModelShape ModelShape::Read(JsonObjectReader& config) {
 }
 
 Result<ModelShape> ModelShape::FromConfigJson(std::string_view text) {
-  TRIBUTARY_ASSIGN_OR_RETURN(const nlohmann::json object, ParseJson(text, "config.json"));
+  TRIBUTARY_ASSIGN_OR_RETURN(const nlohmann::json object, ParseJsonMembers(text, "config.json"));
   std::vector<std::string> problems;
   JsonObjectReader reader(object, "config.json", &problems);
   if (problems.empty()) {

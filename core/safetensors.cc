@@ -185,7 +185,8 @@ Result<SafetensorsHeader> ParseSafetensorsHeader(std::span<const std::byte> pref
   return header;
 }
 
-Result<SafetensorsFile> SafetensorsFile::Open(const std::string& path, OnDamage on_damage) {
+Result<SafetensorsFile> SafetensorsFile::Open(const std::string& path, OnDamage on_damage,
+                                              Alignment alignment) {
   SafetensorsFile file;
   TRIBUTARY_ASSIGN_OR_RETURN(file.file_, MappedFile::Open(path, on_damage));
   const auto bytes = file.file_.bytes();
@@ -194,7 +195,7 @@ Result<SafetensorsFile> SafetensorsFile::Open(const std::string& path, OnDamage 
   if (!header.ok()) return header.status().Annotate(path);
   file.header_ = *std::move(header);
   for (const SafetensorsEntry& entry : file.header_.tensors) {
-    if (entry.begin % DTypeBytes(entry.spec.dtype) != 0) {
+    if (alignment == Alignment::kElements && entry.begin % DTypeBytes(entry.spec.dtype) != 0) {
       return InvalidArgumentError(path + ": tensor " + entry.spec.name +
                                   " is not aligned to its element size; write the file again with "
                                   "a header padded to 8 bytes");

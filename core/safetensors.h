@@ -42,18 +42,25 @@ struct SafetensorsHeader {
 Result<SafetensorsHeader> ParseSafetensorsHeader(std::span<const std::byte> prefix,
                                                  std::uint64_t file_bytes);
 
+// Where tensors may begin in a file. The format asks for nothing; elements in place need more.
+enum class Alignment : std::uint8_t {
+  kElements,  // at a multiple of the element size: others are refused
+  kAny,       // of files that others wrote: Floats() is not to be used
+};
+
 // A file mapped read-only. Thread-safe to read. Views stay valid for the life of the object, also
 // when it is moved.
 class SafetensorsFile {
  public:
   static Result<SafetensorsFile> Open(const std::string& path,
-                                      OnDamage on_damage = OnDamage::kEndProcess);
+                                      OnDamage on_damage = OnDamage::kEndProcess,
+                                      Alignment alignment = Alignment::kElements);
 
   const SafetensorsHeader& header() const { return header_; }
   Manifest ToManifest() const { return header_.ToManifest(); }
   const SafetensorsEntry* Find(std::string_view name) const;  // null when absent
   std::span<const std::byte> Bytes(const SafetensorsEntry& entry) const;
-  // Elements in place. Only for an entry of dtype F32; an unaligned file is refused by Open.
+  // Elements in place. Only for an entry of dtype F32, of a file of Alignment::kElements.
   std::span<const float> Floats(const SafetensorsEntry& entry) const;
   // Lets pages of a part that was read leave this process's memory.
   void Release(std::span<const std::byte> part) const { file_.Release(part); }

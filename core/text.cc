@@ -146,7 +146,7 @@ bool IsUtf8(std::string_view text) {
 std::string EscapeControl(std::string_view text) { return Escape(text, ""); }
 
 std::string Excerpt(std::string_view text, std::size_t max_bytes) {
-  return Bounded(text, max_bytes, "");
+  return Bounded(text, max_bytes, "\\");
 }
 
 std::string Printable(std::string_view text, std::size_t max_bytes) {

@@ -16,12 +16,12 @@ bool IsUtf8(std::string_view text);
 // backslashes and bytes that are no UTF-8 are written as \n, \t, \\ or \x1b.
 std::string EscapeControl(std::string_view text);
 
-// At most `max_bytes` of EscapeControl(text), cut at a character and ended with "..." when longer.
-// For error messages.
+// EscapeControl(text) but for backslashes: what is printable already stays as it is, so that a text
+// that goes through many hands is escaped once. At most `max_bytes`, ended with "..." when longer.
 std::string Excerpt(std::string_view text, std::size_t max_bytes = 80);
 
-// The same for what goes to a person's terminal, where text may come from a peer: backslashes stay,
-// so that text that is printable already stays as it is.
+// The same, longer, for what goes to a person's terminal, where text may come from a peer. Both cut
+// at a character.
 std::string Printable(std::string_view text, std::size_t max_bytes = 4000);
 // The same with line breaks left in. For texts of several lines.
 std::string PrintableLines(std::string_view text, std::size_t max_bytes = std::size_t{1} << 20);

@@ -2,23 +2,59 @@
 
 #include <ATen/ATen.h>
 
+#include <algorithm>
+
 #include "core/adapter_files.h"
 #include "core/files.h"
 
 namespace tributary::trainer {
+namespace {
+
+// Embeddings and head that stand beside the factors, as PEFT saves them (save_embedding_layers):
+// they take the place of the model's, as when PEFT loads them. Where the head is tied, one is both.
+void TakeEmbeddings(const ModelShape& shape, Adapter* adapter, Manifest* expected) {
+  if (adapter->config.kind == AdapterKind::kFull) return;
+  const std::vector<ModelModule> modules = shape.Modules();
+  const ModelModule& embedding = modules.front();
+  const ModelModule& head = modules.back();
+  const auto name = [](const ModelModule& module) { return SavedName(module.name + ".weight"); };
+  const auto is_extra = [&](const ModelModule& module) {
+    const auto same = [&](const TensorSpec& spec) { return spec.name == name(module); };
+    return adapter->tensors.contains(name(module)) &&
+           std::none_of(expected->begin(), expected->end(), same);
+  };
+  const bool first = is_extra(embedding);
+  const bool last = is_extra(head);
+  if (shape.tied_embeddings && first != last) {
+    const std::string there = name(first ? embedding : head);
+    adapter->tensors[name(first ? head : embedding)] = adapter->tensors[there];
+  }
+  for (const ModelModule* module : {&embedding, &head}) {
+    if (!is_extra(*module)) continue;
+    adapter->layout.saved.push_back(*module);
+    expected->push_back({name(*module), DType::kF32, module->WeightShape()});
+  }
+  std::sort(expected->begin(), expected->end(),
+            [](const TensorSpec& a, const TensorSpec& b) { return a.name < b.name; });
+}
+
+}  // namespace
 
 Result<Adapter> LoadAdapter(const std::string& directory, const ModelShape& shape,
                             at::ScalarType dtype) {
   Adapter adapter;
   TRIBUTARY_ASSIGN_OR_RETURN(adapter.config_text,
                              ReadFile(JoinPath(directory, kAdapterConfigFile)));
-  TRIBUTARY_ASSIGN_OR_RETURN(adapter.config, AdapterConfig::FromPeftJson(adapter.config_text));
+  TRIBUTARY_ASSIGN_OR_RETURN(adapter.config,
+                             AdapterConfig::FromPeftJson(adapter.config_text)
+                                 .Annotate(JoinPath(directory, kAdapterConfigFile)));
   TRIBUTARY_ASSIGN_OR_RETURN(adapter.layout,
                              LayOutAdapter(adapter.config, shape).Annotate(directory));
-  TRIBUTARY_ASSIGN_OR_RETURN(const Manifest expected, AdapterManifest(adapter.config, shape));
+  TRIBUTARY_ASSIGN_OR_RETURN(Manifest expected, AdapterManifest(adapter.config, shape));
   TRIBUTARY_RETURN_IF_ERROR(CheckAdapterWeights(directory));
   const std::string path = JoinPath(directory, kAdapterWeightsFile);
   TRIBUTARY_ASSIGN_OR_RETURN(adapter.tensors, LoadWeights(path, dtype));
+  TakeEmbeddings(shape, &adapter, &expected);
   TRIBUTARY_RETURN_IF_ERROR(CheckManifest(expected, ManifestOf(adapter.tensors)).Annotate(path));
   for (auto& [name, tensor] : adapter.tensors) tensor = tensor.clone();
   return adapter;

@@ -19,7 +19,8 @@ struct Adapter {
 };
 
 // Reads a directory as PEFT writes it and checks that it has exactly the tensors that `shape` and
-// its configuration imply.
+// its configuration imply; embeddings and head may stand beside them, as PEFT saves those of
+// resized models, and then count as whole modules.
 Result<Adapter> LoadAdapter(const std::string& directory, const ModelShape& shape,
                             at::ScalarType dtype = at::kFloat);
 

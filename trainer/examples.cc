@@ -7,8 +7,8 @@
 
 #include "core/files.h"
 #include "core/json.h"
+#include "core/json_members.h"
 #include "core/text.h"
-#include "trainer/json_members.h"
 
 namespace tributary::trainer {
 namespace {
@@ -167,9 +167,9 @@ Result<TextExample> ParseExample(std::string_view line) {
       "text");
 }
 
-ExampleFile ParseExamples(std::string_view text) {
+ExampleFile ParseExamples(std::string_view text, std::int64_t first_line) {
   ExampleFile file;
-  std::int64_t number = 0;
+  std::int64_t number = first_line - 1;
   for (std::size_t at = 0; at < text.size();) {
     const std::size_t end = std::min(text.find('\n', at), text.size());
     const std::string_view line = text.substr(at, end - at);
@@ -200,11 +200,24 @@ Status CheckBadLines(const std::string& path, const BadLines& bad, std::int64_t 
                               std::to_string(allowed) + " allowed by max_bad_lines: " + text);
 }
 
+Status CheckDataSize(const std::string& path, std::uint64_t bytes) {
+  if (bytes <= kMaxDataBytes) return OkStatus();
+  return InvalidArgumentError(path + ": has " + std::to_string(bytes) + " bytes; at most " +
+                              std::to_string(kMaxDataBytes) + ", split it");
+}
+
+Status CheckDataKind(const std::string& path, std::string_view begin) {
+  const std::string kind = OtherKind(begin);
+  return kind.empty() ? OkStatus() : InvalidArgumentError(path + ": is " + kind);
+}
+
 Result<std::string> ReadDataFile(const std::string& path) {
+  if (const auto size = FileSize(path); size.ok()) {
+    TRIBUTARY_RETURN_IF_ERROR(CheckDataSize(path, *size));
+  }
   TRIBUTARY_ASSIGN_OR_RETURN(std::string text, ReadFile(path, kMaxDataBytes));
-  const std::string kind = OtherKind(text);
-  if (kind.empty()) return text;
-  return InvalidArgumentError(path + ": is " + kind);
+  TRIBUTARY_RETURN_IF_ERROR(CheckDataKind(path, text));
+  return text;
 }
 
 Result<ExampleFile> ReadExamples(const std::string& path, std::int64_t max_bad_lines) {

@@ -36,11 +36,16 @@ struct ExampleFile {
   BadLines bad;  // left out
 };
 
-// The examples of a JSONL text; empty lines are skipped.
-ExampleFile ParseExamples(std::string_view text);
+// The examples of a JSONL text, whose first line has this number; empty lines are skipped.
+ExampleFile ParseExamples(std::string_view text, std::int64_t first_line = 1);
 
 // Fails with more than `allowed` bad lines: names the first ten of `path` and how many there are.
 Status CheckBadLines(const std::string& path, const BadLines& bad, std::int64_t allowed);
+
+// Invalid argument for a size that is not read, and for what is no JSON lines at all, by its
+// beginning: the message says what it is, and how it becomes that.
+Status CheckDataSize(const std::string& path, std::uint64_t bytes);
+Status CheckDataKind(const std::string& path, std::string_view begin);
 
 // The text of a data file.
 Result<std::string> ReadDataFile(const std::string& path);

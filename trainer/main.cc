@@ -10,6 +10,7 @@
 #include "trainer/device.h"
 #include "trainer/evaluation.h"
 #include "trainer/generate_command.h"
+#include "trainer/inspection.h"
 #include "trainer/launcher.h"
 #include "trainer/memory_estimate.h"
 #include "trainer/merge.h"
@@ -110,6 +111,9 @@ int TaskMain(const TaskCommand& command, TaskKind kind, TaskFunction function) {
   const Result<LauncherPlace> place = FindPlace(EnvironmentVariables());
   if (!place.ok()) return FailTask(directory, place.status());
   if (place->rank > 0 && kind == TaskKind::kEvaluate) return 0;
+  if (place->rank == 0) {
+    if (const Status gone = RemoveFailure(directory); !gone.ok()) return FailTask(directory, gone);
+  }
   const Result<TaskResult> result = RunTask(command, place->local_rank, kind, function);
   if (!result.ok() && place->rank > 0) {
     Say(result.status().ToString());
@@ -159,6 +163,7 @@ struct PersonOptions {
   bool special_tokens = false;
   DataCheckOptions data_check;
   GenerateOptions generate;
+  InspectOptions inspect;
 };
 
 int TokenizeMain(const PersonOptions& options) {
@@ -233,6 +238,32 @@ CLI::App* AddGenerate(CLI::App& app, GenerateOptions* options) {
   return command;
 }
 
+CLI::App* AddInspect(CLI::App& app, InspectOptions* options) {
+  CLI::App* command =
+      app.add_subcommand("inspect", "What the trainer would refuse of a model, an adapter, data");
+  command->add_option("--model", options->model, "a model directory")->required();
+  command->add_option("--adapter", options->adapter,
+                      "an adapter directory; adapter_config.json alone will do");
+  command->add_option("--data", options->data, "JSON lines; may be given several times");
+  command->add_option("--template", options->chat_template, "how conversations are written");
+  command
+      ->add_option_function<std::int64_t>(
+          "--seconds",
+          [options](std::int64_t seconds) { options->patience = std::chrono::seconds(seconds); },
+          "to read data in; what takes longer is not read to its end")
+      ->default_str("10")
+      ->check(CLI::Range(std::int64_t{1}, std::int64_t{604800}));
+  command->add_flag("--json", options->json, "one JSON object instead of lines");
+  return command;
+}
+
+int InspectMain(const InspectOptions& options) {
+  const Result<bool> good =
+      Guarded<bool>([&]() -> Result<bool> { return RunInspect(options, std::cout); });
+  if (!good.ok()) return Finish(good.status());
+  return *good ? 0 : 1;
+}
+
 int VersionMain() {
   const Runtime runtime = DescribeRuntime();
   std::cout << "tributary-trainer " << kVersion << "\n"
@@ -247,6 +278,7 @@ int VersionMain() {
 int Main(int argc, char** argv) {
   CLI::App app{"Trains and evaluates adapters inside a site's job."};
   app.require_subcommand(1);
+  app.set_version_flag("--version", std::string("tributary-trainer ") + kVersion);
   TaskCommand task;
   std::string& directory = task.directory;
   const auto add = [&](const char* name, const char* text) {
@@ -269,6 +301,7 @@ int Main(int argc, char** argv) {
   const CLI::App* tokenize = AddTokenize(app, &options);
   const CLI::App* data_check = AddDataCheck(app, &options.data_check);
   const CLI::App* generate = AddGenerate(app, &options.generate);
+  const CLI::App* inspect = AddInspect(app, &options.inspect);
   app.add_subcommand("version", "Print versions and what the program computes with");
   CLI11_PARSE(app, argc, argv);
 
@@ -280,6 +313,7 @@ int Main(int argc, char** argv) {
   if (merge->parsed()) return MergeMain(model, adapter, output);
   if (tokenize->parsed()) return TokenizeMain(options);
   if (data_check->parsed()) return Finish(RunDataCheck(options.data_check, std::cout));
+  if (inspect->parsed()) return InspectMain(options.inspect);
   if (generate->parsed()) return GenerateMain(options.generate);
   return VersionMain();
 }

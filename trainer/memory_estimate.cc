@@ -156,7 +156,8 @@ Result<MemoryEstimate> EstimateTaskMemory(const std::string& directory, const Ta
   }
   const std::string path = JoinPath(JoinPath(directory, "global"), kAdapterConfigFile);
   TRIBUTARY_ASSIGN_OR_RETURN(const std::string text, ReadFile(path));
-  TRIBUTARY_ASSIGN_OR_RETURN(const AdapterConfig adapter, AdapterConfig::FromPeftJson(text));
+  TRIBUTARY_ASSIGN_OR_RETURN(const AdapterConfig adapter,
+                             AdapterConfig::FromPeftJson(text).Annotate(path));
   TRIBUTARY_ASSIGN_OR_RETURN(const AdapterLayout layout,
                              LayOutAdapter(adapter, shape).Annotate(path));
   MemoryEstimate estimate = EstimateMemory(task, shape, adapter, layout, threads);

@@ -6,6 +6,7 @@
 
 #include "core/architecture.h"
 #include "core/json.h"
+#include "core/json_members.h"
 
 namespace tributary::trainer {
 namespace {
@@ -219,7 +220,7 @@ std::int64_t ModelConfig::Window(std::int64_t layer) const {
 
 Result<ModelConfig> ModelConfig::FromJson(std::string_view text) {
   ModelConfig config;
-  TRIBUTARY_ASSIGN_OR_RETURN(const json object, ParseJson(text, "config.json"));
+  TRIBUTARY_ASSIGN_OR_RETURN(const json object, ParseJsonMembers(text, "config.json"));
   std::vector<std::string> problems;
   JsonObjectReader reader(object, "config.json", &problems);
   TRIBUTARY_RETURN_IF_ERROR(ProblemsToStatus(problems));

@@ -4,6 +4,7 @@
 #include <bit>
 #include <cmath>
 #include <nlohmann/json.hpp>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -196,6 +197,48 @@ Status AddTokensOfConfig(std::string_view config, TokenizerJson* out) {
   return OkStatus();
 }
 
+// Those that a configuration names as its bos_token and so on: they are special.
+std::set<std::string> NamedTokens(const json& config) {
+  std::set<std::string> names;
+  const auto add = [&](const json& token) {
+    const json content = token.is_object() ? token.value("content", json()) : token;
+    if (content.is_string()) names.insert(content.get<std::string>());
+  };
+  if (!config.is_object()) return names;
+  for (const char* key : {"bos_token", "eos_token", "unk_token", "pad_token", "sep_token",
+                          "cls_token", "mask_token"}) {
+    if (const auto it = config.find(key); it != config.end()) add(*it);
+  }
+  const auto more = config.find("additional_special_tokens");
+  if (more != config.end() && more->is_array()) {
+    for (const json& token : *more) add(token);
+  }
+  return names;
+}
+
+// {"<|im_end|>": 32000}, as transformers of before 2023 wrote beside tokenizer.model. A token that
+// is named in tokenizer_config.json is described there.
+Status AddTokensOfFile(std::string_view text, std::string_view config, TokenizerJson* out) {
+  TRIBUTARY_ASSIGN_OR_RETURN(const json named, ParseJson(config, "tokenizer_config.json"));
+  const std::set<std::string> special = NamedTokens(named);
+  TRIBUTARY_ASSIGN_OR_RETURN(const json object, ParseJson(text, "added_tokens.json"));
+  const Status bad = InvalidArgumentError("added_tokens.json: must map tokens to ids below " +
+                                          std::to_string(kMaxTokens));
+  if (!object.is_object()) return bad;
+  for (const auto& [content, value] : object.items()) {
+    if (!value.is_number_unsigned() || content.empty()) return bad;
+    const auto id = value.get<std::uint64_t>();
+    if (id >= static_cast<std::uint64_t>(kMaxTokens)) return bad;
+    if (out->texts.size() <= id) out->texts.resize(id + 1);
+    if (!out->texts[id].empty()) continue;
+    out->texts[id] = content;
+    out->added.push_back({.id = static_cast<std::int32_t>(id),
+                          .content = content,
+                          .special = special.contains(content)});
+  }
+  return OkStatus();
+}
+
 void AddStages(const Model& model, TokenizerJson* out) {
   using Decoder = DecoderStep::Kind;
   const auto replace = [](const char* pattern, const char* content) {
@@ -232,7 +275,8 @@ void AddStages(const Model& model, TokenizerJson* out) {
 }  // namespace
 
 Result<TokenizerJson> ReadSentencePieceModel(std::string_view bytes,
-                                             std::string_view tokenizer_config_json) {
+                                             std::string_view tokenizer_config_json,
+                                             std::string_view added_tokens_json) {
   TRIBUTARY_ASSIGN_OR_RETURN(const Model model, Parse(bytes));
   TRIBUTARY_RETURN_IF_ERROR(CheckSupported(model));
   TokenizerJson out;
@@ -254,6 +298,7 @@ Result<TokenizerJson> ReadSentencePieceModel(std::string_view bytes,
   if (model.bos >= 0) out.before = {model.bos};
   if (model.eos >= 0) out.eos = model.eos;
   TRIBUTARY_RETURN_IF_ERROR(AddTokensOfConfig(tokenizer_config_json, &out));
+  TRIBUTARY_RETURN_IF_ERROR(AddTokensOfFile(added_tokens_json, tokenizer_config_json, &out));
   return out;
 }
 

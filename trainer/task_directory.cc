@@ -27,10 +27,20 @@ Result<std::string> MakeTemporary(const std::string& directory) {
   return path;
 }
 
+bool IsFailure(const std::string& directory) {
+  const auto text = ReadFile(JoinPath(JoinPath(directory, kUpdateDirectory), kResultFile));
+  const auto result = text.ok() ? TaskResult::FromJson(*text) : Result<TaskResult>(text.status());
+  return result.ok() && result->completion == Completion::kFailed;
+}
+
 }  // namespace
 
 bool HasUpdate(const std::string& directory) {
-  return PathExists(JoinPath(directory, kUpdateDirectory));
+  return PathExists(JoinPath(directory, kUpdateDirectory)) && !IsFailure(directory);
+}
+
+Status RemoveFailure(const std::string& directory) {
+  return IsFailure(directory) ? RemoveTree(JoinPath(directory, kUpdateDirectory)) : OkStatus();
 }
 
 Result<TaskFile> ReadTask(const std::string& directory) {

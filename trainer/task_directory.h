@@ -12,8 +12,12 @@ namespace tributary::trainer {
 
 struct Adapter;
 
-// True when update/ is there: the task is done and nothing is to be redone.
+// True when update/ is there and no failure: the task is done and nothing is to be redone.
 bool HasUpdate(const std::string& directory);
+
+// A failure is of a run before this one, of a job that its scheduler starts again (it was told to
+// stop before its first step, say): it goes, and the task is begun anew.
+Status RemoveFailure(const std::string& directory);
 
 Result<TaskFile> ReadTask(const std::string& directory);
 

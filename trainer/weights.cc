@@ -2,6 +2,8 @@
 
 #include <ATen/ATen.h>
 
+#include <cstdint>
+#include <cstring>
 #include <optional>
 
 namespace tributary::trainer {
@@ -25,11 +27,18 @@ std::optional<at::ScalarType> FloatingType(DType dtype) {
 }  // namespace
 
 at::Tensor StoredTensor(const ModelWeight& weight) {
+  const auto options = at::TensorOptions().dtype(*FloatingType(weight.spec.dtype));
+  const auto address = reinterpret_cast<std::uintptr_t>(weight.bytes.data());
+  if (address % DTypeBytes(weight.spec.dtype) != 0) {  // kernels ask for more than the format does
+    at::Tensor copy = at::empty(weight.spec.shape, options);
+    std::memcpy(copy.data_ptr(), weight.bytes.data(), weight.bytes.size());
+    weight.file->Release(weight.bytes);
+    return copy;
+  }
   // from_blob asks for a mutable pointer; nothing here writes through it.
   auto* bytes = const_cast<std::byte*>(weight.bytes.data());
   return at::from_blob(
-      bytes, weight.spec.shape, [file = weight.file](void*) {},
-      at::TensorOptions().dtype(*FloatingType(weight.spec.dtype)));
+      bytes, weight.spec.shape, [file = weight.file](void*) {}, options);
 }
 
 at::Tensor ToTensor(const ModelWeight& weight, at::ScalarType dtype) {
@@ -41,7 +50,8 @@ at::Tensor ToTensor(const ModelWeight& weight, at::ScalarType dtype) {
 }
 
 Result<NamedTensors> LoadWeights(const std::string& path, at::ScalarType dtype) {
-  TRIBUTARY_ASSIGN_OR_RETURN(SafetensorsFile opened, SafetensorsFile::Open(path));
+  TRIBUTARY_ASSIGN_OR_RETURN(SafetensorsFile opened,
+                             SafetensorsFile::Open(path, OnDamage::kEndProcess, Alignment::kAny));
   const auto file = std::make_shared<const SafetensorsFile>(std::move(opened));
   NamedTensors tensors;
   for (const SafetensorsEntry& entry : file->header().tensors) {

@@ -24,7 +24,8 @@ Result<NamedTensors> LoadWeights(const std::string& path, at::ScalarType dtype);
 // Names and shapes, with dtype F32.
 Manifest ManifestOf(const NamedTensors& tensors);
 
-// A view of the mapped file in the dtype it has there, read-only as all views.
+// A view of the mapped file in the dtype it has there, read-only as all views; a copy where the
+// file does not align it.
 at::Tensor StoredTensor(const ModelWeight& weight);
 
 // A stored weight as `dtype`; a view of the mapped file where it is stored so. What was read to

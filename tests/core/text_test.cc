@@ -47,6 +47,13 @@ TEST(TextTest, WhatIsPrintableStaysAsItIs) {
   EXPECT_EQ(PrintableLines(std::string(1 << 21, '\n')).size(), std::size_t{1} << 20);
 }
 
+TEST(TextTest, WhatWasEscapedStaysAsItIs) {
+  const std::string once = Excerpt("qsub: no\nsuch \x1b queue\\");
+  EXPECT_EQ(once, "qsub: no\\nsuch \\x1b queue\\");
+  EXPECT_EQ(Excerpt(Excerpt(once)), once);
+  EXPECT_EQ(Printable(once), once);
+}
+
 TEST(TextTest, ExcerptsAreCutAtCharacters) {
   EXPECT_EQ(Excerpt("short", 5), "short");
   EXPECT_EQ(Excerpt("longer", 5), "lo...");

@@ -50,6 +50,49 @@ TEST_F(AdapterTest, SaysThatAPickleIsNotRead) {
               testing::HasSubstr("adapter_model.bin is a pickle and is not read"));
 }
 
+// PEFT's save_embedding_layers="auto", after the tokenizer got tokens.
+TEST_F(AdapterTest, EmbeddingsBesideTheFactorsTakeThePlaceOfTheModels) {
+  for (const bool tied : {false, true}) {
+    ModelConfig config = TinyConfig();
+    config.shape.tied_embeddings = tied;
+    Adapter adapter = TinyLora(config, at::kFloat);
+    const std::string name = SavedName("model.embed_tokens.weight");
+    const std::string head = SavedName("lm_head.weight");
+    const auto& shape = config.shape;
+    adapter.tensors[name] = at::ones({shape.vocab_size, shape.hidden_size});
+    Write(adapter);
+    const auto read = LoadAdapter(directory_.path(), shape);
+    ASSERT_TRUE(read.ok()) << read.status();
+    EXPECT_EQ(read->layout.saved.size(), tied ? 2U : 1U);
+    EXPECT_EQ(read->tensors.contains(head), tied);
+    NamedTensors base = TinyWeights(config, at::kFloat);
+    ReplaceSavedModules(*read, shape, &base);
+    EXPECT_TRUE(at::equal(base.at("model.embed_tokens.weight"), adapter.tensors[name]));
+    EXPECT_EQ(at::equal(base.at("lm_head.weight"), adapter.tensors[name]), tied);
+    adapter.tensors[name] = at::ones({shape.vocab_size + 1, shape.hidden_size});
+    Write(adapter);
+    EXPECT_THAT(LoadAdapter(directory_.path(), shape).status().message(),
+                testing::HasSubstr("embed_tokens"));
+  }
+}
+
+TEST_F(AdapterTest, FilesThatAreNotAlignedGiveTheSameTensors) {
+  const Adapter adapter = TinyLora(config_, at::kFloat);
+  Write(adapter);
+  const std::string path = JoinPath(directory_.path(), kAdapterWeightsFile);
+  std::string file = *ReadFile(path);
+  file.insert(8 + static_cast<unsigned char>(file[0]) + 256 * static_cast<unsigned char>(file[1]),
+              "  ");  // at the end of the header
+  file[0] = static_cast<char>(static_cast<unsigned char>(file[0]) + 2);
+  ASSERT_TRUE(WriteFileAtomic(path, file).ok());
+  ASSERT_FALSE(SafetensorsFile::Open(path).ok());
+  const auto read = LoadAdapter(directory_.path(), config_.shape);
+  ASSERT_TRUE(read.ok()) << read.status();
+  for (const auto& [name, tensor] : adapter.tensors) {
+    EXPECT_TRUE(at::equal(tensor, read->tensors.at(name))) << name;
+  }
+}
+
 TEST_F(AdapterTest, NamesTensorsThatDoNotFitTheConfiguration) {
   Adapter adapter = TinyLora(config_, at::kFloat);
   adapter.tensors.erase("base_model.model.model.layers.1.mlp.up_proj.lora_B.weight");

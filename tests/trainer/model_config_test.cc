@@ -35,6 +35,18 @@ TEST(ModelConfigTest, FillsInWhatTransformersLeavesOut) {
   EXPECT_FALSE(config->shape.tied_embeddings);
 }
 
+// As Python's json module writes it.
+TEST(ModelConfigTest, WhatNobodyReadsDoesNoHarm) {
+  const auto config = Parse(R"(, "time_step_limit": [0.0, Infinity], "initializer_range": NaN,
+      "problem_type": null, "problem_type": "x")");
+  ASSERT_TRUE(config.ok()) << config.status();
+  EXPECT_EQ(config->shape.hidden_size, 8);
+  EXPECT_THAT(Parse(R"(, "rope_theta": NaN)").status().message(), HasSubstr("rope_theta"));
+  EXPECT_THAT(Parse(R"(, "rope_theta": 1e4, "rope_theta": 1e5)").status().message(),
+              HasSubstr("rope_theta"));
+  EXPECT_FALSE(Parse(R"(, "rope_theta": 1e4,,)").ok());
+}
+
 TEST(ModelConfigTest, ReadsRopeThetaFromEitherPlace) {
   EXPECT_EQ(Parse(R"(, "rope_theta": 500000.0)")->rope_theta, 500000);
   EXPECT_EQ(

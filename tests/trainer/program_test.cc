@@ -61,6 +61,18 @@ class ProgramTest : public testing::Test {
   TaskFile task_ = TinyTrainTask(root_);
 };
 
+// Of a job that was told to stop before its first step, and that its scheduler starts again.
+TEST_F(ProgramTest, AFailureOfAnEarlierRunIsNotThisOnes) {
+  WriteTinyTask(root_, task_);
+  TaskResult failure;
+  failure.completion = Completion::kFailed;
+  failure.message = "stopped by a signal before the first step";
+  ASSERT_TRUE(MakeDirectories(Path("update")).ok());
+  ASSERT_TRUE(WriteFileAtomic(Path("update/result.json"), failure.ToJson()).ok());
+  ASSERT_EQ(Run("train"), 0) << Errors();
+  EXPECT_EQ(ReadResult().completion, Completion::kComplete);
+}
+
 TEST_F(ProgramTest, TrainsAndWritesTheUpdate) {
   WriteTinyTask(root_, task_);
   ASSERT_EQ(Run("train"), 0) << Errors();

@@ -91,6 +91,30 @@ TEST_F(SentencePieceModelTest, KnowsTokensThatTheConfigurationAdds) {
               ElementsAre(270, 2));
 }
 
+// As transformers of before 2023 wrote them.
+TEST_F(SentencePieceModelTest, KnowsTokensOfAddedTokensJson) {
+  ASSERT_TRUE(
+      WriteFileAtomic(Path("added_tokens.json"), R"({"<|im_end|>": 266, "<x>": 267})").ok());
+  const auto tokenizer = Load(SmallModel(), R"({"eos_token": "<|im_end|>"})");
+  ASSERT_TRUE(tokenizer.ok()) << tokenizer.status();
+  EXPECT_EQ((*tokenizer)->Special().eos, 266);
+  EXPECT_EQ((*tokenizer)->VocabSize(), 268);
+  // The first is special, which text cannot forge.
+  EXPECT_THAT(*(*tokenizer)->Encode("<x>"), ElementsAre(267));
+  EXPECT_EQ((*tokenizer)->Encode("<|im_end|>")->front(), 263);
+  EXPECT_THAT(*(*tokenizer)->Encode("<|im_end|>", {.special = SpecialText::kTokens}),
+              ElementsAre(266));
+  const Digest with = *TokenizerDigest(directory_.path());
+  ASSERT_TRUE(WriteFileAtomic(Path("added_tokens.json"), R"({"<x>": -1})").ok());
+  EXPECT_NE(with, *TokenizerDigest(directory_.path()));
+  EXPECT_THAT(Load(SmallModel()).status().message(), HasSubstr("added_tokens.json"));
+}
+
+TEST_F(SentencePieceModelTest, FilesOfSlowTokenizersSayHowTheyBecomeOne) {
+  ASSERT_TRUE(WriteFileAtomic(Path("vocab.json"), "{}").ok());
+  EXPECT_THAT(LoadTokenizer(directory_.path()).status().message(), HasSubstr("save_pretrained"));
+}
+
 TEST_F(SentencePieceModelTest, RefusesOtherModelsAndSaysWhatIsSupported) {
   EXPECT_THAT(Load(SmallModel(Number(3, 1))).status().message(),
               HasSubstr("model_type: supported: BPE"));
