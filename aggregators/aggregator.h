@@ -40,6 +40,7 @@ struct Capabilities {
   bool site_state = false;         // sites keep durable state between rounds
   bool personalised = false;       // there is no single global model
   bool uses_weights = true;        // `aggregator.weights` counts
+  bool merges = false;             // LoRA: versions come with products for the base weights
   bool equal_ranks_exact = false;  // LoRA: the new product is the mean of the sites' products
   std::int64_t min_sites = 1;      // at the default options; MinSites() knows the real ones
 };

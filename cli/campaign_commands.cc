@@ -2,6 +2,8 @@
 
 #include <nlohmann/json.hpp>
 
+#include "aggregators/aggregator.h"
+#include "cli/initial_adapter.h"
 #include "cli/listing_view.h"
 #include "cli/middle_matrix.h"
 #include "cli/output.h"
@@ -237,7 +239,7 @@ int ChangeCommand(const GlobalOptions& options, const ChangeOptions& what) {
   return Command(options, request, "changed", &Stub::Change);
 }
 
-Result<std::int64_t> ExportAdapter(const GlobalOptions& options, const ExportOptions& what) {
+Result<ExportedVersion> ExportAdapter(const GlobalOptions& options, const ExportOptions& what) {
   TRIBUTARY_ASSIGN_OR_RETURN(Session session, Session::Open(options));
   TRIBUTARY_ASSIGN_OR_RETURN(const auto status,
                              session.Call(&Stub::Show, RequestFor(what.campaign)));
@@ -262,17 +264,28 @@ Result<std::int64_t> ExportAdapter(const GlobalOptions& options, const ExportOpt
   if (!what.base_model.empty()) config.base_model = what.base_model;
   TRIBUTARY_RETURN_IF_ERROR(
       WriteFileAtomic(JoinPath(what.directory, kAdapterConfigFile), config.ToPeftJson(), 0644));
-  return version.version();
+  const auto strategy = aggregators::FindStrategy(status.aggregator());
+  return ExportedVersion{version.version(),
+                         strategy.ok() && (*strategy)->capabilities.personalised};
 }
 
 int ExportCommand(const GlobalOptions& options, const ExportOptions& what) {
   const auto version = ExportAdapter(options, what);
   if (!version.ok()) return Fail(version.status(), options.json);
   if (options.json) {
-    PrintJson({{"campaign", what.campaign}, {"version", *version}, {"directory", what.directory}});
-  } else {
-    PrintLine("version " + std::to_string(*version) + " of campaign " + what.campaign + " is in " +
-              what.directory);
+    PrintJson({{"campaign", what.campaign},
+               {"version", version->number},
+               {"directory", what.directory},
+               {"shared_part_only", version->shared_part_only}});
+    return kExitOk;
+  }
+  PrintLine("version " + std::to_string(version->number) + " of campaign " + what.campaign +
+            " is in " + what.directory);
+  if (version->shared_part_only) {
+    PrintLine(
+        "this is the shared part alone, which is no model: every lora_B in it is zero, and each "
+        "site "
+        "keeps its own;\nat a site `tributary-client adapters` says where its whole adapter is");
   }
   return kExitOk;
 }

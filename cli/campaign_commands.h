@@ -24,9 +24,12 @@ struct ExportOptions {
       base_model;  // base_model_name_or_path of adapter_config.json; empty: the model's name
   bool overwrite = false;  // an adapter that is there already
 };
-// Writes adapter_model.safetensors and adapter_config.json, as PEFT loads them; the version
-// exported.
-Result<std::int64_t> ExportAdapter(const GlobalOptions& options, const ExportOptions& what);
+struct ExportedVersion {
+  std::int64_t number = 0;
+  bool shared_part_only = false;  // the rest of each site's model stays there: no model by itself
+};
+// Writes adapter_model.safetensors and adapter_config.json, as PEFT loads them.
+Result<ExportedVersion> ExportAdapter(const GlobalOptions& options, const ExportOptions& what);
 
 int SubmitCommand(const GlobalOptions& options, const std::string& path);
 int ValidateCommand(const GlobalOptions& options, const std::string& path);

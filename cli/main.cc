@@ -13,6 +13,7 @@
 #include "core/log.h"
 #include "core/version.h"
 #include "security/grpc_credentials.h"
+#include "security/grpc_log.h"
 
 namespace tributary::cli {
 namespace {
@@ -59,7 +60,12 @@ void AddMemberCommands(CLI::App& app, Arguments& a, std::map<CLI::App*, Run>& ru
 
   CLI::App* join = app.add_subcommand("join", "join as a person; the key is made in --profile");
   join->add_option("--server", a.join.server, "host:port")->required();
-  join->add_option("--token", a.join.token)->envname("TRIBUTARY_TOKEN")->required();
+  join->add_option("--token", a.join.token.token,
+                   "others on the machine see it here: without it --token-file, or it is asked for")
+      ->envname("TRIBUTARY_TOKEN");
+  join->add_option("--token-file", a.join.token.file, "a file that holds it; -: standard input");
+  join->add_option("--server-name", a.join.server_name,
+                   "name in the server's certificate, where --server is a tunnel or an alias");
   join->add_option("--ca-fingerprint", a.join.ca_fingerprint, "SHA256:...")->required();
   runs[join] = [&a] { return JoinCommand(a.global, a.join); };
 
@@ -138,6 +144,7 @@ void AddCampaignCommands(CLI::App& app, Arguments& a, std::map<CLI::App*, Run>& 
 
 int Main(int argc, char** argv) {
   security::RequireTls13();
+  security::RouteGrpcLog(LogLevel::kDebug);  // what is wrong is ours to say
   LogOptions log;
   log.level = "warning";
   if (!StartLogging(log).ok()) return kExitFailed;

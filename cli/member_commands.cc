@@ -26,6 +26,11 @@ bool IsShellWord(const std::string& word) {
   });
 }
 
+// Brackets mean files to a shell.
+std::string Quoted(const std::string& word) {
+  return word.find('[') == word.npos ? word : "'" + word + "'";
+}
+
 }  // namespace
 
 int ProvisionCommand(const GlobalOptions& options, const ProvisionOptions& provision) {
@@ -70,21 +75,26 @@ int TokenCommand(const GlobalOptions& options, const TokenOptions& token) {
     return kExitOk;
   }
   for (const std::string& word :
-       {response->address(), response->token(), response->ca_fingerprint()}) {
+       {response->address(), response->token(), response->ca_fingerprint(), token.name}) {
     if (!IsShellWord(word)) {
       return Fail(DataLossError("the server's answer has no place in a command line: \"" +
                                 Excerpt(word) + "\""),
                   options.json);
     }
   }
-  const std::string program = token.role == "site" ? "tributary-client" : "tributary";
   std::string notes;
   for (const std::string& note : response->notes()) notes += "# " + Printable(note) + "\n";
-  PrintLine("# one-time token for " + token.role + " " + token.name + ", valid until " +
-            FormatTimestamp(TimestampFromMicros(response->expires_at_us())) + "\n" + notes +
-            "# tell the fingerprint over another channel than the token\n" + program +
-            " join --server " + response->address() + " --token " + response->token() +
-            " --ca-fingerprint " + response->ca_fingerprint());
+  const bool site = token.role == "site";
+  PrintLine(
+      "# one-time token for " + token.role + " " + token.name + ", valid until " +
+      FormatTimestamp(TimestampFromMicros(response->expires_at_us())) + "\n" + response->token() +
+      "\n" + notes +
+      "# what the new member runs; it asks for the token, or reads it from --token-file FILE or "
+      "TRIBUTARY_TOKEN\n"
+      "# tell the fingerprint over another channel than the token\n" +
+      (site ? "tributary-client join" : "tributary --profile " + token.name + " join") +
+      " --server " + Quoted(response->address()) + " --ca-fingerprint " +
+      response->ca_fingerprint() + (site ? " --dir " + token.name : ""));
   return kExitOk;
 }
 
@@ -92,10 +102,12 @@ int JoinCommand(const GlobalOptions& options, const JoinOptions& join) {
   if (const Status there = CheckProfileDirectory(options.profile); !there.ok()) {
     return Fail(there, options.json);
   }
-  const auto identity =
-      security::Enroll({join.server, join.token, join.ca_fingerprint, options.profile});
+  const auto token = security::ReadToken(join.token);
+  if (!token.ok()) return Fail(token.status(), options.json);
+  const auto identity = security::Enroll(
+      {join.server, *token, join.ca_fingerprint, options.profile, join.server_name});
   if (!identity.ok()) return Fail(identity.status(), options.json);
-  const Status written = WriteProfile(options.profile, {join.server, ""});
+  const Status written = WriteProfile(options.profile, {join.server, join.server_name});
   if (!written.ok()) return Fail(written, options.json);
   if (options.json) {
     PrintJson({{"federation", identity->federation},

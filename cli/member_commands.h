@@ -6,6 +6,7 @@
 
 #include "cli/provision.h"
 #include "cli/session.h"
+#include "security/token_input.h"
 
 namespace tributary::cli {
 
@@ -16,7 +17,8 @@ struct TokenOptions {
 };
 
 struct JoinOptions {
-  std::string server, token, ca_fingerprint;
+  std::string server, server_name, ca_fingerprint;
+  security::TokenSource token;
 };
 
 int ProvisionCommand(const GlobalOptions& options, const ProvisionOptions& provision);

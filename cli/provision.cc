@@ -2,6 +2,7 @@
 
 #include "cli/profile.h"
 #include "core/clock.h"
+#include "core/endpoint.h"
 #include "core/files.h"
 #include "security/key_file.h"
 #include "security/pki.h"
@@ -18,16 +19,25 @@ Status WriteMember(const std::string& directory, const std::string& ca,
   return security::WriteKeyFile(JoinPath(directory, "member.key"), key);
 }
 
-std::string ServerFile(const ProvisionOptions& options, const std::string& port) {
+std::string AddressOf(const std::string& host, const ProvisionOptions& options) {
+  return JoinHostAndPort(host, static_cast<std::uint16_t>(options.port));
+}
+
+// In YAML an address in brackets would be a list.
+std::string Quoted(const std::string& address) {
+  return address.starts_with('[') ? "\"" + address + "\"" : address;
+}
+
+std::string ServerFile(const ProvisionOptions& options) {
   return "# The federation's server. See configs/server.yaml for every key.\n"
          "federation: " +
          options.name +
          "\n"
          "listen: " +
-         options.listen + ":" + port +
+         Quoted(AddressOf(options.listen, options)) +
          "\n"
          "advertise: " +
-         options.hosts.front() + ":" + port +
+         Quoted(AddressOf(options.hosts.front(), options)) +
          "\n"
          "data_dir: data           # journal and blobs, on a local disk\n"
          "tls:\n"
@@ -51,6 +61,8 @@ Result<Provisioned> Provision(const ProvisionOptions& options) {
   TRIBUTARY_RETURN_IF_ERROR(MakeDirectories(server));
   TRIBUTARY_RETURN_IF_ERROR(MakeDirectories(lead));
   const Timestamp now = SystemClock().Now();
+  std::vector<std::string> names;  // in its certificate
+  for (const std::string& host : options.hosts) names.push_back(BareHost(host));
 
   TRIBUTARY_ASSIGN_OR_RETURN(const auto authority,
                              security::CreateCertificateAuthority(
@@ -60,7 +72,7 @@ Result<Provisioned> Provision(const ProvisionOptions& options) {
                              security::MakeCertificateRequest(server_key));
   TRIBUTARY_ASSIGN_OR_RETURN(
       const std::string server_certificate,
-      security::IssueServerCertificate(authority, server_csr, options.hosts,
+      security::IssueServerCertificate(authority, server_csr, names,
                                        security::ValidFrom(now, security::kDefaultLifetime)));
   TRIBUTARY_ASSIGN_OR_RETURN(const PrivateKey lead_key, PrivateKey::Generate());
   TRIBUTARY_ASSIGN_OR_RETURN(const std::string lead_csr,
@@ -71,17 +83,15 @@ Result<Provisioned> Provision(const ProvisionOptions& options) {
                                        {options.name, security::Role::kAdmin, options.lead},
                                        security::ValidFrom(now, security::kDefaultLifetime)));
 
-  const std::string port = std::to_string(options.port);
   TRIBUTARY_RETURN_IF_ERROR(
       WriteFileAtomic(JoinPath(server, "ca.crt"), authority.certificate_pem, 0644));
   TRIBUTARY_RETURN_IF_ERROR(
       WriteFileAtomic(JoinPath(server, "server.crt"), server_certificate, 0644));
   TRIBUTARY_RETURN_IF_ERROR(security::WriteKeyFile(JoinPath(server, "server.key"), server_key));
-  TRIBUTARY_RETURN_IF_ERROR(
-      WriteFileAtomic(JoinPath(server, "server.yaml"), ServerFile(options, port)));
+  TRIBUTARY_RETURN_IF_ERROR(WriteFileAtomic(JoinPath(server, "server.yaml"), ServerFile(options)));
   TRIBUTARY_RETURN_IF_ERROR(
       WriteMember(lead, authority.certificate_pem, lead_certificate, lead_key));
-  TRIBUTARY_RETURN_IF_ERROR(WriteProfile(lead, {options.hosts.front() + ":" + port, ""}));
+  TRIBUTARY_RETURN_IF_ERROR(WriteProfile(lead, {AddressOf(options.hosts.front(), options), ""}));
   // Last: its presence means that the federation is whole.
   TRIBUTARY_RETURN_IF_ERROR(security::WriteKeyFile(JoinPath(server, "ca.key"), authority.key));
   TRIBUTARY_ASSIGN_OR_RETURN(std::string fingerprint,

@@ -9,17 +9,16 @@
 #include "client/assignment_check.h"
 #include "client/call_verdict.h"
 #include "client/pilots.h"
-#include "client/policy.h"
+#include "client/proxy_channel.h"
 #include "client/site_facts.h"
 #include "core/campaign_file.h"
 #include "core/files.h"
 #include "core/log.h"
 #include "core/sha256.h"
-#include "core/text.h"
 #include "core/version.h"
-#include "core/wire_bounds.h"
 #include "security/grpc_credentials.h"
 #include "security/key_file.h"
+#include "security/reach.h"
 
 namespace tributary::client {
 namespace {
@@ -28,16 +27,17 @@ constexpr std::uint32_t kProtocol = 1;
 constexpr std::chrono::milliseconds kFirstPause{200};
 constexpr std::chrono::seconds kLongestPause{60};
 constexpr std::chrono::milliseconds kStopInterval{100};
-constexpr std::chrono::seconds kAwaySaid{30};  // between two words about it
-constexpr int kSilentHeartbeats = 3;           // then the connection is given up
+constexpr std::chrono::seconds kAwaySaid{30};   // between two words about it
+constexpr std::chrono::seconds kFirstSaid{5};   // until the first
+constexpr std::chrono::seconds kProbeLimit{3};  // of a step
+constexpr int kSilentHeartbeats = 3;            // then the connection is given up
 constexpr int kStreamWindowBytes = 4 << 20;
 constexpr int kFrameBytes = 1 << 20;
 constexpr int kMaxMessageBytes = 64 << 20;  // an offer carries the adapter's whole manifest
-constexpr std::size_t kMaxCampaigns = 256;  // at a time: each keeps its offer in memory
 
-grpc::ChannelArguments TransportOptions(const std::string& server_name) {
+grpc::ChannelArguments TransportOptions(const ClientConfig& config) {
   grpc::ChannelArguments arguments;
-  if (!server_name.empty()) arguments.SetSslTargetNameOverride(server_name);
+  if (!config.server_name.empty()) arguments.SetSslTargetNameOverride(config.server_name);
   arguments.SetMaxReceiveMessageSize(kMaxMessageBytes);
   arguments.SetInt(GRPC_ARG_HTTP2_BDP_PROBE, 0);
   arguments.SetInt(GRPC_ARG_HTTP2_STREAM_LOOKAHEAD_BYTES, kStreamWindowBytes);
@@ -47,7 +47,7 @@ grpc::ChannelArguments TransportOptions(const std::string& server_name) {
   arguments.SetInt(GRPC_ARG_MAX_RECONNECT_BACKOFF_MS, 10'000);
   arguments.SetInt(GRPC_ARG_INITIAL_RECONNECT_BACKOFF_MS, 200);
   arguments.SetInt(GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL, 1);
-  arguments.SetInt(GRPC_ARG_ENABLE_HTTP_PROXY, 1);
+  SetProxy(config.server, &arguments);
   return arguments;
 }
 
@@ -61,26 +61,6 @@ std::string NewInstance() {
 std::string HostName() {
   char name[256] = {};
   return gethostname(name, sizeof name - 1) == 0 ? name : "";
-}
-
-// An offer that an earlier version of the daemon took unread may be none.
-Result<std::map<std::string, v1::CampaignOffer>> LoadCheckedOffers(ClientJournal& journal) {
-  TRIBUTARY_ASSIGN_OR_RETURN(auto offers, journal.LoadOffers());
-  for (auto it = offers.begin(); it != offers.end();) {
-    Status status = CheckCampaignOffer(it->second);
-    if (status.ok() && it->first != it->second.campaign()) {
-      status = InvalidArgumentError("the offer is of another campaign");
-    }
-    if (status.ok()) {
-      ++it;
-      continue;
-    }
-    LogError("client", "an offer of the journal is dropped",
-             {{"campaign", it->first}, {"reason", status}});
-    TRIBUTARY_RETURN_IF_ERROR(journal.RemoveOffer(it->first));
-    it = offers.erase(it);
-  }
-  return offers;
 }
 
 }  // namespace
@@ -110,19 +90,22 @@ Result<std::unique_ptr<Agent>> Agent::Start(
 
   std::unique_ptr<Agent> agent(new Agent(config, ledger));
   agent->site_ = identity.name;
+  agent->ca_pem_ = ca;
+  agent->certificate_pem_ = certificate;
   agent->instance_ = NewInstance();
-  agent->channel_ =
-      grpc::CreateCustomChannel(config.server, credentials, TransportOptions(config.server_name));
+  agent->channel_ = grpc::CreateCustomChannel(config.server, credentials, TransportOptions(config));
   agent->stub_ = v1::Federation::NewStub(agent->channel_);
   TRIBUTARY_ASSIGN_OR_RETURN(agent->journal_,
                              ClientJournal::Open(JoinPath(config.state_dir, "client.db")));
-  TRIBUTARY_ASSIGN_OR_RETURN(agent->offers_, LoadCheckedOffers(*agent->journal_));
+  agent->offers_ = std::make_unique<Offers>(agent->config_, *agent->journal_, agent->ledger_,
+                                            *agent, agent->log_limit_);
+  TRIBUTARY_RETURN_IF_ERROR(agent->offers_->Load());
   agent->jobs_ = std::make_unique<JobMonitor>(std::move(adapter), config.job.poll_interval);
   agent->transfer_ = std::make_unique<Transfer>(agent->channel_, Patience::kDaemon);
   agent->runner_ = std::make_unique<TaskRunner>(
       RunnerParts{agent->config_, agent->site_, std::move(key), clock, *agent->journal_,
                   agent->ledger_, *agent->jobs_, *agent->transfer_, *agent});
-  TRIBUTARY_RETURN_IF_ERROR(agent->runner_->Recover(agent->offers_));
+  TRIBUTARY_RETURN_IF_ERROR(agent->runner_->Recover(agent->offers_->All()));
   LogInfo("client", "started",
           {{"site", agent->site_},
            {"server", config.server},
@@ -142,6 +125,7 @@ Agent::~Agent() {
   }
   if (connect_thread_.joinable()) connect_thread_.join();
   if (watch_thread_.joinable()) watch_thread_.join();
+  offers_.reset();
   runner_.reset();
   jobs_.reset();
 }
@@ -178,15 +162,27 @@ void Agent::ConnectLoop() {
 // A channel makes progress only while somebody waits on it; the channel itself backs off between
 // its attempts. False when the agent stops.
 bool Agent::AwaitChannel() {
-  auto say = std::chrono::steady_clock::now() + kAwaySaid;
+  auto say = std::chrono::steady_clock::now() + kFirstSaid;
   while (!Stopping()) {
     if (channel_->WaitForConnected(std::chrono::system_clock::now() + kStopInterval)) return true;
     if (std::chrono::steady_clock::now() < say) continue;
     say = std::chrono::steady_clock::now() + kAwaySaid;
     LogWarning("client", "the server cannot be reached; still trying",
-               {{"server", config_.server}});
+               {{"server", config_.server}, {"reason", WhyAway()}});
   }
   return false;
+}
+
+// In words; gRPC's are of its own insides.
+std::string Agent::WhyAway() {
+  const auto server = SplitHostAndPort(config_.server);
+  if (server && ChooseProxy(*server, VariableOfProcess).in_use) {
+    return "it is behind a proxy: `tributary-client doctor` looks at each step";
+  }
+  const Status reached =
+      security::ExplainReach({config_.server, config_.server_name, ca_pem_, certificate_pem_},
+                             SystemClock().Now(), kProbeLimit);
+  return reached.ok() ? "each step works now" : reached.message();
 }
 
 Verdict Agent::Converse() {
@@ -302,20 +298,15 @@ void Agent::Handle(v1::ServerMessage message) {
       return Answer(message.campaign_offer(), OkStatus());
     case v1::ServerMessage::kCampaignClosed: {
       const std::string& campaign = message.campaign_closed().campaign();
-      if (!offers_.contains(campaign)) return;
+      if (!offers_->Close(campaign)) return;
       LogInfo("client", "campaign ended",
               {{"campaign", campaign}, {"state", message.campaign_closed().state()}});
-      runner_->CloseCampaign(campaign);
-      offers_.erase(campaign);
-      if (const Status status = journal_->RemoveOffer(campaign); !status.ok()) {
-        LogWarning("client", "an ended campaign stays in the journal", {{"reason", status}});
-      }
-      return;
+      return runner_->CloseCampaign(campaign);
     }
     case v1::ServerMessage::kTask: {
-      const auto offer = offers_.find(message.task().campaign());
-      if (offer == offers_.end()) return;  // not accepted: the offer comes first and again
-      return runner_->Assign(offer->second, message.task());
+      const auto offer = offers_->Find(message.task().campaign());
+      if (!offer) return;  // not accepted: the offer comes first and again
+      return runner_->Assign(*offer, message.task());
     }
     case v1::ServerMessage::kCancel:
       return runner_->Cancel(message.cancel().task(), message.cancel().reason());
@@ -335,7 +326,7 @@ void Agent::Refuse(const v1::ServerMessage& message, const Status& reason) {
   log_limit_.Log(cause, LogLevel::kError, "client", "a message of the server is refused",
                  {{"reason", reason}});
   if (message.has_task() && CheckTaskNames(message.task()).ok() &&
-      offers_.contains(message.task().campaign())) {
+      offers_->Find(message.task().campaign())) {
     runner_->Refuse(message.task(), reason.message());
   }
   if (message.has_campaign_offer() && IsCampaignId(message.campaign_offer().campaign())) {
@@ -343,36 +334,9 @@ void Agent::Refuse(const v1::ServerMessage& message, const Status& reason) {
   }
 }
 
-void Agent::SendAnswer(const std::string& campaign, const Status& status) {
-  v1::ClientMessage message;
-  message.mutable_campaign_answer()->set_campaign(campaign);
-  message.mutable_campaign_answer()->set_accepted(status.ok());
-  message.mutable_campaign_answer()->set_reason(Printable(status.message(), kMaxStatementMessage));
-  (void)Send(message);
-}
-
 void Agent::Answer(const v1::CampaignOffer& offer, const Status& sound) {
-  Status status = sound.ok() ? CheckOffer(config_.policy, offer) : sound;
-  if (status.ok() && offers_.size() >= kMaxCampaigns && !offers_.contains(offer.campaign())) {
-    status = ResourceExhaustedError("this site takes part in " + std::to_string(offers_.size()) +
-                                    " campaigns; that is the most at a time");
-  }
-  if (status.ok()) {
-    if (const Status saved = journal_->SaveOffer(offer); !saved.ok()) {
-      // No answer: the server offers it again within a minute or so.
-      LogError("client", "an offer cannot be journaled", {{"reason", saved}});
-      return;
-    }
-    offers_[offer.campaign()] = offer;
-  } else if (offers_.erase(offer.campaign()) > 0) {
-    // The policy has changed, or the campaign: nothing of it goes on.
-    runner_->CloseCampaign(offer.campaign());
-    (void)journal_->RemoveOffer(offer.campaign());  // refused again after a restart
-  }
-  log_limit_.Log(
-      "answer", LogLevel::kInfo, "client", status.ok() ? "campaign accepted" : "campaign refused",
-      {{"campaign", offer.campaign()}, {"lead", offer.lead()}, {"reason", status.message()}});
-  SendAnswer(offer.campaign(), status);
+  // Accepted before, and not any more: nothing of it goes on.
+  if (offers_->Receive(offer, sound)) runner_->CloseCampaign(offer.campaign());
 }
 
 }  // namespace tributary::client

@@ -4,7 +4,6 @@
 
 #include <grpcpp/channel.h>
 
-#include <map>
 #include <memory>
 #include <string>
 #include <thread>
@@ -13,6 +12,7 @@
 #include "client/client_config.h"
 #include "client/client_journal.h"
 #include "client/job_monitor.h"
+#include "client/offers.h"
 #include "client/site_ledger.h"
 #include "client/task_runner.h"
 #include "client/transfer.h"
@@ -45,6 +45,7 @@ class Agent final : public Uplink {
 
   void ConnectLoop();
   bool AwaitChannel();
+  std::string WhyAway();
   // One connection, from Hello to its end. Done when the server welcomed us.
   Verdict Converse();
   void WatchLoop();
@@ -53,13 +54,13 @@ class Agent final : public Uplink {
   void Refuse(const v1::ServerMessage& message, const Status& reason);
   // `sound`: what the check of the message said.
   void Answer(const v1::CampaignOffer& offer, const Status& sound);
-  void SendAnswer(const std::string& campaign, const Status& status);  // OK: accepted
   void SendFacts();
   bool Stopping();
 
   const ClientConfig config_;
   SiteLedger& ledger_;
   std::string site_;
+  std::string ca_pem_, certificate_pem_;
   std::string instance_;  // of this process: how the server tells it from a second daemon
   std::shared_ptr<grpc::Channel> channel_;
   std::unique_ptr<v1::Federation::StubInterface> stub_;
@@ -67,8 +68,8 @@ class Agent final : public Uplink {
   std::unique_ptr<JobMonitor> jobs_;
   std::unique_ptr<Transfer> transfer_;
   std::unique_ptr<TaskRunner> runner_;
-  std::map<std::string, v1::CampaignOffer> offers_;  // the stream's thread only
-  LogLimit log_limit_{/*lines=*/50};                 // of what a server can cause
+  LogLimit log_limit_{/*lines=*/50};  // of what a server can cause
+  std::unique_ptr<Offers> offers_;
 
   Mutex mutex_;
   CondVar changed_;

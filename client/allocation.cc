@@ -44,14 +44,16 @@ Spending Sum(const AllocationSection& allocation, const std::vector<JobEntry>& j
   return sum;
 }
 
-Status CheckAllocation(const AllocationSection& allocation, SiteLedger& ledger,
-                       const JobEntry& job) {
+Status CheckAllocation(const AllocationSection& allocation, SiteLedger& ledger, const JobEntry& job,
+                       Pending pending) {
   if (allocation.per_campaign <= 0 && allocation.total <= 0) return OkStatus();
   const double cost = Cost(allocation, job, job.walltime);
   const auto spent = [&](const std::optional<std::string>& campaign) -> Result<Spending> {
     TRIBUTARY_ASSIGN_OR_RETURN(std::vector<JobEntry> jobs, ledger.Jobs(campaign));
     std::erase_if(jobs, [&](const JobEntry& other) { return other.name == job.name; });
-    return Sum(allocation, jobs);
+    Spending sum = Sum(allocation, jobs);
+    if (pending == Pending::kMayComeBack) sum.pending = 0;
+    return sum;
   };
   if (!job.campaign.empty()) {
     TRIBUTARY_ASSIGN_OR_RETURN(const Spending campaign, spent(job.campaign));

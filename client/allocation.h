@@ -1,6 +1,7 @@
 // What campaigns cost this site, in the unit that its allocation is counted in, and what is left.
 #pragma once
 
+#include <cstdint>
 #include <string>
 #include <vector>
 
@@ -22,9 +23,15 @@ double Cost(const AllocationSection& allocation, const JobEntry& job, std::chron
 
 Spending Sum(const AllocationSection& allocation, const std::vector<JobEntry>& jobs);
 
+// Whether what jobs that did not end may still cost is counted.
+enum class Pending : std::uint8_t {
+  kCounts,
+  kMayComeBack,  // no: they may cost less than their walltime
+};
+
 // Resource exhausted, with the numbers, when the job's walltime does not fit into what is left of
 // the campaign's limit or the site's. A job that is in the ledger already is not counted twice.
-Status CheckAllocation(const AllocationSection& allocation, SiteLedger& ledger,
-                       const JobEntry& job);
+Status CheckAllocation(const AllocationSection& allocation, SiteLedger& ledger, const JobEntry& job,
+                       Pending pending = Pending::kCounts);
 
 }  // namespace tributary::client

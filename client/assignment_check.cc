@@ -29,6 +29,8 @@ constexpr std::size_t kMaxTensorName = 512;
 constexpr int kMaxDimensions = 8;
 constexpr int kMaxDataNames = 1000;
 constexpr int kMaxServerState = 16;
+constexpr int kMaxNeeds = 64;
+constexpr std::size_t kMaxNeed = 64;
 constexpr std::size_t kMaxAdapterConfig = std::size_t{1} << 20;
 constexpr std::size_t kMaxCampaignText = std::size_t{4} << 20;
 constexpr std::int64_t kMaxAnswerTokens = 65'536;
@@ -190,6 +192,10 @@ Status CheckCampaignOffer(const v1::CampaignOffer& offer) {
   TRIBUTARY_RETURN_IF_ERROR(CheckText("campaign_yaml", offer.campaign_yaml(), kMaxCampaignText));
   TRIBUTARY_RETURN_IF_ERROR(CheckRange<std::int64_t>(
       "max_walltime_seconds", offer.max_walltime_seconds(), 1, kMaxWalltimeSeconds));
+  TRIBUTARY_RETURN_IF_ERROR(CheckCount("needs", offer.needs_size(), kMaxNeeds));
+  for (const std::string& need : offer.needs()) {
+    TRIBUTARY_RETURN_IF_ERROR(CheckFreeName("needs", need, kMaxNeed));
+  }
   return CheckManifest(offer);
 }
 

@@ -110,7 +110,38 @@ void ClientConfig::Describe(ConfigVisitor& v) {
   v.Field("log", &log);
 }
 
+namespace {
+
+// A directory named "~" is one `rm -r ~` away from a lost home.
+void CheckPath(ConfigProblems& problems, const std::string& section, const std::string& key,
+               const std::string& path) {
+  if (!path.starts_with('~') && path.find('$') == std::string::npos) return;
+  const std::string problem = "\"" + path +
+                              "\": ~ and $HOME are not expanded here; write the whole "
+                              "path";
+  if (section.empty()) return problems.Add(key, problem);
+  problems.Add(section, key + ": " + problem);
+}
+
+}  // namespace
+
 void ClientConfig::Check(ConfigProblems& problems) const {
+  CheckPath(problems, "", "state_dir", state_dir);
+  CheckPath(problems, "", "workspace", workspace);
+  CheckPath(problems, "tls", "ca", tls.ca);
+  CheckPath(problems, "tls", "certificate", tls.certificate);
+  CheckPath(problems, "tls", "key", tls.key);
+  CheckPath(problems, "log", "file", log.file);
+  CheckPath(problems, "scheduler", "state_directory", scheduler.state_directory);
+  CheckPath(problems, "scheduler", "command_directory", scheduler.command_directory);
+  if (job.pilot) CheckPath(problems, "job.pilot", "directory", job.pilot->directory);
+  if (job.container) CheckPath(problems, "job.container", "image", job.container->image);
+  if (policy) {
+    for (const auto& [name, path] : policy->models) {
+      CheckPath(problems, "policy.models", name, path);
+    }
+    for (const auto& [name, path] : policy->data) CheckPath(problems, "policy.data", name, path);
+  }
   if (!job.trainer.empty() && !job.trainer.front().starts_with('/')) {
     problems.Add("job", "trainer: \"" + job.trainer.front() + "\" is not an absolute path");
   }

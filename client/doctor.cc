@@ -57,8 +57,9 @@ class Examination {
     Tell(CheckPolicy(*config));
     Tell({CheckStateDirectory(*config)});
     Tell(CheckWorkspace(*config));
-    Tell(CheckModels(*config));
-    Tell(CheckData(*config));
+    const Inspections said = AskTrainerOfAll(*config, options_.command_limit);
+    Tell(CheckModels(*config, said));
+    Tell(CheckData(*config, said));
     Tell(CheckCredentials(*config, clock_.Now()));
     if (GoesOn()) Tell(CheckServer(*config, clock_));
     if (job.outcome == Outcome::kFailed) return;  // the rest would run what cannot be a job

@@ -72,7 +72,6 @@ Result<std::set<std::string>> WeightFiles(const std::string& directory) {
 struct Weights {
   std::size_t files = 0, tensors = 0;
   std::uint64_t bytes = 0;
-  std::string trouble;  // why the native trainer would refuse a file that is right otherwise
 };
 
 Result<Weights> ReadWeights(const std::string& directory) {
@@ -87,8 +86,6 @@ Result<Weights> ReadWeights(const std::string& directory) {
     if (!header.ok()) return header.status().Annotate(path);
     weights.tensors += header->tensors.size();
     weights.bytes += header->file_bytes;
-    const Status strict = SafetensorsFile::Open(path).status();
-    if (weights.trouble.empty()) weights.trouble = strict.message();
   }
   return weights;
 }
@@ -128,8 +125,12 @@ Result<std::string> DescribeData(const std::string& path) {
   std::string form;
   if (HasText(example, "text")) form = "text";
   if (HasText(example, "prompt") && HasText(example, "completion")) form = "prompt and completion";
+  if (HasText(example, "instruction") && HasText(example, "output")) form = "instructions";
+  if (example.contains("messages") && example["messages"].is_array()) form = "conversations";
   if (form.empty()) {
-    return NotFoundError(path + ":1: has neither \"text\" nor \"prompt\" and \"completion\"");
+    return NotFoundError(path +
+                         ":1: has neither \"text\" nor \"prompt\" and \"completion\", "
+                         "\"instruction\" and \"output\" or \"messages\"");
   }
   return path + ": " + SizeText(bytes) + ", " + form;
 }
@@ -143,13 +144,18 @@ Check ModelCheck(const std::string& name, const std::string& directory) {
   if (!config.ok()) return Failed(what, config.status().message(), advice);
   const auto weights = ReadWeights(directory);
   if (!weights.ok()) return Failed(what, weights.status().message(), advice);
-  if (!weights->trouble.empty()) {
-    return Warned(what, weights->trouble, "the native trainer needs it; others may do without");
-  }
   return Passed(what, directory + ": " + ModelType(*config) + std::to_string(weights->tensors) +
                           " tensors in " + std::to_string(weights->files) +
                           (weights->files == 1 ? " file, " : " files, ") +
                           SizeText(weights->bytes));
+}
+
+// What the trainer found, as a line of ours.
+Check ToCheck(const std::string& what, const Inspection::Finding& finding,
+              const std::string& advice) {
+  const bool told = finding.found.starts_with(finding.path);
+  const std::string found = told ? finding.found : finding.path + ": " + finding.found;
+  return {what, finding.outcome, found, finding.outcome == Outcome::kOk ? "" : advice};
 }
 
 Check DataCheck(const std::string& name, const std::string& path) {
@@ -195,17 +201,56 @@ Checks CheckPolicy(const ClientConfig& config) {
   return checks;
 }
 
-Checks CheckModels(const ClientConfig& config) {
+Inspections AskTrainerOfAll(const ClientConfig& config, std::chrono::seconds limit) {
+  Inspections said;
+  if (!config.policy || config.job.trainer.empty()) return said;
+  InspectionRequest request;
+  for (const auto& [name, path] : config.policy->data) request.data.push_back(path);
+  for (const auto& [name, path] : config.policy->models) {
+    request.model = path;
+    auto inspection = InspectWithTrainer(config, request, limit);
+    if (!inspection.ok()) break;  // nor would it of the others
+    said.emplace(name, *std::move(inspection));
+  }
+  return said;
+}
+
+Checks CheckModels(const ClientConfig& config, const Inspections& said) {
   Checks checks;
   if (!config.policy) return checks;
-  for (const auto& [name, path] : config.policy->models) checks.push_back(ModelCheck(name, path));
+  for (const auto& [name, path] : config.policy->models) {
+    const auto it = said.find(name);
+    const auto* worst =
+        it == said.end() ? nullptr : it->second.Worst({"model", "tokenizer", "adapter"});
+    checks.push_back(worst == nullptr ? ModelCheck(name, path)
+                                      : ToCheck("model " + name, *worst,
+                                                "correct policy.models." + name +
+                                                    ", or the model: docs/models.md says what "
+                                                    "the trainer reads"));
+  }
   return checks;
 }
 
-Checks CheckData(const ClientConfig& config) {
+Checks CheckData(const ClientConfig& config, const Inspections& said) {
   Checks checks;
   if (!config.policy) return checks;
-  for (const auto& [name, path] : config.policy->data) checks.push_back(DataCheck(name, path));
+  for (const auto& [name, path] : config.policy->data) {
+    const Inspection::Finding* worst = nullptr;
+    for (const auto& [model, inspection] : said) {
+      const auto* finding = inspection.Worst({"data"}, path);
+      if (finding == nullptr) continue;
+      if (worst == nullptr || worst->outcome == Outcome::kOk ||
+          finding->outcome == Outcome::kFailed) {
+        worst = finding;
+      }
+    }
+    checks.push_back(worst == nullptr
+                         ? DataCheck(name, path)
+                         : ToCheck("data " + name, *worst,
+                                   "correct policy.data." + name +
+                                       " or the file; docs/data.md says what the trainer reads, "
+                                       "`max_bad_lines` of a campaign leaves lines out"));
+  }
   return checks;
 }
 

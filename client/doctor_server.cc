@@ -11,11 +11,13 @@
 #include <cstdio>
 
 #include "client/proxy.h"
+#include "client/proxy_channel.h"
 #include "core/files.h"
 #include "core/sha256.h"
 #include "core/text.h"
 #include "security/grpc_credentials.h"
 #include "security/key_file.h"
+#include "security/reach.h"
 #include "security/server_probe.h"
 #include "tributary/v1/federation.grpc.pb.h"
 
@@ -99,8 +101,7 @@ Check CheckAuthority(const ClientConfig& config, Timestamp now) {
 Check DescribeProxy(const ProxyChoice& proxy) {
   const std::string name = "proxy";
   if (!proxy.trouble.empty()) {
-    return Warned(name, proxy.trouble,
-                  "set https_proxy=http://HOST:PORT, in small letters, where the daemon starts");
+    return Warned(name, proxy.trouble, "set https_proxy=http://HOST:PORT where the daemon starts");
   }
   if (proxy.in_use) {
     return Passed(name, proxy.host + ":" + std::to_string(proxy.port) + ", from " + proxy.variable +
@@ -177,7 +178,7 @@ class Reach {
                      "correct server")};
     }
     server_ = *server;
-    proxy_ = ChooseProxy(server_.host, VariableOfProcess);
+    proxy_ = ChooseProxy(server_, VariableOfProcess);
     checks_.push_back(DescribeProxy(proxy_));
     if (!LookUp() || !Connect() || !ShakeHands(clock.Now())) {
       checks_.push_back(Skipped("server", "it is not reached"));
@@ -250,6 +251,10 @@ class Reach {
                  ? *security::CertificateFingerprint(certificate)
                  : "what is none";
       if (last == *expected) {
+        if (const Status named = security::CheckCertificateName(chain->front(), host);
+            !named.ok()) {
+          return Add(Failed(name, named.message(), "correct server or server_name"));
+        }
         return Add(JudgeValidity(name, "TLS 1.3, the authority's server", chain->front(), now,
                                  "tell the federation's operator"));
       }
@@ -304,6 +309,7 @@ class Reach {
     grpc::ChannelArguments arguments;  // the proxy as the daemon has it
     if (!config_.server_name.empty()) arguments.SetSslTargetNameOverride(config_.server_name);
     arguments.SetInt(GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL, 1);
+    SetProxy(config_.server, &arguments);
     return v1::Federation::NewStub(
         grpc::CreateCustomChannel(config_.server, credentials, arguments));
   }

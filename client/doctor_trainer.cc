@@ -1,7 +1,6 @@
 #include "client/doctor_trainer.h"
 
 #include <fcntl.h>
-#include <pwd.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -10,89 +9,20 @@
 #include <sstream>
 
 #include "client/python_packages.h"
+#include "client/trainer_command.h"
 #include "core/files.h"
 #include "core/json.h"
 #include "core/text.h"
 #include "scheduler_adapters/command_runner.h"
-#include "scheduler_adapters/job_script.h"
 
 namespace tributary::client {
 namespace {
 
 using nlohmann::json;
 using scheduler_adapters::CommandResult;
-using scheduler_adapters::CommandRunner;
-using scheduler_adapters::ShellQuote;
 
-constexpr std::size_t kMaxOutput = std::size_t{1} << 20;
 constexpr std::size_t kExcerpt = 300;
 constexpr std::size_t kMaxConflicts = 40;
-constexpr std::string_view kModuleMark = "tributary-doctor: module ";
-
-// Bash, as the script of a job; a module that does not load is marked on standard error.
-std::string ShellText(const JobSection& job, const std::string& directory,
-                      const std::vector<std::string>& command) {
-  std::string script = "#!/bin/bash\n";
-  for (const auto& [name, value] : job.environment) {
-    script += "export " + name + "=" + ShellQuote(value) + "\n";
-  }
-  for (const std::string& module : job.modules) {
-    script += "module load " + ShellQuote(module) + " || printf '%s\\n' " +
-              ShellQuote(std::string(kModuleMark) + module) + " >&2\n";
-  }
-  for (const std::string& line : job.setup) script += line + "\n";
-  script += "cd " + ShellQuote(directory) + " || exit 1\nexec";
-  for (const std::string& argument : command) script += " " + ShellQuote(argument);
-  return script + "\n";
-}
-
-// What a batch system gives to a job of this user that inherits nothing.
-std::vector<std::string> LoginVariables() {
-  std::vector<std::string> variables = {"PATH=/usr/local/bin:/usr/bin:/bin"};
-  const passwd* user = getpwuid(geteuid());  // one thread asks
-  if (user == nullptr) return variables;
-  variables.push_back(std::string("HOME=") + user->pw_dir);
-  variables.push_back(std::string("USER=") + user->pw_name);
-  variables.push_back(std::string("LOGNAME=") + user->pw_name);
-  variables.push_back(std::string("SHELL=") + user->pw_shell);
-  return variables;
-}
-
-// Inside the container, if there is one. A program by name is found by the job's PATH.
-std::vector<std::string> InContainer(const JobSection& job, const std::vector<std::string>& words) {
-  std::vector<std::string> command;
-  if (job.container) {
-    command.insert(command.end(), job.container->command.begin(), job.container->command.end());
-    for (const std::string& bind : job.container->binds) {
-      command.insert(command.end(), {"--bind", bind});
-    }
-    command.push_back(job.container->image);
-  }
-  command.insert(command.end(), words.begin(), words.end());
-  if (!command.front().starts_with('/')) command.insert(command.begin(), "/usr/bin/env");
-  return command;
-}
-
-Result<CommandResult> RunLikeAJob(const ClientConfig& config, const std::vector<std::string>& words,
-                                  std::chrono::seconds limit) {
-  TRIBUTARY_ASSIGN_OR_RETURN(const auto scratch, TemporaryDirectory::Create("tributary-doctor-"));
-  const std::string script = scratch.path() + "/run.sh";
-  TRIBUTARY_RETURN_IF_ERROR(WriteFileAtomic(
-      script, ShellText(config.job, scratch.path(), InContainer(config.job, words)), 0700));
-  std::vector<std::string> command = {"/usr/bin/env", "-i"};
-  // A batch system starts a job's script from a login shell; local jobs get job.environment alone,
-  // and a login shell for the site's own lines.
-  const bool batch = config.scheduler.adapter != "local";
-  if (batch) {
-    const std::vector<std::string> variables = LoginVariables();
-    command.insert(command.end(), variables.begin(), variables.end());
-  }
-  command.emplace_back("/bin/bash");
-  if (batch || !config.job.modules.empty() || !config.job.setup.empty()) command.emplace_back("-l");
-  command.push_back(script);
-  CommandRunner runner({.timeout = limit, .max_output = kMaxOutput});
-  return runner.Run(command);
-}
 
 std::vector<std::string> LinesOf(const std::string& text) {
   std::vector<std::string> lines;
@@ -227,7 +157,7 @@ Result<json> ReadReport(const CommandResult& result) {
 Checks CheckTrainer(const ClientConfig& config, std::chrono::seconds limit) {
   std::vector<std::string> words = config.job.trainer;
   words.emplace_back("version");
-  const auto result = RunLikeAJob(config, words, limit);
+  const auto result = RunLikeAJob(config, words, {}, limit);
   if (!result.ok()) {
     return {Failed("trainer", result.status().message(), "jobs need /bin/bash and /usr/bin/env")};
   }
@@ -268,7 +198,7 @@ Checks CheckPythonPackages(const ClientConfig& config, std::chrono::seconds limi
     return {Skipped(name, "the trainer is no Python program, as far as can be seen")};
   }
   words.insert(words.end(), {"-c", kPackagesProgram});
-  const auto result = RunLikeAJob(config, words, limit);
+  const auto result = RunLikeAJob(config, words, {}, limit);
   const std::string advice = "look at it by hand: " + words[0] + " -m pip check";
   if (!result.ok()) return {Warned(name, result.status().message(), advice)};
   const auto report = ReadReport(*result);

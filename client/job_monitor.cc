@@ -64,6 +64,11 @@ Result<std::vector<scheduler_adapters::NamedJob>> JobMonitor::ListLive(
   return adapter_->ListLive(name_prefix);
 }
 
+Status JobMonitor::ForgetEnded(const std::function<bool(std::string_view name)>& unwanted) {
+  MutexLock lock(adapter_mutex_);
+  return adapter_->ForgetEnded(unwanted);
+}
+
 std::optional<JobStatus> JobMonitor::AwaitEnd(const std::string& id,
                                               const std::function<bool()>& keep_waiting,
                                               const std::function<void(const JobStatus&)>& watch) {

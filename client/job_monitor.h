@@ -28,6 +28,8 @@ class JobMonitor {
   Result<std::optional<Timestamp>> Estimate(const std::string& id);
   Result<std::string> Version();
   Result<std::vector<scheduler_adapters::NamedJob>> ListLive(const std::string& name_prefix);
+  // `unwanted` is asked while nothing else can be submitted.
+  Status ForgetEnded(const std::function<bool(std::string_view name)>& unwanted);
 
   // Blocks until the job has ended, `keep_waiting` says no (asked at each poll), or the monitor
   // stops. `watch` hears each poll's status. Nothing when it did not end. An unknown state is
@@ -43,7 +45,7 @@ class JobMonitor {
  private:
   void Loop();
 
-  Mutex adapter_mutex_;  // taken alone, never inside mutex_
+  Mutex adapter_mutex_;  // never inside mutex_, nor inside one that `unwanted` takes
   const std::unique_ptr<scheduler_adapters::SchedulerAdapter> adapter_
       TRIBUTARY_PT_GUARDED_BY(adapter_mutex_);
   const std::chrono::milliseconds poll_interval_;

@@ -2,10 +2,14 @@
 #include <pthread.h>
 
 #include <CLI/CLI.hpp>
+#include <atomic>
 #include <climits>
 #include <csignal>
 #include <cstdio>
 #include <cstring>
+#include <memory>
+#include <nlohmann/json.hpp>
+#include <thread>
 
 #include "client/agent.h"
 #include "client/doctor.h"
@@ -13,6 +17,7 @@
 #include "client/job_rendering.h"
 #include "client/join.h"
 #include "client/pilots.h"
+#include "client/site_adapter.h"
 #include "client/site_ledger.h"
 #include "client/trainer_check.h"
 #include "core/files.h"
@@ -53,16 +58,28 @@ Result<std::string> RenderSample(ClientConfig config, const std::string& kind) {
   return adapter->Render(spec);
 }
 
-// Until a second signal comes.
+// Until a second signal comes, also while a command of the scheduler hangs.
 Status EndAllJobs(ClientConfig& config, const std::string& site, SiteLedger* ledger,
                   const sigset_t& signals) {
   const SystemClock clock;
   LogInfo("client", "stopping, and ending the jobs");
-  TRIBUTARY_ASSIGN_OR_RETURN(const auto adapter, OpenScheduler(config, ledger, clock));
-  return EndJobs(*adapter, JobNamePrefix(config, site), [&] {
-    constexpr timespec kPause{.tv_sec = 0, .tv_nsec = 200'000'000};
-    return sigtimedwait(&signals, nullptr, &kPause) < 0;
+  const auto stop = std::make_shared<std::atomic<bool>>(false);
+  config.scheduler.stop = stop;
+  std::atomic<bool> done = false;
+  constexpr timespec kPause{.tv_sec = 0, .tv_nsec = 200'000'000};
+  std::thread listener([&] {
+    while (!done && !*stop) *stop = sigtimedwait(&signals, nullptr, &kPause) >= 0;
   });
+  const Status status = [&]() -> Status {
+    TRIBUTARY_ASSIGN_OR_RETURN(const auto adapter, OpenScheduler(config, ledger, clock));
+    return EndJobs(*adapter, JobNamePrefix(config, site), [&] {
+      std::this_thread::sleep_for(std::chrono::nanoseconds(kPause.tv_nsec));
+      return !*stop;
+    });
+  }();
+  done = true;
+  listener.join();
+  return status;
 }
 
 Status Run(ClientConfig config, bool end_jobs) {
@@ -77,10 +94,13 @@ Status Run(ClientConfig config, bool end_jobs) {
   TRIBUTARY_RETURN_IF_ERROR(MakeDirectories(config.state_dir).Annotate("state_dir"));
   TRIBUTARY_ASSIGN_OR_RETURN(const auto ledger,
                              SiteLedger::Open(JoinPath(config.state_dir, "ledger.db")));
+  const auto stop = std::make_shared<std::atomic<bool>>(false);
+  config.scheduler.stop = stop;
   TRIBUTARY_ASSIGN_OR_RETURN(auto adapter, OpenScheduler(config, ledger.get(), clock));
   TRIBUTARY_ASSIGN_OR_RETURN(auto agent, Agent::Start(config, std::move(adapter), *ledger, clock));
   int signal = 0;
   sigwait(&signals, &signal);
+  *stop = true;  // a scheduler that hangs holds nothing up
   if (end_jobs) {
     const std::string site = agent->site();
     agent.reset();  // it submits no more
@@ -160,6 +180,33 @@ void AddDoctor(CLI::App* app, DoctorOptions* options) {
       ->check(CLI::Range(std::int64_t{1}, std::int64_t{604800}));
 }
 
+// Adapters of personalised strategies, which are whole at this site alone.
+int PrintAdapters(const ClientConfig& config, bool as_json) {
+  const auto adapters = ListSiteAdapters(config.workspace);
+  if (!adapters.ok()) return Fail(adapters.status());
+  nlohmann::json list = nlohmann::json::array();
+  for (const SiteAdapter& adapter : *adapters) {
+    list.push_back({{"campaign", adapter.campaign},
+                    {"directory", adapter.directory},
+                    {"version", adapter.version},
+                    {"evaluated", adapter.evaluated},
+                    {"metrics", adapter.metrics}});
+    if (as_json) continue;
+    std::printf("%s  version %lld%s  %s\n", Printable(adapter.campaign).c_str(),
+                static_cast<long long>(adapter.version),
+                adapter.evaluated ? ", evaluated" : ", as the last training left it",
+                Printable(adapter.directory).c_str());
+    for (const auto& [name, value] : adapter.metrics) {
+      std::printf("    %s %g\n", Printable(name).c_str(), value);
+    }
+  }
+  if (as_json) std::puts(list.dump(2, ' ', true).c_str());
+  if (!as_json && list.empty()) {
+    std::puts("none: personalised strategies (fedsa-lora) leave a site with an adapter of its own");
+  }
+  return 0;
+}
+
 int Main(int argc, char** argv) {
   // The supervisor of a local job: nothing else of this program may start first.
   if (argc == 3 && std::strcmp(argv[1], "supervise") == 0) {
@@ -171,7 +218,7 @@ int Main(int argc, char** argv) {
     return scheduler_adapters::RunPilot(argv[3], argv[5]);
   }
   security::RequireTls13();
-  security::RouteGrpcLog();
+  security::RouteGrpcLog(LogLevel::kDebug);  // the daemon says in words what is wrong
   CLI::App app("tributary-client: runs a federation's tasks as jobs of this site");
   app.set_version_flag("--version", kVersion);
   app.require_subcommand(1);
@@ -190,9 +237,14 @@ int Main(int argc, char** argv) {
       "join", "enroll this site: makes a key here and gets a certificate for it");
   join->add_option("--server", join_options.server, "host:port, from the token's sender")
       ->required();
-  join->add_option("--token", join_options.token, "one-time token")
-      ->envname("TRIBUTARY_TOKEN")
-      ->required();
+  join->add_option("--token", join_options.token.token,
+                   "one-time token; others on the machine see it here: without it --token-file, or "
+                   "it is asked for")
+      ->envname("TRIBUTARY_TOKEN");
+  join->add_option("--token-file", join_options.token.file,
+                   "a file that holds it; -: standard input");
+  join->add_option("--server-name", join_options.server_name,
+                   "name in the server's certificate, where --server is a tunnel or an alias");
   join->add_option("--ca-fingerprint", join_options.ca_fingerprint,
                    "SHA256:..., compared over another channel than the token's")
       ->required();
@@ -215,6 +267,11 @@ int Main(int argc, char** argv) {
   CLI::App* check_trainer = app.add_subcommand(
       "check-trainer", "run a trainer on made-up tasks and say what it gets wrong: -- COMMAND");
   AddTrainerCheck(check_trainer, &trainer_options, &trainer_json);
+  bool adapters_json = false;
+  CLI::App* adapters = app.add_subcommand(
+      "adapters", "list this site's own adapters, which personalised strategies leave here");
+  adapters->add_option("-c,--config", config_path, "the site's file")->capture_default_str();
+  adapters->add_flag("--json", adapters_json, "a JSON list instead of lines");
   CLI11_PARSE(app, argc, argv);
   if (check_trainer->parsed()) return CheckTrainerCommand(trainer_options, trainer_json);
   if (doctor->parsed()) return Doctor(std::move(doctor_options));
@@ -228,6 +285,7 @@ int Main(int argc, char** argv) {
     std::fputs(PrintYaml(*config).c_str(), stdout);
     return 0;
   }
+  if (adapters->parsed()) return PrintAdapters(*config, adapters_json);
   if (render->parsed()) {
     const auto text = RenderSample(*std::move(config), kind);
     if (!text.ok()) return Fail(text.status());

@@ -1,4 +1,5 @@
-// Which proxy gRPC will use, read from the same variables in the same order as gRPC 1.51 does.
+// Which proxy the daemon connects through: read here, and handed to gRPC, whose own reading knows
+// fewer forms of these variables.
 #pragma once
 
 #include <cstdint>
@@ -6,6 +7,8 @@
 #include <optional>
 #include <string>
 #include <string_view>
+
+#include "core/endpoint.h"
 
 namespace tributary::client {
 
@@ -18,19 +21,21 @@ struct ProxyChoice {
   std::string host;      // of the proxy, when in use
   std::uint16_t port = 0;
   bool has_password = false;  // which is never shown
+  std::string uri;            // for gRPC, with the password
   std::string exempted_by;    // the entry of no_proxy that made the connection direct
   // Why a variable that is set does not do what its author meant; empty: nothing.
   std::string trouble;
 };
 
-// For a connection to `host`.
-ProxyChoice ChooseProxy(const std::string& host, const GetVariable& get);
-
-// "fed.example.org:8443", "[::1]:8443".
-struct HostAndPort {
-  std::string host;
-  std::uint16_t port = 0;
-};
-std::optional<HostAndPort> SplitHostAndPort(std::string_view text);
+// For a connection to `server`. The first of grpc_proxy, https_proxy, HTTPS_PROXY, http_proxy that
+// is set counts (HTTP_PROXY does not: a web server's child may have it from a request), unless an
+// entry of no_grpc_proxy, no_proxy or NO_PROXY, separated by commas or blanks, covers the server:
+//   *                     every server
+//   example.org           this host, and those below it; also *.example.org
+//   .example.org          every host that ends so
+//   fed.example.org:8443  at this port alone
+//   10.1.2.3, [fd00::1]   this address
+//   10.0.0.0/8, fd00::/8  addresses of this network
+ProxyChoice ChooseProxy(const HostAndPort& server, const GetVariable& get);
 
 }  // namespace tributary::client

@@ -79,6 +79,25 @@ bool HasNoRoom(const TaskWorkspace& workspace) {
   return written.code() == StatusCode::kResourceExhausted;
 }
 
+// Removes what a run left that failed, so that the next one does not take it for its own result.
+// False when there is no such thing.
+bool DropFailure(const TaskWorkspace& workspace) {
+  const auto result = workspace.ReadResult();
+  if (!result.ok() || result->completion != Completion::kFailed) return false;
+  const Status removed = workspace.RemoveUpdate();
+  if (!removed.ok()) {
+    LogWarning("client", "a failure stays that the next run should not find",
+               {{"directory", workspace.directory()}, {"reason", removed}});
+  }
+  return removed.ok();
+}
+
+// Any attempt's.
+bool IsJobOf(std::string_view name, const std::string& prefix, const std::string& task) {
+  const std::string first = JobName(prefix, task, 1);
+  return name == first || name.starts_with(first + ".a");
+}
+
 JobStatus LostJob(const std::string& id) {
   JobStatus status;
   status.id = id;
@@ -114,11 +133,12 @@ Result<JobStatus> TaskJobs::Run(TaskRecord& record, const TaskWorkspace& workspa
     const bool stale =
         status.state == JobState::kCancelled && status.ended && *status.ended < record.submitted_at;
     const bool more = record.attempt < config_.job.max_attempts;
-    bool resume = more && (LostItsNode(status) || stale) && !workspace.ReadResult().ok();
+    bool resume = more && (LostItsNode(status) || stale) &&
+                  (DropFailure(workspace) || !workspace.ReadResult().ok());
     if (more && status.state == JobState::kFailed && HasNoRoom(workspace)) {
       TRIBUTARY_RETURN_IF_ERROR(AwaitRoom(workspace, host));
       // What it said is that it could not write.
-      TRIBUTARY_RETURN_IF_ERROR(RemoveTree(workspace.directory() + "/update"));
+      TRIBUTARY_RETURN_IF_ERROR(workspace.RemoveUpdate());
       resume = true;
     }
     if (!resume) return status;
@@ -205,7 +225,10 @@ Status TaskJobs::Enter(const TaskRecord& record, const JobSpec& spec) {
   entry.walltime = spec.walltime;
   entry.submitted = clock_.Now();
   MutexLock lock(entering_);
-  TRIBUTARY_RETURN_IF_ERROR(CheckAllocation(config_.allocation, ledger_, entry));
+  const Status left = CheckAllocation(config_.allocation, ledger_, entry);
+  // The same job again would be as large: refused, not failed.
+  if (left.code() == StatusCode::kResourceExhausted) return PermissionDeniedError(left.message());
+  TRIBUTARY_RETURN_IF_ERROR(left);
   if (const auto forecast = MakeForecast(ledger_, entry.queue, entry.nodes, {});
       forecast.ok() && *forecast) {
     entry.predicted_p50 = (*forecast)->p50;
@@ -246,9 +269,10 @@ Result<JobStatus> TaskJobs::Await(TaskRecord& record, const TaskWorkspace& works
     if (moves && pulse.Stalled(workspace.ProgressBytes())) {
       enough = "no progress for " + std::to_string(config_.job.stall_timeout.count()) + " s";
     }
-    // Back in the queue after a partial result: that result is the answer.
+    // Back in the queue after a partial result: that result is the answer. A failure is not one: it
+    // was told to stop before its first step, and its next run is to begin as the first did.
     const bool waits = status.state == JobState::kQueued || status.state == JobState::kHeld;
-    if (waits && status.restarts > 0 && workspace.ReadResult().ok()) {
+    if (waits && status.restarts > 0 && !DropFailure(workspace) && workspace.ReadResult().ok()) {
       enough = "it left a result before it was put back into the queue";
     }
     const auto now = std::chrono::steady_clock::now();
@@ -417,6 +441,21 @@ bool TaskJobs::End(TaskRecord& record, const std::function<bool()>& go_on,
   return true;
 }
 
+void TaskJobs::ForgetEnded(const std::function<std::vector<std::string>()>& known_tasks) {
+  const Status status = jobs_.ForgetEnded([&](std::string_view name) {
+    for (const std::string& prefix : {prefix_, old_prefix_}) {
+      if (!name.starts_with(prefix)) continue;
+      const std::vector<std::string> known = known_tasks();
+      return std::none_of(known.begin(), known.end(),
+                          [&](const std::string& task) { return IsJobOf(name, prefix, task); });
+    }
+    return false;  // another daemon's
+  });
+  if (!status.ok()) {
+    LogWarning("client", "records of ended jobs stay", {{"reason", status}});
+  }
+}
+
 void TaskJobs::SweepOrphans(const std::function<std::vector<std::string>()>& known_tasks,
                             const std::function<bool()>& go_on,
                             const std::function<void(std::chrono::milliseconds)>& pause) {
@@ -430,8 +469,7 @@ void TaskJobs::SweepOrphans(const std::function<std::vector<std::string>()>& kno
     const std::vector<std::string> known = known_tasks();  // after the listing: none is missed
     for (const scheduler_adapters::NamedJob& job : *live) {
       const bool owned = std::any_of(known.begin(), known.end(), [&](const std::string& task) {
-        const std::string first = JobName(prefix, task, 1);
-        return job.name == first || job.name.starts_with(first + ".a");
+        return IsJobOf(job.name, prefix, task);
       });
       if (owned) continue;
       LogWarning("client", "a job of no task that is known here is cancelled",

@@ -58,6 +58,9 @@ class TaskJobs {
                     const std::function<bool()>& go_on,
                     const std::function<void(std::chrono::milliseconds)>& pause);
 
+  // What the scheduler's adapter has on record of ended jobs goes, but for those of known tasks.
+  void ForgetEnded(const std::function<std::vector<std::string>()>& known_tasks);
+
   std::string FirstName(const std::string& task) const;  // of a task's first job
 
  private:

@@ -13,6 +13,8 @@
 namespace tributary::client {
 namespace {
 
+using scheduler_adapters::JobState;
+
 Manifest ManifestOf(const v1::CampaignOffer& offer) {
   Manifest manifest;
   for (const v1::TensorInfo& info : offer.manifest()) {
@@ -26,6 +28,23 @@ Manifest ManifestOf(const v1::CampaignOffer& offer) {
 
 std::string AttemptsText(std::int64_t attempt) {
   return attempt > 1 ? " after " + std::to_string(attempt) + " jobs" : "";
+}
+
+// Why a trainer was told to stop, as far as its job's end tells.
+std::string WhyStopped(const FinishedTask& task, const scheduler_adapters::JobStatus& job) {
+  if (job.state != JobState::kCompleted) {
+    return "; its job ended as " + std::string(JobStateName(job.state)) +
+           (job.message.empty() ? "" : " (" + Excerpt(job.message, 200) + ")");
+  }
+  const std::int64_t walltime = task.record.assignment.walltime_seconds();
+  if (walltime == 0 || !job.started || !job.ended) return "";
+  constexpr double kClose = 20;  // a last step, and writing
+  const double ran = Seconds(*job.started, *job.ended);
+  const auto warning = static_cast<double>(task.config.job.warning_before.count());
+  if (ran + warning + kClose < static_cast<double>(walltime)) return "";
+  return "; its walltime of " + std::to_string(walltime) +
+         " s was nearly over (the warning comes " +
+         std::to_string(task.config.job.warning_before.count()) + " s before)";
 }
 
 // What the site lets out of a job's error file.
@@ -98,7 +117,15 @@ Result<v1::Statement> MakeStatement(const FinishedTask& task,
   v1::Statement statement = StatementOf(task.record, task.site);
   statement.set_outcome(result->completion == Completion::kComplete ? v1::OUTCOME_COMPLETE
                                                                     : v1::OUTCOME_PARTIAL);
-  statement.set_message(result->message);
+  const bool partial = result->completion == Completion::kPartial;
+  statement.set_message(partial ? result->message + WhyStopped(task, job) : result->message);
+  if (partial) {
+    LogWarning("client", "the update is partial",
+               {{"task", task.record.assignment.task()},
+                {"steps", result->steps},
+                {"of", task.record.assignment.training().steps()},
+                {"reason", statement.message()}});
+  }
   statement.set_samples(result->samples);
   statement.set_tokens(result->tokens);
   statement.set_steps(result->steps);

@@ -6,7 +6,9 @@
 #include "client/assignment_check.h"
 #include "client/backoff.h"
 #include "client/launcher.h"
+#include "client/offer_check.h"
 #include "client/policy.h"
+#include "client/site_adapter.h"
 #include "client/site_state.h"
 #include "client/task_report.h"
 #include "core/files.h"
@@ -89,6 +91,7 @@ void TaskRunner::SweepOrphans() {
     return !stopping_;
   };
   task_jobs_.SweepOrphans(known, go_on, [this](auto time) { Pause(time); });
+  if (go_on()) ForgetEndedJobs();  // of earlier versions, which kept them all
   auto version = parts_.jobs.Version();
   while (!version.ok() && go_on()) {
     Pause(kReportAgain);
@@ -140,13 +143,8 @@ void TaskRunner::Assign(const v1::CampaignOffer& offer, const v1::TaskAssignment
       std::chrono::steady_clock::now() +
       std::clamp<std::chrono::seconds>(std::chrono::seconds(assignment.delay_seconds()),
                                        std::chrono::seconds(0), kLongestDelay);
-  // Not journaled (a full disk): forgotten; the server assigns it again at the next connection.
-  if (const Status saved = parts_.journal.SaveTask(task->record); !saved.ok()) {
-    LogError("client", "task refused", {{"task", assignment.task()}, {"reason", saved}});
-    MutexLock lock(mutex_);
-    active_.erase(assignment.task());
-    return;
-  }
+  // What cannot be journaled now (a full disk) is, before anything of it is done.
+  task->journaled = parts_.journal.SaveTask(task->record).ok();
   Enqueue(std::move(task));
 }
 
@@ -196,6 +194,7 @@ void TaskRunner::Acknowledge(const v1::ReportAck& ack) {
   }
   MutexLock lock(mutex_);
   (ack.resend() ? task->resend : task->acknowledged) = true;
+  task->counted = ack.counts();
   if (!ack.resend() && !ack.accepted()) {
     LogWarning("client", "the update does not count",
                {{"task", ack.task()}, {"reason", ack.reason()}});
@@ -349,9 +348,11 @@ void TaskRunner::RunTask(const ActivePtr& task) {
 
 Status TaskRunner::Produce(const ActivePtr& task, const TaskWorkspace& workspace) {
   TRIBUTARY_RETURN_IF_ERROR(CheckTask(parts_.config.policy, task->offer, task->record.assignment));
+  if (!task->journaled) TRIBUTARY_RETURN_IF_ERROR(Save(task));
   const TaskFile file = MakeTaskFile(task->offer, task->record.assignment, *parts_.config.policy,
                                      parts_.site, ThreadsOf(parts_.config.job));
   if (task->record.phase == Phase::kReceived) {
+    TRIBUTARY_RETURN_IF_ERROR(CheckFiles(*parts_.config.policy, task->offer));
     TRIBUTARY_RETURN_IF_ERROR(
         Patiently(task, "the task cannot be staged", [&] { return Stage(task, workspace, file); }));
     task->record.job_name = task_jobs_.FirstName(task->record.assignment.task());
@@ -488,6 +489,7 @@ bool TaskRunner::EndJob(const ActivePtr& task) {
 
 void TaskRunner::Forget(const ActivePtr& task, const TaskWorkspace& workspace) {
   const std::string& id = task->record.assignment.task();
+  KeepOwnAdapter(task, workspace);
   if (!EndJob(task)) return;  // stopping: the journal has it, the server withdraws it again
   for (const Status& status : {workspace.Remove(), parts_.journal.RemoveTask(id)}) {
     if (!status.ok()) LogWarning("client", "clean-up failed", {{"task", id}, {"reason", status}});
@@ -504,6 +506,31 @@ void TaskRunner::Forget(const ActivePtr& task, const TaskWorkspace& workspace) {
            });
   }
   if (last) CloseCampaign(campaign);
+  ForgetEndedJobs();
+}
+
+// Nobody asks about jobs of tasks that are done and acknowledged.
+void TaskRunner::ForgetEndedJobs() {
+  task_jobs_.ForgetEnded([this] { return KnownTasks(); });
+}
+
+// Where the strategy leaves each site with an adapter of its own: before its directory goes.
+void TaskRunner::KeepOwnAdapter(const ActivePtr& task, const TaskWorkspace& workspace) {
+  const v1::TaskAssignment& assignment = task->record.assignment;
+  bool counted = false;
+  {
+    MutexLock lock(mutex_);
+    counted = task->counted;
+  }
+  const bool evaluated = assignment.kind() == v1::TASK_KIND_EVALUATE;
+  if (!HasSiteAdapter(assignment) || !(counted || evaluated)) return;
+  const auto result = workspace.ReadResult();
+  if (!result.ok() || result->completion == Completion::kFailed) return;
+  const Status kept = KeepSiteAdapter(parts_.config.workspace, assignment, workspace, *result);
+  if (!kept.ok()) {
+    LogError("client", "the site's own adapter is not kept",
+             {{"task", assignment.task()}, {"reason", kept}});
+  }
 }
 
 // Second names of versions that no task of this client uses any more, but the newest, which the

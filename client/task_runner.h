@@ -70,9 +70,11 @@ class TaskRunner {
     ProgressLine progress;  // the last that was read
     bool cancelled = false;
     bool acknowledged = false;
+    bool counted = false;    // the acknowledgement said that the update counts
     bool resend = false;     // the server asked for the blob again
     bool report_due = true;  // send the report at the next chance
     bool job_ended = false;  // seen by this process
+    bool journaled = true;
     bool recovered = false;  // a job may exist that the journal does not know
     std::string refusal;     // why nothing of it is done
     std::chrono::steady_clock::time_point not_before;  // the server asked for a pause
@@ -96,6 +98,8 @@ class TaskRunner {
   Status ReportLoss(const ActivePtr& task);
   bool EndJob(const ActivePtr& task);
   void Forget(const ActivePtr& task, const TaskWorkspace& workspace);
+  void KeepOwnAdapter(const ActivePtr& task, const TaskWorkspace& workspace);
+  void ForgetEndedJobs();
   void RemoveOldVersions(const TaskWorkspace& workspace);
 
   bool KeepGoing(const ActivePtr& task);

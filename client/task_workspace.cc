@@ -141,6 +141,8 @@ Result<TaskResult> TaskWorkspace::ReadResult() const {
   return TaskResult::FromJson(text).Annotate(path);
 }
 
+Status TaskWorkspace::RemoveUpdate() const { return RemoveTree(directory_ + "/update"); }
+
 std::string TaskWorkspace::ErrorTail() const {
   const auto tail = ReadFileTail(directory_ + "/job.err", kTailBytes);
   return tail.ok() ? *tail : std::string();

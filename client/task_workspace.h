@@ -54,6 +54,7 @@ class TaskWorkspace {
   // the task stays.
   Status Stage(const v1::CampaignOffer& offer, TaskFile task) const;
   Result<TaskResult> ReadResult() const;
+  Status RemoveUpdate() const;
   std::string ErrorTail() const;  // of job.err, for the site's own log
   // The size of progress.jsonl: it grows as long as the trainer does something.
   std::uint64_t ProgressBytes() const;

@@ -2,12 +2,14 @@
 
 #include <grpcpp/grpcpp.h>
 
-#include <charconv>
-
+#include "core/clock.h"
+#include "core/endpoint.h"
 #include "core/files.h"
+#include "core/text.h"
 #include "security/grpc_credentials.h"
 #include "security/key_file.h"
 #include "security/pki.h"
+#include "security/reach.h"
 #include "security/server_probe.h"
 #include "tributary/v1/enrollment.grpc.pb.h"
 
@@ -16,21 +18,28 @@ namespace {
 
 constexpr std::chrono::seconds kTimeout{20};
 
-struct Endpoint {
-  std::string host;
-  std::uint16_t port = 0;
-};
+// What was wrong with the connection, where something was; else what the server or gRPC said.
+Status Explained(const EnrollOptions& options, const std::string& ca, const grpc::Status& status) {
+  const Status said(static_cast<StatusCode>(status.error_code()), status.error_message());
+  const bool connection =
+      said.code() == StatusCode::kUnavailable || said.code() == StatusCode::kDeadlineExceeded;
+  if (!connection) return said;
+  const Status reason = ExplainReach({options.server, options.server_name, ca, ""},
+                                     SystemClock().Now(), std::chrono::seconds(5));
+  return reason.ok() ? said : Status(said.code(), reason.message());
+}
 
-Result<Endpoint> ParseEndpoint(const std::string& server) {
-  const std::size_t colon = server.rfind(':');
-  Endpoint endpoint;
-  if (colon != std::string::npos && colon > 0) {
-    endpoint.host = server.substr(0, colon);
-    const char* end = server.data() + server.size();
-    const auto parsed = std::from_chars(server.data() + colon + 1, end, endpoint.port);
-    if (parsed.ec == std::errc() && parsed.ptr == end && endpoint.port != 0) return endpoint;
-  }
-  return InvalidArgumentError("server: \"" + server + "\" is not host:port");
+// What is there may be another federation's, or none of ours at all: it stays.
+Status CheckAuthorityFile(const std::string& path, const std::string& ca) {
+  if (!PathExists(path)) return OkStatus();
+  const auto there = ReadFile(path);
+  const auto ours = CertificateFingerprint(ca);
+  const auto theirs =
+      there.ok() ? CertificateFingerprint(*there) : Result<std::string>(there.status());
+  if (ours.ok() && theirs.ok() && *ours == *theirs) return OkStatus();
+  return AlreadyExistsError(path +
+                            " is there, and is not this federation's; join into a directory "
+                            "of its own: --dir DIR");
 }
 
 }  // namespace
@@ -41,16 +50,22 @@ Result<Identity> Enroll(const EnrollOptions& options) {
   if (PathExists(certificate_path)) {
     return AlreadyExistsError(certificate_path + " exists; this member has joined already");
   }
-  TRIBUTARY_ASSIGN_OR_RETURN(const Endpoint endpoint, ParseEndpoint(options.server));
-  TRIBUTARY_ASSIGN_OR_RETURN(const std::string ca, FetchServerCa(endpoint.host, endpoint.port,
+  const auto endpoint = SplitHostAndPort(options.server);
+  if (!endpoint) {
+    return InvalidArgumentError("server: \"" + Excerpt(options.server) + "\" is not host:port");
+  }
+  TRIBUTARY_ASSIGN_OR_RETURN(const std::string ca, FetchServerCa(endpoint->host, endpoint->port,
                                                                  options.ca_fingerprint, kTimeout));
+  TRIBUTARY_RETURN_IF_ERROR(CheckAuthorityFile(JoinPath(options.directory, "ca.crt"), ca));
   TRIBUTARY_RETURN_IF_ERROR(MakeDirectories(options.directory));
   TRIBUTARY_ASSIGN_OR_RETURN(const PrivateKey key, PrivateKey::Generate());
   TRIBUTARY_RETURN_IF_ERROR(WriteKeyFile(key_path, key));
   TRIBUTARY_ASSIGN_OR_RETURN(const std::string csr, MakeCertificateRequest(key));
 
   TRIBUTARY_ASSIGN_OR_RETURN(const auto credentials, MakeChannelCredentials(ca, std::nullopt));
-  const auto channel = grpc::CreateChannel(options.server, credentials);
+  grpc::ChannelArguments arguments;
+  if (!options.server_name.empty()) arguments.SetSslTargetNameOverride(options.server_name);
+  const auto channel = grpc::CreateCustomChannel(options.server, credentials, arguments);
   const auto stub = v1::Enrollment::NewStub(channel);
   grpc::ClientContext context;
   context.set_deadline(std::chrono::system_clock::now() + kTimeout);
@@ -59,9 +74,7 @@ Result<Identity> Enroll(const EnrollOptions& options) {
   request.set_csr_pem(csr);
   v1::EnrollResponse response;
   const grpc::Status status = stub->Enroll(&context, request, &response);
-  if (!status.ok()) {
-    return Status(static_cast<StatusCode>(status.error_code()), status.error_message());
-  }
+  if (!status.ok()) return Explained(options, ca, status);
   TRIBUTARY_RETURN_IF_ERROR(CheckKeyMatches(response.certificate_pem(), key));
   TRIBUTARY_ASSIGN_OR_RETURN(Identity identity, CertificateIdentity(response.certificate_pem()));
   TRIBUTARY_RETURN_IF_ERROR(WriteFileAtomic(JoinPath(options.directory, "ca.crt"), ca, 0644));

@@ -10,10 +10,11 @@
 namespace tributary::security {
 
 struct EnrollOptions {
-  std::string server;          // host:port
-  std::string token;           // one-time
-  std::string ca_fingerprint;  // SHA256:<hex>
-  std::string directory;       // gets ca.crt, member.crt, member.key
+  std::string server;            // host:port
+  std::string token;             // one-time
+  std::string ca_fingerprint;    // SHA256:<hex>
+  std::string directory;         // gets ca.crt, member.crt, member.key
+  std::string server_name = {};  // in the server's certificate; empty: the host of `server`
 };
 
 // Compares the CA that the server shows with the fingerprint, makes a key in `directory`, sends a

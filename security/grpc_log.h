@@ -2,9 +2,12 @@
 // error.
 #pragma once
 
+#include "core/log.h"
+
 namespace tributary::security {
 
 // To be called first in main(), before any other use of gRPC.
-void RouteGrpcLog();
+// `errors`: the level that its errors get in our log; the rest is kDebug.
+void RouteGrpcLog(LogLevel errors = LogLevel::kWarning);
 
 }  // namespace tributary::security

@@ -13,6 +13,7 @@
 #include <cerrno>
 #include <cstring>
 
+#include "core/endpoint.h"
 #include "core/files.h"
 #include "core/text.h"
 #include "security/openssl.h"
@@ -195,7 +196,7 @@ Result<std::vector<std::string>> FetchServerChain(int socket_fd, const std::stri
 
 Result<std::string> FetchServerCa(const std::string& host, std::uint16_t port,
                                   std::string_view fingerprint, std::chrono::milliseconds timeout) {
-  const std::string where = Excerpt(host, 253) + ":" + std::to_string(port);
+  const std::string where = JoinHostAndPort(Excerpt(host, 253), port);
   const Deadline deadline = std::chrono::steady_clock::now() + timeout;
   Result<FileDescriptor> socket_fd = Connect(host, port, deadline);
   if (!socket_fd.ok()) return socket_fd.status().Annotate(where);

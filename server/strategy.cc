@@ -12,6 +12,9 @@ namespace {
 using aggregators::Capabilities;
 using aggregators::Strategy;
 
+// Strategies that freeze one factor and then the other do so in turns shorter than this.
+constexpr std::int64_t kRoundsAlike = 8;
+
 // Kinds that can do what `works` asks for, for an error's advice.
 template <typename Predicate>
 std::string KindsThat(Predicate works) {
@@ -114,6 +117,34 @@ Status CheckStrategy(const CampaignFile& file) {
 }
 
 TrainDirective FirstDirective(const CampaignFile& file) { return DirectiveOf(file, 1); }
+
+std::vector<std::string> TrainerNeeds(const CampaignFile& file) {
+  std::vector<std::string> needs;
+  const auto need = [&](bool needed, const char* name) {
+    const bool there = std::find(needs.begin(), needs.end(), name) != needs.end();
+    if (needed && !there) needs.emplace_back(name);
+  };
+  const auto strategy = aggregators::FindStrategy(file.aggregator.kind);
+  bool merges = strategy.ok() && (*strategy)->capabilities.merges;
+  for (std::int64_t round = 1; round <= kRoundsAlike; ++round) {
+    const TrainDirective directive = DirectiveOf(file, round);
+    need(directive.frozen != FrozenFactor::kNone, "frozen");
+    need(directive.proximal > 0, "proximal");
+    need(directive.offset != GradientOffset::kNone, "gradient_offset");
+    need(directive.keep_optimizer, "keep_optimizer");
+    need(directive.pruning.penalty > 0, "pruning");
+    merges = merges || (directive.fold_untrained_ranks && HasMixedRanks(file));
+  }
+  need(merges, "merged");
+  need(file.adapter.middle, "middle");
+  const bool evaluates = file.evaluation.every > 0 && !file.data.evaluate.empty();
+  need(evaluates, "evaluate");
+  need(evaluates && file.evaluation.answer_tokens > 0, "answers");
+  if (file.training.base_precision != "fp32") {
+    needs.push_back("base_precision." + file.training.base_precision);
+  }
+  return needs;
+}
 
 TrainDirective DirectiveFor(const Campaign& campaign, const Task& task) {
   const TrainDirective directive = DirectiveOf(campaign.file, task.round);

@@ -22,6 +22,10 @@ TrainDirective DirectiveFor(const Campaign& campaign, const Task& task);
 // Of the first round.
 TrainDirective FirstDirective(const CampaignFile& file);
 
+// What its tasks ask of a trainer beyond plain training, by the names that sites' trainers answer
+// with: docs/trainer_contract.md.
+std::vector<std::string> TrainerNeeds(const CampaignFile& file);
+
 // LoRA ranks that the site trains; 0: all of the adapter's.
 std::int64_t SiteRank(const CampaignFile& file, const std::string& site);
 

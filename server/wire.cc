@@ -228,6 +228,7 @@ v1::CampaignOffer ToOffer(const Campaign& campaign, const Manifest& manifest) {
   }
   offer.set_campaign_yaml(campaign.yaml);
   offer.set_max_walltime_seconds(campaign.file.walltime.count());
+  for (const std::string& need : TrainerNeeds(campaign.file)) offer.add_needs(need);
   return offer;
 }
 

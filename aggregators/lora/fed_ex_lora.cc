@@ -76,6 +76,7 @@ const Strategy& FedExLoraStrategy() {
                        .lossy_compression = false,
                        .mixed_ranks = true,
                        .lora_only = true,
+                       .merges = true,
                        .equal_ranks_exact = true},
       .options = kOptions,
       .make = &MakeOnProducts<FedExLora>};

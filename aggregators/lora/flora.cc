@@ -82,6 +82,7 @@ const Strategy& FloraStrategy() {
                        .lossy_compression = false,
                        .mixed_ranks = true,
                        .lora_only = true,
+                       .merges = true,
                        .equal_ranks_exact = true},
       .options = kOptions,
       .make = &MakeOnProducts<Flora>};

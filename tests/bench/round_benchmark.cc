@@ -111,8 +111,8 @@ client::ClientConfig ClientFor(const std::string& directory, const std::string& 
   config.policy.emplace();
   config.policy->campaigns = {"bench"};
   config.policy->leads = {"lead"};
-  config.policy->models = {{"none", "/none"}};
-  config.policy->data = {{"none", "/none"}};
+  config.policy->models = {{"none", directory}};  // something that is there
+  config.policy->data = {{"none", directory + "/member.crt"}};
   return config;
 }
 

@@ -76,6 +76,18 @@ TEST_F(ClientConfigTest, ReportsEveryProblem) {
       HasSubstr("client.yaml:1: server: \"fed.example.org\" has no port; must be host:port"));
 }
 
+TEST_F(ClientConfigTest, NotationOfShellsInPathsIsRefused) {
+  const auto config = Load(std::string(kMinimal) +
+                           "workspace: ~/work\nstate_dir: $HOME/state\n"
+                           "policy: {campaigns: [x], leads: [l], models: {base: ~/base}, "
+                           "data: {train: /data/${USER}.jsonl}}\n");
+  const std::string message = config.status().message();
+  for (const char* path : {"~/work", "$HOME/state", "~/base", "/data/${USER}.jsonl"}) {
+    EXPECT_THAT(message, HasSubstr("\"" + std::string(path) + "\": ~ and $HOME are not expanded"));
+  }
+  EXPECT_TRUE(Load(std::string(kMinimal) + "workspace: /scratch/a~b\n").ok());
+}
+
 TEST_F(ClientConfigTest, RequiresServerAndTrainer) {
   const std::string message = Load("log: {level: info}\n").status().message();
   EXPECT_THAT(message, HasSubstr("server"));

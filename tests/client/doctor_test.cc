@@ -219,14 +219,15 @@ TEST_F(DoctorModelTest, ConfigurationAndWeightsAreRead) {
   ExpectAdvice(CheckModels(config_));
 }
 
-TEST_F(DoctorModelTest, WeightsThatTheNativeTrainerRefusesAreAWarning) {
+// Every trainer reads them, as safetensors itself does.
+TEST_F(DoctorModelTest, WeightsThatAreNotAlignedAreRight) {
   Write("model/config.json", "{}");
   const std::string header = R"({"w":{"dtype":"F32","shape":[2],"data_offsets":[0,8]}})";
   ASSERT_NE(header.size() % 8, 0U);  // so the tensor is not aligned
   std::string file = {static_cast<char>(header.size()), 0, 0, 0, 0, 0, 0, 0};
   file += header + std::string(8, '\0');
   Write("model/model.safetensors", file);
-  EXPECT_THAT(CheckModels(config_), ElementsAre(Is(Outcome::kWarning, "not aligned")));
+  EXPECT_THAT(CheckModels(config_), ElementsAre(Is(Outcome::kOk, "1 tensors")));
 }
 
 TEST_F(DoctorModelTest, EveryFileOfAnIndexMustBeThere) {
@@ -247,6 +248,8 @@ TEST_F(DoctorTest, TheFirstLineOfDataMustBeAnExample) {
   const std::vector<std::tuple<std::string, Outcome, std::string>> cases = {
       {"{\"text\": \"a\"}\nnot looked at\n", Outcome::kOk, ", text"},
       {R"({"prompt": "a", "completion": "b"})", Outcome::kOk, "prompt and completion"},
+      {R"({"instruction": "a", "output": "b"})", Outcome::kOk, "instructions"},
+      {R"({"messages": []})", Outcome::kOk, "conversations"},
       {R"({"question": "a"})", Outcome::kWarning, "neither"},
       {R"({"text": 1})", Outcome::kWarning, "neither"},
       {"text\n", Outcome::kFailed, "train.jsonl:1"},
@@ -259,6 +262,38 @@ TEST_F(DoctorTest, TheFirstLineOfDataMustBeAnExample) {
     EXPECT_THAT(CheckData(config_), ElementsAre(Named("data train", outcome, found)));
     ExpectAdvice(CheckData(config_));
   }
+}
+
+TEST_F(DoctorTest, WhatTheTrainerRefusesIsNotOk) {
+  config_.policy->models["base"] = Path("model");
+  config_.policy->data = {{"train", Path("train.jsonl")}, {"test", Path("test.jsonl")}};
+  Write("model/config.json", R"({"model_type": "gemma"})");
+  Write("train.jsonl", R"({"text": "a"})");
+  const std::string answer =
+      R"({"checks": [{"what": "model", "path": ")" + Path("model") +
+      R"(", "outcome": "failed", "found": "model_type: gemma is not supported"}, )"
+      R"({"what": "tokenizer", "path": ")" +
+      Path("model") +
+      R"(", "outcome": "ok", "found": "3 tokens"}, )"
+      R"({"what": "data", "path": ")" +
+      Path("train.jsonl") +
+      R"(", "outcome": "warning", "found": "2 bad lines"}, )"
+      R"({"what": "data", "path": ")" +
+      Path("test.jsonl") + R"(", "outcome": "ok", "found": "7 examples"}]})";
+  SetTrainer(
+      "#!/bin/bash\n[ \"$1 $2\" = 'inspect --json' ] || exit 2\n"
+      "echo 'a module says hello'\necho '" +
+      answer + "'\nexit 1\n");
+  const Inspections said = AskTrainerOfAll(config_, seconds(20));
+  EXPECT_THAT(CheckModels(config_, said),
+              ElementsAre(Named("model base", Outcome::kFailed, "gemma is not supported")));
+  EXPECT_THAT(CheckData(config_, said),
+              ElementsAre(Named("data test", Outcome::kOk, "7 examples"),
+                          Named("data train", Outcome::kWarning, "2 bad lines")));
+  ExpectAdvice(CheckModels(config_, said));
+  ExpectAdvice(CheckData(config_, said));
+  SetTrainer("#!/bin/bash\necho usage >&2\nexit 2\n");  // one that does not know it
+  EXPECT_TRUE(AskTrainerOfAll(config_, seconds(20)).empty());
 }
 
 // ---- trainer
@@ -618,44 +653,68 @@ TEST_F(DoctorTest, ClocksMayDifferALittle) {
 
 // ---- proxy
 
-TEST(ProxyTest, IsChosenAsGrpcDoes) {
-  using Variables = std::map<std::string, std::string>;
-  const auto choose = [](const Variables& variables) {
-    return ChooseProxy("fed.example.org", [&](const char* name) -> std::optional<std::string> {
-      const auto found = variables.find(name);
-      if (found == variables.end()) return std::nullopt;
-      return found->second;
-    });
-  };
-  EXPECT_FALSE(choose({}).in_use);
+using Variables = std::map<std::string, std::string>;
+
+ProxyChoice Choose(const Variables& variables,
+                   const HostAndPort& server = {"fed.example.org", 8443}) {
+  return ChooseProxy(server, [&](const char* name) -> std::optional<std::string> {
+    const auto found = variables.find(name);
+    if (found == variables.end()) return std::nullopt;
+    return found->second;
+  });
+}
+
+TEST(ProxyTest, TheFirstVariableThatIsSetCounts) {
+  EXPECT_FALSE(Choose({}).in_use);
   const ProxyChoice plain =
-      choose({{"http_proxy", "http://other:1"}, {"https_proxy", "http://user:secret@proxy:3128/"}});
+      Choose({{"http_proxy", "http://other:1"}, {"https_proxy", "http://user:secret@proxy:3128/"}});
   EXPECT_TRUE(plain.in_use);
   EXPECT_EQ(plain.variable, "https_proxy");
   EXPECT_EQ(plain.host, "proxy");
   EXPECT_EQ(plain.port, 3128);
   EXPECT_TRUE(plain.has_password);
-  EXPECT_EQ(choose({{"http_proxy", "http://proxy"}}).port, 443);
-  EXPECT_FALSE(choose({{"https_proxy", ""}, {"http_proxy", "http://other:1"}}).in_use);
-  EXPECT_EQ(
-      choose({{"https_proxy", "http://p:1"}, {"no_proxy", "localhost,.Example.org"}}).exempted_by,
-      ".Example.org");
-  EXPECT_TRUE(choose({{"https_proxy", "http://p:1"}, {"no_proxy", "example.com"}}).in_use);
-  EXPECT_TRUE(
-      choose(
-          {{"https_proxy", "http://p:1"}, {"no_proxy", "example.org"}, {"no_grpc_proxy", "none"}})
-          .in_use);
-  EXPECT_THAT(choose({{"https_proxy", "proxy:3128"}}).trouble, HasSubstr("http://"));
-  EXPECT_THAT(choose({{"HTTPS_PROXY", "http://proxy:1"}}).trouble, HasSubstr("HTTPS_PROXY"));
+  EXPECT_EQ(plain.uri, "http://user:secret@proxy:3128");
+  EXPECT_EQ(Choose({{"http_proxy", "http://proxy"}}).port, 443);
+  EXPECT_FALSE(Choose({{"https_proxy", ""}, {"http_proxy", "http://other:1"}}).in_use);
+  EXPECT_EQ(Choose({{"https_proxy", "proxy:3128"}}).uri, "http://proxy:3128");
+  EXPECT_EQ(Choose({{"HTTPS_PROXY", "http://proxy:1"}}).host, "proxy");
+  EXPECT_FALSE(Choose({{"HTTP_PROXY", "http://proxy:1"}}).in_use);
+  EXPECT_THAT(Choose({{"https_proxy", "socks5://proxy:1"}}).trouble, HasSubstr("http://"));
 }
 
-TEST(ProxyTest, HostAndPortAreSplit) {
-  EXPECT_EQ(SplitHostAndPort("a.b:80")->host, "a.b");
-  EXPECT_EQ(SplitHostAndPort("[::1]:8443")->host, "::1");
-  EXPECT_EQ(SplitHostAndPort("[::1]:8443")->port, 8443);
-  for (const char* bad : {"", "host", "host:", ":1", "host:0", "host:65536", "host:1x", "::1:1"}) {
-    EXPECT_FALSE(SplitHostAndPort(bad)) << bad;
+TEST(ProxyTest, AllFormsOfExceptionsAreKnown) {
+  const auto exempted = [](const std::string& entries, const HostAndPort& server) {
+    return Choose({{"https_proxy", "http://p:1"}, {"no_proxy", entries}}, server).exempted_by;
+  };
+  const HostAndPort fed{"fed.example.org", 8443};
+  for (const char* entry : {"*", "example.org", "fed.example.org", ".Example.org", "*.example.org",
+                            "EXAMPLE.ORG", "fed.example.org:8443", "example.org:8443", ".org"}) {
+    EXPECT_EQ(exempted(std::string("localhost, ") + entry, fed), entry);
+    EXPECT_EQ(exempted(std::string("localhost ") + entry + ",other", fed), entry);
   }
+  for (const char* entry : {"", "example.com", "ample.org", "fed.example.org:443", "10.0.0.0/8",
+                            "other.example.org", "fed", "*.fed.example.org"}) {
+    EXPECT_EQ(exempted(entry, fed), "") << entry;
+  }
+  const HostAndPort four{"10.1.2.3", 8443};
+  for (const char* entry :
+       {"10.1.2.3", "10.0.0.0/8", "10.1.2.0/23", "0.0.0.0/0", "10.1.2.3:8443"}) {
+    EXPECT_EQ(exempted(entry, four), entry);
+  }
+  for (const char* entry : {"10.1.2.4", "11.0.0.0/8", "10.1.2.3/33", "10.1.2.3/x", "fd00::/8"}) {
+    EXPECT_EQ(exempted(entry, four), "") << entry;
+  }
+  const HostAndPort six{"fd00::1", 8443};
+  for (const char* entry : {"fd00::1", "[fd00::1]", "fd00::/8", "[fd00::1]:8443", "fd00:0::1"}) {
+    EXPECT_EQ(exempted(entry, six), entry);
+  }
+  EXPECT_EQ(exempted("fe00::/8", six), "");
+  EXPECT_EQ(Choose({{"https_proxy", "http://p:1"}, {"NO_PROXY", "example.org"}}).exempted_by,
+            "example.org");
+  EXPECT_TRUE(
+      Choose(
+          {{"https_proxy", "http://p:1"}, {"no_proxy", "example.org"}, {"no_grpc_proxy", "none"}})
+          .in_use);
 }
 
 // ---- all of it

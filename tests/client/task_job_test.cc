@@ -135,6 +135,29 @@ TEST_F(TaskJobsTest, APreemptedJobThatLeftAPartialResultIsNotRepeated) {
   EXPECT_EQ(cluster_.submissions(), 1);
 }
 
+// Told to stop before its first step, it left a failure: the next job would take it for its own.
+TEST_F(TaskJobsTest, AFailureOfAPreemptedJobIsNotTheTasks) {
+  plan_ = [this](int attempt) {
+    FakeJobPlan plan;
+    if (attempt == 1) plan.end_state = JobState::kPreempted;
+    plan.run = [this, attempt](const JobSpec&) {
+      const std::string update = Workspace().directory() + "/update";
+      EXPECT_FALSE(PathExists(update));
+      EXPECT_TRUE(MakeDirectories(update).ok());
+      TaskResult result;
+      if (attempt == 1) result.completion = Completion::kFailed;
+      EXPECT_TRUE(WriteFileAtomic(update + "/result.json", result.ToJson()).ok());
+      return attempt == 1 ? 1 : 0;
+    };
+    return plan;
+  };
+  const auto status = Run();
+  ASSERT_TRUE(status.ok()) << status.status();
+  EXPECT_EQ(status->state, JobState::kCompleted);
+  EXPECT_EQ(cluster_.submissions(), 2);
+  EXPECT_EQ(Workspace().ReadResult()->completion, Completion::kComplete);
+}
+
 TEST_F(TaskJobsTest, AJobThatFailsByItselfIsNotRepeated) {
   plan_ = [](int) {
     FakeJobPlan plan;
@@ -408,8 +431,8 @@ TEST_F(TaskJobsTest, ProgressKeepsAJobAlive) {
 }
 
 TEST_F(TaskJobsTest, WhatTheAllocationDoesNotHoldIsNotSubmitted) {
-  config_.allocation.per_campaign = 0.5;  // the job may take an hour
-  EXPECT_EQ(Run().status().code(), StatusCode::kResourceExhausted);
+  config_.allocation.per_campaign = 0.5;                            // the job may take an hour
+  EXPECT_EQ(Run().status().code(), StatusCode::kPermissionDenied);  // said as a refusal
   EXPECT_EQ(cluster_.submissions(), 0);
   EXPECT_TRUE(ledger_->Jobs()->empty());
 }

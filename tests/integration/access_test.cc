@@ -6,7 +6,9 @@
 #include <grpcpp/create_channel.h>
 
 #include "cli/campaign_commands.h"
+#include "cli/profile.h"
 #include "cli/provision.h"
+#include "scheduler_adapters/command_runner.h"
 #include "security/enroll.h"
 #include "security/grpc_credentials.h"
 #include "tests/integration/federation_harness.h"
@@ -132,6 +134,67 @@ TEST_F(AccessTest, CallerWithoutCertificateIsRefused) {
   ExpectInServerLog("call refused call=List");
 }
 
+// As a person does it: the token by a file or standard input, into a directory of one's own.
+TEST_F(AccessTest, JoiningNeedsNoTokenOnTheCommandLine) {
+  const auto join = [&](const std::string& name, const std::string& input,
+                        std::vector<std::string> more) {
+    const auto token = harness_->NewToken("site", name, 600);
+    EXPECT_TRUE(token.ok() && WriteFileAtomic(Path("token"), *token + "\n").ok());
+    std::string line = std::string(TRIBUTARY_BIN_DIR "/tributary-client join --server ") +
+                       harness_->address() + " --ca-fingerprint " + harness_->ca_fingerprint() +
+                       " --dir " + Path(name);
+    for (const std::string& word : more) line += " " + word;
+    scheduler_adapters::CommandRunner runner({.timeout = std::chrono::seconds(60)});
+    const auto result = runner.Run({"/bin/sh", "-c", line + " <" + input + " 2>&1"});
+    EXPECT_TRUE(result.ok()) << result.status();
+    return result.ok() ? *result : scheduler_adapters::CommandResult();
+  };
+  EXPECT_THAT(join("one", Path("token"), {}).out, HasSubstr("joined federation test as site one"));
+  EXPECT_THAT(join("two", "/dev/null", {"--token-file", Path("token")}).out,
+              HasSubstr("joined federation test as site two"));
+  EXPECT_THAT(join("none", "/dev/null", {}).out, HasSubstr("there is no token"));
+  // Another name in the certificate: said in words, and nothing of gRPC's.
+  const auto named = join("named", Path("token"), {"--server-name", "fed.example.org"});
+  EXPECT_THAT(named.out, HasSubstr("is for 127.0.0.1, not for fed.example.org"));
+  EXPECT_THAT(named.out, testing::Not(HasSubstr(".cc:")));
+  // What is there stays.
+  ASSERT_TRUE(MakeDirectories(Path("taken")).ok());
+  ASSERT_TRUE(WriteFileAtomic(Path("taken/ca.crt"), "another's").ok());
+  EXPECT_THAT(join("taken", Path("token"), {}).out, HasSubstr("ca.crt is there"));
+  EXPECT_EQ(*ReadFile(Path("taken/ca.crt")), "another's");
+  // A file that was copied.
+  ASSERT_TRUE(MakeDirectories(Path("copied")).ok());
+  ASSERT_TRUE(WriteFileAtomic(Path("copied/client.yaml"),
+                              "server: fed.example.org:8443\njob: {trainer: [/bin/true]}\n")
+                  .ok());
+  EXPECT_THAT(join("copied", Path("token"), {}).out,
+              HasSubstr("names the server fed.example.org:8443, but this site joined"));
+}
+
+TEST_F(AccessTest, AFederationCanLiveAtAnAddressOfSixteenBytes) {
+  cli::ProvisionOptions options;
+  options.name = "six";
+  options.directory = Path("six");
+  options.hosts = {"::1"};
+  options.listen = "[::1]";
+  options.port = 0;
+  const auto made = cli::Provision(options);
+  ASSERT_TRUE(made.ok()) << made.status();
+  auto server = ChildProcess::Start({TRIBUTARY_BIN_DIR "/tributary-server", "--config",
+                                     made->server_config, "--port-file", Path("port6")},
+                                    Path("six.log"));
+  ASSERT_TRUE(server.ok());
+  ASSERT_TRUE(WaitFor([&] { return PathExists(Path("port6")) || server->Poll(); }));
+  if (!PathExists(Path("port6"))) {
+    const std::string log = *ReadFile(Path("six.log"));
+    if (log.find("cannot open") != log.npos) GTEST_SKIP() << "no IPv6 here: " << log;
+    FAIL() << log;
+  }
+  ASSERT_TRUE(
+      cli::WriteProfile(made->lead_profile, {"[::1]:" + *ReadFile(Path("port6")), ""}).ok());
+  EXPECT_TRUE(List(made->lead_profile).ok()) << List(made->lead_profile);
+}
+
 TEST_F(AccessTest, CertificateOfAnotherAuthorityIsRefused) {
   cli::ProvisionOptions options;
   options.name = "test";  // the same name proves nothing
@@ -155,6 +218,18 @@ TEST_F(AccessTest, CampaignThatThePolicyForbidsIsRefusedWithTheReason) {
     const auto status = harness_->Show("forbidden");
     note = status.ok() ? status->note() : "";
     return note.find("is not in policy.campaigns") != std::string::npos;
+  })) << note;
+  EXPECT_EQ(harness_->JobStarts("site-0"), 0);
+}
+
+TEST_F(AccessTest, CampaignWhoseDataAreMissingIsRefusedBeforeAnyJob) {
+  ASSERT_TRUE(RemoveFile(harness_->SiteHome("site-0") + "/none.jsonl").ok());
+  ASSERT_TRUE(harness_->Submit(harness_->Campaign("allowed", 1)).ok());
+  std::string note;
+  EXPECT_TRUE(WaitFor([&] {
+    const auto status = harness_->Show("allowed");
+    note = status.ok() ? status->note() : "";
+    return note.find("data none of this site is not there") != std::string::npos;
   })) << note;
   EXPECT_EQ(harness_->JobStarts("site-0"), 0);
 }

@@ -70,8 +70,10 @@ class DoctorTest : public testing::Test {
     ASSERT_TRUE(WriteSafetensors(Path("model/model.safetensors"), {tensor}).ok());
     ASSERT_TRUE(WriteFileAtomic(Path("train.jsonl"), "{\"text\": \"a\"}\n").ok());
     std::string yaml = *ReadFile(harness_->SiteHome("site-0") + "/client.yaml");
-    Replace(&yaml, "models: {none: /none}", "models: {base: " + Path("model") + "}");
-    Replace(&yaml, "data: {none: /none}", "data: {train: " + Path("train.jsonl") + "}");
+    Replace(&yaml, "models: {none: " + harness_->SiteHome("site-0") + "/none}",
+            "models: {base: " + Path("model") + "}");
+    Replace(&yaml, "data: {none: " + harness_->SiteHome("site-0") + "/none.jsonl}",
+            "data: {train: " + Path("train.jsonl") + "}");
     Replace(&yaml, "policy:\n", "policy:\n  max_update: 1MiB\n");
     SetConfig(yaml);
   }
@@ -256,6 +258,38 @@ TEST_F(DoctorPbsTest, AQueueThatIsNotThereFails) {
   EXPECT_THAT(down.out, ContainsRegex("FAILED +scheduler"));
   pbs_.Control("{}");
   EXPECT_TRUE(pbs_.Run({"qselect"}).empty());
+}
+
+TEST_F(DoctorPbsTest, WhatIsTakenAndNeverRunIsNotOk) {
+  StartPbs();
+  Edit("queue: debug", "queue: stopped");
+  EXPECT_THAT(Doctor().out, ContainsRegex("FAILED +queue .*is stopped and runs none"));
+  Edit("queue: stopped", "queue: debug\n  cpus: 65");
+  EXPECT_THAT(Doctor().out, ContainsRegex("FAILED +queue .*0 of 4 nodes have 65 cpus"));
+  Edit("cpus: 65", "cpus: 64\n  nodes: 5");
+  EXPECT_THAT(Doctor().out, ContainsRegex("FAILED +queue .*the job needs 5"));
+  Edit("nodes: 5", "nodes: 4\n  gpus: 4");
+  EXPECT_THAT(Doctor().out, ContainsRegex("ok +queue +queue debug"));
+  EXPECT_TRUE(pbs_.Run({"qselect"}).empty());
+}
+
+// Its commands have a minute each.
+TEST_F(DoctorPbsTest, ADaemonEndsSoonAlsoWhileItsSchedulerHangs) {
+  StartPbs();
+  harness_->KillClient("site-0");
+  pbs_.Control(R"({"hang": ["qstat", "qsub", "qdel", "qselect"]})");
+  (void)pbs_.Calls();
+  auto daemon = ChildProcess::Start(
+      {kClient, "run", "--config", harness_->SiteHome("site-0") + "/client.yaml"},
+      Path("daemon.out"));
+  ASSERT_TRUE(daemon.ok());
+  ASSERT_TRUE(WaitFor([&] { return !pbs_.Calls().empty(); }));
+  const auto told = std::chrono::steady_clock::now();
+  kill(daemon->pid(), SIGTERM);
+  EXPECT_TRUE(WaitFor([&] { return daemon->Poll().has_value(); }));
+  EXPECT_EQ(daemon->Poll(), 0);
+  EXPECT_LT(std::chrono::steady_clock::now() - told, std::chrono::seconds(15));
+  pbs_.Control("{}");
 }
 
 TEST_F(DoctorPbsTest, AnInterruptedJobIsCancelled) {

@@ -133,6 +133,8 @@ Status FederationHarness::Enroll(const std::string& role, const std::string& nam
 Status FederationHarness::JoinSite(const std::string& site, const SiteSetup& setup) {
   const std::string home = SiteHome(site);
   TRIBUTARY_RETURN_IF_ERROR(Enroll("site", site, home));
+  TRIBUTARY_RETURN_IF_ERROR(MakeDirectories(home + "/none"));  // the model; its trainer needs none
+  TRIBUTARY_RETURN_IF_ERROR(WriteFileAtomic(home + "/none.jsonl", ""));
   return WriteFileAtomic(home + "/client.yaml",
                          "server: " + address_ +
                              "\n"
@@ -148,8 +150,9 @@ Status FederationHarness::JoinSite(const std::string& site, const SiteSetup& set
                              "policy:\n"
                              "  campaigns: [\"allowed*\"]\n"
                              "  leads: [lead]\n"
-                             "  models: {none: /none}\n"
-                             "  data: {none: /none}\n"
+                             "  models: {none: " +
+                             home + "/none}\n" + "  data: {none: " + home +
+                             "/none.jsonl}\n"
                              "log: {file: client.log}\n");
 }
 

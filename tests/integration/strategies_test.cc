@@ -6,6 +6,8 @@
 #include <map>
 
 #include "aggregators/aggregator.h"
+#include "cli/campaign_commands.h"
+#include "client/site_adapter.h"
 #include "tests/core/test_files.h"
 #include "tests/integration/federation_harness.h"
 
@@ -126,6 +128,47 @@ std::map<std::string, std::string> RunAll(bool disturbed) {
     }
   }
   return digests;
+}
+
+// What such a strategy learns is whole at the sites alone, and must outlive the campaign there.
+TEST(StrategiesTest, EverySiteOfAPersonalisedStrategyKeepsAnAdapterOfItsOwn) {
+  auto started = FederationHarness::Start(2);
+  ASSERT_TRUE(started.ok()) << started.status();
+  FederationHarness& harness = **started;
+  WriteAdapter(harness.directory() + "/lora", false);
+  int personalised = 0;
+  for (const Strategy* strategy : aggregators::Strategies()) {
+    if (!strategy->capabilities.personalised) continue;
+    ++personalised;
+    CampaignFile file = CampaignFor(harness, *strategy);
+    file.data.evaluate = {"none"};
+    const auto id = harness.Submit(file);
+    ASSERT_TRUE(id.ok()) << id.status();
+    ASSERT_EQ(harness.AwaitEnd(*id, kLimit)->phase(), "completed");
+    const std::string exported = harness.directory() + "/exported";
+    const auto version = cli::ExportAdapter(harness.lead(), {*id, exported, -1, ""});
+    ASSERT_TRUE(version.ok()) << version.status();
+    EXPECT_TRUE(version->shared_part_only);
+    const std::string a = "m.q_proj.lora_A.weight";
+    const std::string b = "m.q_proj.lora_B.weight";
+    std::vector<std::vector<float>> own;
+    for (const std::string site : {"site-0", "site-1"}) {
+      const std::string work = harness.SiteHome(site) + "/work";
+      ASSERT_TRUE(WaitFor([&] { return !PathExists(work + "/" + *id); }));
+      const auto kept = client::ListSiteAdapters(work);
+      ASSERT_TRUE(kept.ok() && kept->size() == 1) << kept.status();
+      EXPECT_EQ(kept->front().version, kRounds);
+      EXPECT_TRUE(kept->front().evaluated);
+      EXPECT_EQ(kept->front().metrics.at("loss/none"), 1);
+      const std::string weights = kept->front().directory + "/adapter_model.safetensors";
+      EXPECT_EQ(ReadFloats(weights, a), ReadFloats(exported + "/adapter_model.safetensors", a));
+      own.push_back(ReadFloats(weights, b));
+      EXPECT_TRUE(PathExists(kept->front().directory + "/adapter_config.json"));
+    }
+    EXPECT_NE(own[0], own[1]);
+    EXPECT_NE(own[0], ReadFloats(exported + "/adapter_model.safetensors", b));
+  }
+  EXPECT_GE(personalised, 1);
 }
 
 TEST(StrategiesTest, AllEndWithTheSameBitsWhateverIsKilled) {
