@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "client/allocation.h"
+#include "client/policy.h"
 #include "client/trainer_inspection.h"
 #include "core/files.h"
 #include "core/log.h"
@@ -16,13 +17,6 @@
 
 namespace tributary::client {
 namespace {
-
-Status Deny(const std::vector<std::string>& reasons) {
-  if (reasons.empty()) return OkStatus();
-  std::string message;
-  for (const std::string& reason : reasons) message += (message.empty() ? "" : "; ") + reason;
-  return PermissionDeniedError(std::move(message));
-}
 
 // Paths are for the site's own log.
 void AddUnreadable(const std::string& what, const std::string& path,

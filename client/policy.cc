@@ -13,14 +13,14 @@ std::string Names(const Map& map) {
   return names.empty() ? "none" : names;
 }
 
+}  // namespace
+
 Status Deny(const std::vector<std::string>& reasons) {
   if (reasons.empty()) return OkStatus();
   std::string message;
   for (const std::string& reason : reasons) message += (message.empty() ? "" : "; ") + reason;
   return PermissionDeniedError(std::move(message));
 }
-
-}  // namespace
 
 bool MatchesAny(const std::vector<std::string>& patterns, std::string_view name) {
   for (const std::string_view pattern : patterns) {

@@ -23,4 +23,7 @@ Status CheckTask(const std::optional<PolicySection>& policy, const v1::CampaignO
 // "loss/*" matches "loss/heldout"; "loss" matches itself only.
 bool MatchesAny(const std::vector<std::string>& patterns, std::string_view name);
 
+// Permission denied for these reasons; ok where there are none.
+Status Deny(const std::vector<std::string>& reasons);
+
 }  // namespace tributary::client

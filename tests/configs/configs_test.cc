@@ -209,7 +209,11 @@ TEST_F(StarterFileTest, JoinedClientFileLoadsAndAllowsNothing) {
   const auto server = server::RpcServer::Start(*server_config);
   ASSERT_TRUE(server.ok()) << server.status();
   const std::string address = "127.0.0.1:" + std::to_string((*server)->port());
-  const Status joined = client::Join({address, token, made_.ca_fingerprint, directory_ / "site"});
+  const Status joined = client::Join({.server = address,
+                                      .ca_fingerprint = made_.ca_fingerprint,
+                                      .token = {.token = token, .file = {}},
+                                      .directory = directory_ / "site",
+                                      .server_name = {}});
   ASSERT_TRUE(joined.ok()) << joined;
 
   const auto config = client::LoadClientConfig(directory_ / "site/client.yaml");
