@@ -80,7 +80,7 @@ TEST_F(ClientConfigTest, NotationOfShellsInPathsIsRefused) {
   const auto config = Load(std::string(kMinimal) +
                            "workspace: ~/work\nstate_dir: $HOME/state\n"
                            "policy: {campaigns: [x], leads: [l], models: {base: ~/base}, "
-                           "data: {train: /data/${USER}.jsonl}}\n");
+                           "data: {train: '/data/${USER}.jsonl'}}\n");
   const std::string message = config.status().message();
   for (const char* path : {"~/work", "$HOME/state", "~/base", "/data/${USER}.jsonl"}) {
     EXPECT_THAT(message, HasSubstr("\"" + std::string(path) + "\": ~ and $HOME are not expanded"));

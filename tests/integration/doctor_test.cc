@@ -266,9 +266,9 @@ TEST_F(DoctorPbsTest, WhatIsTakenAndNeverRunIsNotOk) {
   EXPECT_THAT(Doctor().out, ContainsRegex("FAILED +queue .*is stopped and runs none"));
   Edit("queue: stopped", "queue: debug\n  cpus: 65");
   EXPECT_THAT(Doctor().out, ContainsRegex("FAILED +queue .*0 of 4 nodes have 65 cpus"));
-  Edit("cpus: 65", "cpus: 64\n  nodes: 5");
-  EXPECT_THAT(Doctor().out, ContainsRegex("FAILED +queue .*the job needs 5"));
-  Edit("nodes: 5", "nodes: 4\n  gpus: 4");
+  Edit("cpus: 65", "cpus: 64\n  gpus: 5");
+  EXPECT_THAT(Doctor().out, ContainsRegex("FAILED +queue .*64 cpus and 5 gpus"));
+  Edit("gpus: 5", "gpus: 4\n  nodes: 2");
   EXPECT_THAT(Doctor().out, ContainsRegex("ok +queue +queue debug"));
   EXPECT_TRUE(pbs_.Run({"qselect"}).empty());
 }

@@ -404,7 +404,8 @@ TEST_F(PbsSystemTest, ACheckLeavesNoJobBehind) {
   EXPECT_THAT(Calls(),
               ElementsAre("qsub -h -N c.r1.a.t1.check /tmp/check.sh",
                           "qselect -N c.r1.a.t1.check -u " + Me(), "qstat -f -F json 8.pbs01",
-                          "qdel 8.pbs01", "qstat -f -F json 9.pbs01", "qdel 9.pbs01"));
+                          "qdel 8.pbs01", "qstat -f -F json 9.pbs01", "qdel 9.pbs01",
+                          "qstat -B -f"));  // which queue it would be, to see that it is started
   Command("qdel", "*) exit 162;;");
   EXPECT_THAT(system().CheckAccepted(spec_, "/tmp/check.sh").message(), HasSubstr("stays on hold"));
   Command("qsub",
