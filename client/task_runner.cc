@@ -112,8 +112,8 @@ void TaskRunner::Pause(std::chrono::milliseconds time) {
   if (!stopping_) (void)changed_.WaitFor(mutex_, time);
 }
 
-// Null for a task that is known already, or one too many: the server assigns it again at the next
-// connection.
+// Null for a task that is known already, or one too many: the server assigns it again when nothing
+// is heard of it.
 TaskRunner::ActivePtr TaskRunner::Admit(const v1::TaskAssignment& assignment) {
   auto task = std::make_shared<Active>();
   task->record.assignment = assignment;
