@@ -127,7 +127,8 @@ Checks JudgePackages(const json& report) {
   const std::string name = "Python packages";
   const std::string versions = VersionsLine(report);
   if (report.contains("trouble")) {
-    return {Warned(name, versions + "; " + Excerpt(report.value("trouble", std::string()), kExcerpt),
+    return {Warned(name,
+                   versions + "; " + Excerpt(report.value("trouble", std::string()), kExcerpt),
                    "install `packaging` or `pip` beside the trainer, or run `pip check` by hand")};
   }
   const json conflicts = report.value("conflicts", json::array());

@@ -70,7 +70,7 @@ TEST(ListenerWatchTest, NoticesThatNobodyAccepts) {
   std::promise<void> dead;
   const ListenerWatch watch(listener.port(), milliseconds(1), milliseconds(50),
                             [&] { dead.set_value(); });
-  dead.get_future().wait();
+  EXPECT_EQ(dead.get_future().wait_for(std::chrono::minutes(2)), std::future_status::ready);
 }
 
 TEST(ListenerWatchTest, AListenerThatIsBehindButServesIsAlive) {
