@@ -15,6 +15,7 @@
 
 #include "core/files.h"
 #include "core/text.h"
+#include "scheduler_adapters/scheduler_adapter.h"
 
 namespace tributary::scheduler_adapters {
 namespace {
@@ -219,6 +220,16 @@ Result<CommandResult> CommandRunner::Run(const std::vector<std::string>& command
   result.timed_out = !ReadBoth(out.read, err.read, &end, hear);
   result.exit_status = Reap(pid, &end, &result.timed_out);
   return result;
+}
+
+CommandRunnerOptions RunnerOptions(const SchedulerOptions& options) {
+  CommandRunnerOptions runner;
+  runner.prefix = options.command_prefix;
+  runner.directory = options.command_directory;
+  runner.timeout = options.command_timeout;
+  runner.interval = options.command_interval;
+  runner.stop = options.stop;
+  return runner;
 }
 
 }  // namespace tributary::scheduler_adapters

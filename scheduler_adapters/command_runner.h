@@ -55,4 +55,8 @@ class CommandRunner {
   std::chrono::steady_clock::time_point last_start_;
 };
 
+struct SchedulerOptions;
+// For a scheduler's commands.
+CommandRunnerOptions RunnerOptions(const SchedulerOptions& options);
+
 }  // namespace tributary::scheduler_adapters

@@ -26,16 +26,6 @@ constexpr std::size_t kMaxIdsPerCommand = 100;
 // Where it answers for the first id only.
 constexpr std::size_t kFewIds = 3;
 
-CommandRunnerOptions RunnerOptions(const SchedulerOptions& options) {
-  CommandRunnerOptions runner;
-  runner.prefix = options.command_prefix;
-  runner.directory = options.command_directory;
-  runner.timeout = options.command_timeout;
-  runner.interval = options.command_interval;
-  runner.stop = options.stop;
-  return runner;
-}
-
 Status NoAnswer(std::string_view command, const CommandResult& result) {
   return UnavailableError(std::string(command) + ": " + result.Summary());
 }

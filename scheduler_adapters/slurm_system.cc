@@ -110,16 +110,6 @@ std::string IdOf(const std::string& number, const std::string& cluster) {
   return cluster.empty() ? number : number + ";" + cluster;
 }
 
-CommandRunnerOptions RunnerOptions(const SchedulerOptions& options) {
-  CommandRunnerOptions runner;
-  runner.prefix = options.command_prefix;
-  runner.directory = options.command_directory;
-  runner.timeout = options.command_timeout;
-  runner.interval = options.command_interval;
-  runner.stop = options.stop;
-  return runner;
-}
-
 // Where the command is to look.
 void Append(const std::string& cluster, std::vector<std::string>* command) {
   if (!cluster.empty()) command->insert(command->end(), {"-M", cluster});
