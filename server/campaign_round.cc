@@ -5,6 +5,7 @@
 #include "core/count_text.h"
 #include "server/campaign_step.h"
 #include "server/pacing.h"
+#include "server/strategy.h"
 
 namespace tributary::server {
 namespace {
@@ -44,7 +45,8 @@ void CampaignStep::OpenRound() {
   const RoundPlan plan =
       PacingOf(campaign_)->Plan({.round = round.number,
                                  .eligible = AcceptedSites(),
-                                 .seed = SeedFor(campaign_.file.seed, round.number, "plan")});
+                                 .seed = SeedFor(campaign_.file.seed, round.number, "plan"),
+                                 .least = UpdatesNeeded(campaign_)});
   if (plan.sites.empty()) {  // sites have withdrawn since the last round
     return Pause("too few sites take part in round " + std::to_string(round.number) +
                  "; resume when more accept the campaign again");
@@ -66,6 +68,7 @@ void CampaignStep::DecideRound() {
   Round& round = campaign_.rounds.back();
   RoundView view;
   view.deadline_passed = campaign_.deadline_passed;
+  view.least = UpdatesNeeded(campaign_);
   std::string failures;
   for (const auto& [site, id] : round.tasks) {
     const Task& task = campaign_.tasks.at(id);
@@ -106,7 +109,7 @@ bool CampaignStep::IsWhole(const Round& round) const {
     if (task.phase != TaskPhase::kAccepted) return false;
     ++accepted;
   }
-  return accepted >= std::max<std::int64_t>(campaign_.file.pacing.quorum, 1);
+  return accepted >= UpdatesNeeded(campaign_);
 }
 
 void CampaignStep::CloseRound(Round& round) {

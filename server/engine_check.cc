@@ -6,6 +6,7 @@
 #include "core/count_text.h"
 #include "server/engine.h"
 #include "server/pacing.h"
+#include "server/strategy.h"
 
 namespace tributary::server {
 namespace {
@@ -106,7 +107,7 @@ Status CheckNumbers(const Campaign& campaign, const CampaignChanged& event) {
   return OkStatus();
 }
 
-// Whether the open round can still reach its quorum without the sites that are left out, and
+// Whether the open round can still close and be folded without the sites that are left out, and
 // without what dropped sites have not sent.
 Status CheckRest(const Campaign& campaign, const std::set<std::string>& left_out,
                  const std::set<std::string>& dropped) {
@@ -119,7 +120,7 @@ Status CheckRest(const Campaign& campaign, const std::set<std::string>& left_out
     const bool sent = campaign.tasks.at(id).phase == TaskPhase::kAccepted;
     rest += sent || !gone ? 1 : 0;
   }
-  const std::int64_t needed = std::max<std::int64_t>(campaign.file.pacing.quorum, 1);
+  const std::int64_t needed = UpdatesNeeded(campaign);
   if (rest >= needed) return OkStatus();
   return FailedPreconditionError("round " + std::to_string(round.number) + " would have " +
                                  CountText(rest, "site") + " and needs " + std::to_string(needed));

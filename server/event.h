@@ -13,8 +13,9 @@
 namespace tributary::server {
 
 // 0: journals from before there were rules. 1: failed evaluations are tried again, and a paused
-// campaign still closes a round that has every update.
-inline constexpr std::int64_t kCurrentRules = 1;
+// campaign still closes a round that has every update. 2: no round opens, stays open or closes with
+// fewer sites than the aggregator can fold.
+inline constexpr std::int64_t kCurrentRules = 2;
 
 struct SiteEnrolled {
   std::string site;

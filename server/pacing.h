@@ -20,6 +20,7 @@ struct PlanInput {
   std::int64_t round = 1;
   std::vector<std::string> eligible;  // sites that accepted, sorted
   std::uint64_t seed = 0;             // of the campaign and this round
+  std::int64_t least = 1;             // updates without which the round cannot be folded
 };
 
 struct SitePlan {
@@ -38,6 +39,7 @@ struct RoundView {
   std::int64_t accepted = 0;
   std::int64_t failed = 0;  // for good: no attempt left
   bool deadline_passed = false;
+  std::int64_t least = 1;  // as PlanInput has it
 };
 
 enum class Decision : std::uint8_t {

@@ -116,6 +116,13 @@ Status CheckStrategy(const CampaignFile& file) {
                               "; raise pacing.quorum or name more sites");
 }
 
+std::int64_t UpdatesNeeded(const Campaign& campaign) {
+  const std::int64_t quorum = std::max<std::int64_t>(campaign.file.pacing.quorum, 1);
+  if (campaign.rules < 2) return quorum;
+  const auto aggregator = aggregators::MakeAggregator(campaign.file.aggregator);
+  return aggregator.ok() ? std::max(quorum, (*aggregator)->MinSites()) : quorum;
+}
+
 TrainDirective FirstDirective(const CampaignFile& file) { return DirectiveOf(file, 1); }
 
 std::vector<std::string> TrainerNeeds(const CampaignFile& file) {

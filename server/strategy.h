@@ -16,6 +16,10 @@ namespace tributary::server {
 // do what the file asks for. Errors say why not, and the nearest thing that works.
 Status CheckStrategy(const CampaignFile& file);
 
+// Updates that each round needs, whoever withdraws, is left out or dropped: the quorum of the file,
+// and what the aggregator can fold.
+std::int64_t UpdatesNeeded(const Campaign& campaign);
+
 // Of a campaign that CheckStrategy accepted.
 TrainDirective DirectiveFor(const Campaign& campaign, const Task& task);
 

@@ -16,13 +16,15 @@ class SynchronousPacing final : public Pacing {
     RoundPlan plan;
     plan.deadline = pacing_.deadline;
     const std::vector<std::string> sites = Select(input);
-    if (static_cast<std::int64_t>(sites.size()) < pacing_.quorum) return plan;  // could never close
+    const std::int64_t needed = std::max(pacing_.quorum, input.least);
+    if (static_cast<std::int64_t>(sites.size()) < needed) return plan;  // could never close
     for (const std::string& site : sites) plan.sites.push_back({site, steps_, 1.0});
     return plan;
   }
 
   Decision Decide(const RoundView& view) const override {
-    const std::int64_t quorum = pacing_.quorum == 0 ? view.selected : pacing_.quorum;
+    const std::int64_t quorum =
+        std::max(pacing_.quorum == 0 ? view.selected : pacing_.quorum, view.least);
     const bool all_reported = view.accepted + view.failed >= view.selected;
     if (view.accepted >= quorum && (all_reported || view.deadline_passed)) return Decision::kClose;
     return all_reported ? Decision::kImpossible : Decision::kWait;

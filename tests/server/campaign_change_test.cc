@@ -208,6 +208,33 @@ TEST(CampaignChangeTest, ARoundThatMissesItsQuorumCanGoOnWithoutTheSiteThatFails
   EXPECT_THAT(engine.Do(Without({"b"})), ElementsAre("aggregate c 1"));
 }
 
+TEST(CampaignChangeTest, AnOpenRoundKeepsTheSitesThatItsAggregatorNeeds) {
+  const std::vector<std::string> sites = {"a", "b", "d", "e", "f", "g"};
+  EngineHarness engine;
+  engine.Start(sites, "pacing: {sites_per_round: 5}\naggregator: {kind: krum}\n");
+  const std::string site = engine.campaign().rounds.back().sites.front();
+  const std::string refusal = "round 1 would have 4 sites and needs 5";
+  EXPECT_EQ(engine.Try(Drop({site})).message(), refusal);
+  engine.Do(CampaignPaused{"c", "lena"});
+  EXPECT_EQ(engine.Try(Without({site})).message(), refusal);
+}
+
+// Its journal may have what is refused now.
+TEST(CampaignChangeTest, ACampaignOfEarlierRulesKeepsWhatItWasAllowed) {
+  const std::vector<std::string> sites = {"a", "b", "d", "e", "f"};
+  EngineHarness engine;
+  for (const std::string& site : sites) engine.Do(SiteEnrolled{site, "f"});
+  engine.Do(CampaignSubmitted{
+      "c", "lena", CampaignYaml(sites, "pacing: {rounds: 2}\naggregator: {kind: krum}\n"),
+      DigestOf("v0"), 100, /*rules=*/1});
+  for (const std::string& site : sites) engine.Answer(site, true);
+  engine.Do(CampaignPaused{"c", "lena"});
+  engine.Do(Without({"f"}));
+  for (const char* site : {"a", "b", "d"}) engine.Update(std::string("c.r1.") + site + ".t1");
+  EXPECT_THAT(engine.Update("c.r1.e.t1"), Contains("aggregate c 1"));
+  EXPECT_EQ(Text(Replay(engine.log)), Text(engine.state));
+}
+
 TEST(CampaignChangeTest, WhatIsFoldedNowCannotBeLeftOut) {
   EngineHarness engine;
   engine.Start({"a", "b"});

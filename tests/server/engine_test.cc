@@ -455,6 +455,21 @@ TEST(EngineTest, TooFewSitesPauseTheCampaignBeforeTheNextRound) {
   }
 }
 
+// A round of four would cost all its node-hours and could not be folded.
+TEST(EngineTest, NoRoundOpensThatItsAggregatorCannotFold) {
+  EngineHarness engine;
+  const std::vector<std::string> sites = {"a", "b", "d", "e", "f"};
+  engine.Start(sites, "pacing: {rounds: 2}\naggregator: {kind: krum}\n");
+  for (const std::string& site : sites) engine.Update("c.r1." + site + ".t1");
+  engine.Answer("f", false, "maintenance");
+  engine.Publish(1);
+  EXPECT_EQ(engine.campaign().rounds.size(), 1u);
+  EXPECT_EQ(engine.campaign().note,
+            "too few sites take part in round 2; resume when more accept the campaign again");
+  engine.Answer("f", true);
+  EXPECT_THAT(engine.Do(CampaignResumed{"c", "lena"}), Contains("assign f c.r2.f.t1"));
+}
+
 TEST(EngineCheckTest, RefusesRepetitions) {
   EngineHarness engine;
   engine.Start({"a", "b"});

@@ -48,6 +48,18 @@ TEST(SynchronousPacingTest, DecidesAsTheTableSays) {
   }
 }
 
+TEST(SynchronousPacingTest, NeverGoesOnWithLessThanCanBeFolded) {
+  const auto pacing = MakeSynchronousPacing(File(0, 2));
+  RoundView view{.selected = 4, .accepted = 4};
+  EXPECT_EQ(pacing->Decide(view), Decision::kClose);
+  view.least = 5;
+  EXPECT_EQ(pacing->Decide(view), Decision::kImpossible);
+  PlanInput input{.eligible = {"a", "b"}};
+  EXPECT_EQ(pacing->Plan(input).sites.size(), 2u);
+  input.least = 3;
+  EXPECT_TRUE(pacing->Plan(input).sites.empty());
+}
+
 TEST(SynchronousPacingTest, NeedsTheQuorumOrEverybodySelected) {
   EXPECT_EQ(MakeSynchronousPacing(File(0, 0))->SitesNeeded(5), 5);
   EXPECT_EQ(MakeSynchronousPacing(File(3, 0))->SitesNeeded(5), 3);
