@@ -19,6 +19,8 @@ namespace {
 
 constexpr std::size_t kReadBytes = std::size_t{1} << 20;
 constexpr std::chrono::milliseconds kSlice{50};  // between two looks at keep_going
+// What an earlier command left half-way may be of another blob, and is damaged once.
+constexpr int kLossesThatPass = 1;
 
 Status FromGrpc(const grpc::Status& status) {
   return {static_cast<StatusCode>(status.error_code()), status.error_message()};
@@ -78,13 +80,16 @@ Status Transfer::Retry(const char* what, const KeepGoing& keep_going,
                        const std::function<Try()>& once) const {
   Backoff backoff(std::chrono::milliseconds(200), std::chrono::seconds(30));
   const auto go_on = [&] { return keep_going() && !Cancelled(); };
+  int losses = 0;
   while (true) {
     while (go_on() && !channel_->WaitForConnected(std::chrono::system_clock::now() + kSlice)) {
     }
     if (!go_on()) return CancelledError(std::string(what) + " was given up");
     const Try tried = once();
     if (tried.verdict != Verdict::kTransient) return tried.status;
-    if (patience_ == Patience::kPerson && IsForPeople(tried.status)) return tried.status;
+    losses += tried.status.code() == StatusCode::kDataLoss ? 1 : 0;
+    const bool lost = losses > kLossesThatPass;
+    if (patience_ == Patience::kPerson && (lost || IsForPeople(tried.status))) return tried.status;
     LogWarning("client", "transfer interrupted; will resume",
                {{"what", what}, {"reason", tried.status}});
     const auto until = std::chrono::steady_clock::now() + backoff.Next();

@@ -19,8 +19,8 @@ namespace tributary::client {
 // Whether to go on; asked between chunks and before each try.
 using KeepGoing = std::function<bool()>;
 
-// Who waits: a person wants to hear of a full disk or of a blob that is not there; a daemon waits
-// for somebody to mend it.
+// Who waits: a person wants to hear of a full disk, or of a blob that is not there or damaged time
+// and again; a daemon waits for somebody to mend it.
 enum class Patience : std::uint8_t { kPerson, kDaemon };
 
 // Thread-safe.

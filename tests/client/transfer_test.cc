@@ -126,6 +126,16 @@ TEST_F(TransferTest, APersonHearsOfAFullServerAtOnce) {
   EXPECT_EQ(Download(Patience::kPerson).code(), StatusCode::kNotFound);
 }
 
+// What an earlier command left may be of another blob: that passes.
+TEST_F(TransferTest, APersonHearsOfADamagedBlobWhenItIsDamagedAgain) {
+  federation_.answers = {grpc::StatusCode::DATA_LOSS};
+  EXPECT_EQ(Download(Patience::kPerson), OkStatus());
+  federation_.offsets.clear();
+  federation_.answers.assign(9, grpc::StatusCode::DATA_LOSS);
+  EXPECT_EQ(Download(Patience::kPerson).code(), StatusCode::kDataLoss);
+  EXPECT_EQ(federation_.offsets.size(), 2u);
+}
+
 TEST_F(TransferTest, WhoeverStopsItEndsIt) {
   federation_.answers.assign(1000, grpc::StatusCode::CANCELLED);
   const std::string path = directory_ / "update";
