@@ -76,13 +76,22 @@ Status CheckExportDirectory(const std::string& directory, bool overwrite) {
   for (const std::string_view file : {kAdapterWeightsFile, kAdapterConfigFile}) {
     const std::string path = JoinPath(directory, file);
     if (!PathExists(path)) continue;
-    if (!overwrite) {
-      return AlreadyExistsError(path +
-                                " is there already; name another directory, or give --overwrite");
-    }
-    TRIBUTARY_RETURN_IF_ERROR(RemoveFile(path));
+    if (overwrite) continue;
+    return AlreadyExistsError(path +
+                              " is there already; name another directory, or give --overwrite");
   }
   return OkStatus();
+}
+
+// A server keeps so many versions as its file says.
+Status DownloadVersion(Session& session, const v1::VersionInfo& version, const std::string& path) {
+  TRIBUTARY_ASSIGN_OR_RETURN(const Digest digest, Digest::FromHex(version.digest()));
+  const Status status =
+      client::Transfer(session.channel()).Download(digest, version.bytes(), path, kAlways);
+  if (status.code() != StatusCode::kNotFound || !version.removed()) return status;
+  return NotFoundError("version " + std::to_string(version.version()) +
+                       " was removed: the server keeps the newest versions alone, and version 0 "
+                       "(keep_versions)");
 }
 
 // What the campaign's versions added to the base weights becomes part of the adapter at `weights`.
@@ -251,19 +260,21 @@ Result<ExportedVersion> ExportAdapter(const GlobalOptions& options, const Export
     return NotFoundError("campaign " + what.campaign + " has versions 0.." +
                          std::to_string(status.version()) + ", not " + std::to_string(wanted));
   }());
-  TRIBUTARY_ASSIGN_OR_RETURN(const Digest digest, Digest::FromHex(version.digest()));
   TRIBUTARY_RETURN_IF_ERROR(CheckExportDirectory(what.directory, what.overwrite));
   TRIBUTARY_RETURN_IF_ERROR(MakeDirectories(what.directory, 0755));
   const std::string weights = JoinPath(what.directory, kAdapterWeightsFile);
-  TRIBUTARY_RETURN_IF_ERROR(
-      client::Transfer(session.channel()).Download(digest, version.bytes(), weights, kAlways));
+  const std::string config_path = JoinPath(what.directory, kAdapterConfigFile);
+  const std::string fresh = weights + ".new";  // an earlier export stays until this one is whole
+  TRIBUTARY_RETURN_IF_ERROR(DownloadVersion(session, version, fresh));
   TRIBUTARY_ASSIGN_OR_RETURN(auto config,
                              AdapterConfig::FromPeftJson(status.adapter_config_json()));
-  TRIBUTARY_RETURN_IF_ERROR(TakeOutMiddle(weights, &config));
-  TRIBUTARY_RETURN_IF_ERROR(AddProducts(session, status, version.version(), weights, &config));
+  TRIBUTARY_RETURN_IF_ERROR(TakeOutMiddle(fresh, &config));
+  TRIBUTARY_RETURN_IF_ERROR(AddProducts(session, status, version.version(), fresh, &config));
   if (!what.base_model.empty()) config.base_model = what.base_model;
-  TRIBUTARY_RETURN_IF_ERROR(
-      WriteFileAtomic(JoinPath(what.directory, kAdapterConfigFile), config.ToPeftJson(), 0644));
+  // Never the weights of one version beside the configuration of another.
+  TRIBUTARY_RETURN_IF_ERROR(RemoveFile(config_path));
+  TRIBUTARY_RETURN_IF_ERROR(RenameDurably(fresh, weights));
+  TRIBUTARY_RETURN_IF_ERROR(WriteFileAtomic(config_path, config.ToPeftJson(), 0644));
   const auto strategy = aggregators::FindStrategy(status.aggregator());
   return ExportedVersion{version.version(),
                          strategy.ok() && (*strategy)->capabilities.personalised};

@@ -159,10 +159,18 @@ std::string RenderStatus(const v1::CampaignStatus& said, int max_rounds) {
     if (answer.answer() == "accepted" && !answer.away()) continue;
     text += "  " + AnswerText(answer) + AwayText(answer) + "\n";
   }
+  std::vector<std::int64_t> removed;
   for (const v1::VersionInfo& version : status.versions()) {
-    if (version.damage().empty()) continue;
+    if (version.removed()) removed.push_back(version.version());
+    if (version.damage().empty() || version.removed()) continue;
     text += Format("  version %lld cannot be used: ", static_cast<long long>(version.version())) +
             version.damage() + "\n";
+  }
+  if (!removed.empty() && max_rounds == 0) {
+    text += Format("  removed, as the server keeps so many (keep_versions): %zu of versions %lld to "
+                   "%lld\n",
+                   removed.size(), static_cast<long long>(removed.front()),
+                   static_cast<long long>(removed.back()));
   }
   if (status.rounds_left_out() > 0 && max_rounds == 0) {
     text += Format("  rounds 1 to %lld are left out: the history is too long for one answer\n",

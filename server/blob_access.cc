@@ -1,4 +1,6 @@
 // Who may read and write which blob, and what happens when one that is read is damaged.
+#include "server/blob_access.h"
+
 #include <algorithm>
 
 #include "core/log.h"
@@ -8,17 +10,32 @@
 namespace tributary::server {
 namespace {
 
-// Versions, what they add to the base weights, and the state vectors that tasks may ask for.
-bool IsDownloadable(const Campaign& campaign, const Digest& digest) {
-  for (const Version& version : campaign.versions) {
-    if (version.digest == digest || version.merged.digest == digest) return true;
-  }
-  const auto& state = campaign.versions.back().state;
-  return std::any_of(state.begin(), state.end(),
+bool IsStateOf(const Version& version, const Digest& digest) {
+  return std::any_of(version.state.begin(), version.state.end(),
                      [&](const auto& entry) { return entry.second.digest == digest; });
 }
 
 }  // namespace
+
+bool IsDownloadable(const Campaign& campaign, const Digest& digest) {
+  for (const Version& version : campaign.versions) {
+    if (version.digest == digest || version.merged.digest == digest) return true;
+  }
+  return IsStateOf(campaign.versions.back(), digest);
+}
+
+Status CheckMayBeginWith(const State& state, const Digest& digest) {
+  const auto published = [&](const auto& entry) { return IsDownloadable(entry.second, digest); };
+  if (std::any_of(state.campaigns.begin(), state.campaigns.end(), published)) return OkStatus();
+  for (const auto& [id, campaign] : state.campaigns) {
+    for (const auto& [task_id, task] : campaign.tasks) {
+      if (task.facts.digest != digest) continue;
+      return PermissionDeniedError("initial adapter " + digest.ToHex() +
+                                   " is the update of a site, which nobody may read");
+    }
+  }
+  return OkStatus();
+}
 
 void Coordinator::AuthorizeBlob(const security::Identity& who, const Digest& digest, BlobUse use,
                                 const std::string& task_id, std::function<void(Status)> answer) {
@@ -46,23 +63,35 @@ void Coordinator::AuthorizeBlob(const security::Identity& who, const Digest& dig
 }
 
 void Coordinator::NoteDamaged(const Digest& digest, const std::string& reason) {
-  LogError("engine", "a blob is not what its name says",
-           {{"blob", digest.ToHex()}, {"reason", reason}});
+  log_limit_.Log("damaged " + digest.ToHex(), LogLevel::kError, "engine",
+                 "a blob is not what its name says",
+                 {{"blob", digest.ToHex()}, {"reason", reason}});
   if (const Status aside = blobs_.Quarantine(digest); !aside.ok()) {
     LogError("engine", "a damaged blob stays", {{"error", aside}});
   }
-  runner_->Read([this, digest, reason](const State& state) {
-    for (const auto& [id, campaign] : state.campaigns) {
-      for (const Version& version : campaign.versions) {
-        const bool state =
-            std::any_of(version.state.begin(), version.state.end(),
-                        [&](const auto& entry) { return entry.second.digest == digest; });
-        if (version.digest != digest && version.merged.digest != digest && !state) continue;
-        runner_->PostUntilDurable(
-            VersionDamaged{id, version.number, "blob " + digest.ToHex() + " " + reason});
-      }
-    }
+  runner_->Read([=, this](const State& state) { PostDamage(digest, reason, state); });
+}
+
+void Coordinator::NoteGone(const Digest& digest) {
+  runner_->Read([=, this](const State& state) {
+    if (!ReferencedBlobs(state, limits_.keep_versions).contains(digest)) return;
+    log_limit_.Log("damaged " + digest.ToHex(), LogLevel::kError, "engine",
+                   "a blob is gone from the server's disk", {{"blob", digest.ToHex()}});
+    PostDamage(digest, "is gone from the server's disk", state);
   });
+}
+
+// State vectors of earlier versions are removed in good order: the newest version's alone matter.
+void Coordinator::PostDamage(const Digest& digest, const std::string& reason, const State& state) {
+  for (const auto& [id, campaign] : state.campaigns) {
+    for (const Version& version : campaign.versions) {
+      const bool newest = version.number == campaign.versions.back().number;
+      const bool own = version.digest == digest || version.merged.digest == digest;
+      if (!own && !(newest && IsStateOf(version, digest))) continue;
+      runner_->PostUntilDurable(
+          VersionDamaged{id, version.number, "blob " + digest.ToHex() + " " + reason});
+    }
+  }
 }
 
 }  // namespace tributary::server

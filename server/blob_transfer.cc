@@ -171,8 +171,7 @@ class DownloadReactor final : public grpc::ServerBidiReactor<v1::DownloadRequest
   void Begin(const Digest& digest) {
     digest_ = digest;
     const auto size = parts_.blobs.SizeOf(digest);
-    if (size.status().code() == StatusCode::kNotFound)
-      return Damaged("is gone from the server's disk");
+    if (size.status().code() == StatusCode::kNotFound) return Gone();
     if (!size.ok()) return Finish(ToGrpc(size.status()));
     size_ = *size;
     offset_ = request_.offset();
@@ -193,8 +192,7 @@ class DownloadReactor final : public grpc::ServerBidiReactor<v1::DownloadRequest
     std::string* data = chunk_.mutable_data();
     data->resize(std::min<std::uint64_t>(size_of_chunk_.bytes(), size_ - offset_));
     const ssize_t got = pread(file_.get(), data->data(), data->size(), static_cast<off_t>(offset_));
-    if (got <= 0)
-      return Finish(ToGrpc(ErrnoError("read blob " + digest_.ToHex(), got < 0 ? errno : EIO)));
+    if (got <= 0) return Damaged("cannot be read to its end");
     data->resize(static_cast<std::size_t>(got));
     if (hash_) hash_->Update(*data);
     offset_ += static_cast<std::uint64_t>(got);
@@ -205,6 +203,12 @@ class DownloadReactor final : public grpc::ServerBidiReactor<v1::DownloadRequest
   void AllRead() {
     if (hash_ && hash_->Finish() != digest_) return Damaged("is damaged on the server's disk");
     HalfDone();
+  }
+
+  // Perhaps in good order: what is not kept any more was removed while the peer waited.
+  void Gone() {
+    parts_.coordinator.NoteGone(digest_);
+    Finish(ToGrpc(NotFoundError("blob " + digest_.ToHex() + " is not on the server's disk")));
   }
 
   void Damaged(const char* how) {

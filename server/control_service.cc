@@ -5,6 +5,7 @@
 #include "core/log.h"
 #include "core/text.h"
 #include "server/audit_stream.h"
+#include "server/blob_access.h"
 #include "server/caller.h"
 #include "server/submission.h"
 #include "server/wire.h"
@@ -149,6 +150,11 @@ ControlService::Unary* ControlService::Submit(Context* context, const v1::Submit
     const auto event = prepare();
     if (!event.ok()) return reactor->Finish(ToGrpc(event.status()));
     parts_.runner.Read([this, reactor, response, event = *event, held](const State& state) mutable {
+      if (const Status free = CheckMayBeginWith(state, event.initial_digest); !free.ok()) {
+        refusals_.Log(event.lead, LogLevel::kWarning, "rpc", "call refused",
+                      {{"call", "Submit"}, {"name", event.lead}, {"reason", free}});
+        return reactor->Finish(ToGrpc(free));
+      }
       event.campaign = CampaignIdFor(state, event.campaign);
       response->set_campaign(event.campaign);
       parts_.runner.Post(event, [reactor, event, held](const Status& status) {
@@ -248,7 +254,8 @@ ControlService::Unary* ControlService::Command(Context* context, std::string_vie
     if (who.role != Role::kAdmin && campaign->lead != who.name) {
       const Status status = PermissionDeniedError("campaign " + id + " is led by " +
                                                   campaign->lead + ", not by " + who.name);
-      LogWarning("rpc", "call refused", {{"call", call}, {"name", who.name}, {"reason", status}});
+      refusals_.Log(who.name, LogLevel::kWarning, "rpc", "call refused",
+                    {{"call", call}, {"name", who.name}, {"reason", status}});
       return reactor->Finish(ToGrpc(status));
     }
     const auto event = make(*campaign, who.name);

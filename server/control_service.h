@@ -5,6 +5,7 @@
 #include <string>
 
 #include "core/clock.h"
+#include "core/log_limit.h"
 #include "server/coordinator.h"
 #include "server/peer_slots.h"
 #include "server/token_store.h"
@@ -69,6 +70,7 @@ class ControlService final : public v1::Control::CallbackService {
   const ControlParts parts_;
   PeerSlots watches_{kMaxWatches};
   PeerSlots audits_{kMaxAudits};
+  LogLimit refusals_;  // by member
 };
 
 }  // namespace tributary::server

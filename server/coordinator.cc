@@ -123,8 +123,14 @@ void Coordinator::Remove(const RemoveBlobs& action, const State& state) {
 }
 
 void Coordinator::Aggregate(const AggregateRound& action, const State& state) {
-  if (!aggregating_.emplace(action.campaign, action.round).second) return;  // under way
   const Campaign& campaign = state.campaigns.at(action.campaign);
+  // An event of the same batch may have opened the round again, or ended the campaign.
+  const bool closed = campaign.phase == CampaignPhase::kAggregating &&
+                      campaign.rounds.back().number == action.round;
+  const FoldKey key(action.campaign, action.round);
+  if (!closed || aggregating_.contains(key)) return;
+  const std::int64_t number = ++folds_;
+  aggregating_[key] = number;
   auto work =
       std::make_shared<const FoldWork>(MakeFoldWork(campaign, blobs_, limits_.fold_threads));
   LogInfo("engine", "round closed",
@@ -134,21 +140,31 @@ void Coordinator::Aggregate(const AggregateRound& action, const State& state) {
   // Told to the journal first: a fold that ends the server must not be begun for ever.
   runner_->PostUntilDurable(
       AggregationTried{action.campaign, action.round, campaign.rounds.back().fold_tries + 1},
-      [this, work] { lanes_.folds.Submit([this, work] { RunFold(*work); }); });
+      [this, work, key, number](const Status& status) {
+        if (!status.ok()) return EndFold(key, number);
+        lanes_.folds.Submit([this, work, number] { RunFold(*work, number); });
+      });
 }
 
-void Coordinator::RunFold(const FoldWork& work) {
+void Coordinator::RunFold(const FoldWork& work, std::int64_t number) {
   auto outcome = Fold(work, blobs_, holds_);
-  // Answered before any action of the same batch: a resume may order the same fold again.
-  const auto ended = [this, key = std::pair(work.campaign, work.input.number),
-                      held = std::move(outcome.held)] { aggregating_.erase(key); };
+  // Answered before any action of the same batch: a resume may order the same fold again. What else
+  // this one has to say must not end that.
+  const auto ended = [this, key = FoldKey(work.campaign, work.input.number), number,
+                      held = std::move(outcome.held)](const Status&) { EndFold(key, number); };
   for (Event& event : outcome.events) runner_->PostUntilDurable(std::move(event), ended);
+}
+
+void Coordinator::EndFold(const FoldKey& key, std::int64_t number) {
+  const auto it = aggregating_.find(key);
+  if (it != aggregating_.end() && it->second == number) aggregating_.erase(it);
 }
 
 void Coordinator::NoteStop() {
   std::promise<void> noted;
   runner_->Read([this](const State& state) {
-    for (const auto& [id, round] : aggregating_) {
+    for (const auto& [key, number] : aggregating_) {
+      const auto& [id, round] = key;
       const std::int64_t tries = state.campaigns.at(id).rounds.back().fold_tries;
       if (tries > 0) runner_->Post(AggregationTried{id, round, tries - 1}, nullptr);
     }
@@ -274,12 +290,13 @@ void Coordinator::JudgeReport(const std::string& site, const std::string& certif
       [this, site, certificate_pem, report = std::move(report), expected = std::move(expected)] {
         auto outcome = Judge(report, site, certificate_pem, expected, blobs_);
         if (!outcome.ok()) {
-          LogWarning("engine", "a report cannot be judged now; the site will repeat it",
-                     {{"task", report.task()}, {"error", outcome.status()}});
+          log_limit_.Log("unjudged " + site, LogLevel::kWarning, "engine",
+                         "a report cannot be judged now; the site will repeat it",
+                         {{"task", report.task()}, {"error", outcome.status()}});
           return DoneJudging(report.task());
         }
         if (const auto* resend = std::get_if<Resend>(&*outcome)) {
-          if (resend->damaged) SetDamagedAside(*resend->damaged);
+          if (resend->damaged) SetDamagedAside(site, *resend->damaged);
           DoneJudging(report.task());
           return SendAck({site, report.task(), false, "", false}, /*resend=*/true);
         }
@@ -301,9 +318,10 @@ void Coordinator::JudgeReport(const std::string& site, const std::string& certif
       });
 }
 
-void Coordinator::SetDamagedAside(const Digest& digest) {
-  LogError("engine", "an update cannot be read; the site is asked for it again",
-           {{"blob", digest.ToHex()}});
+void Coordinator::SetDamagedAside(const std::string& site, const Digest& digest) {
+  log_limit_.Log("set aside " + site, LogLevel::kError, "engine",
+                 "an update cannot be read; the site is asked for it again",
+                 {{"site", site}, {"blob", digest.ToHex()}});
   if (const Status aside = blobs_.Quarantine(digest); !aside.ok()) {
     LogError("engine", "a damaged blob stays", {{"error", aside}});
   }
@@ -315,6 +333,10 @@ void Coordinator::DoneJudging(const std::string& task) {
 
 v1::CampaignStatus Coordinator::StatusOf(const Campaign& campaign) const {
   v1::CampaignStatus status = ToStatus(campaign, progress_.Of(campaign.id));
+  const std::set<std::int64_t> kept = KeptVersions(campaign, limits_.keep_versions);
+  for (v1::VersionInfo& version : *status.mutable_versions()) {
+    version.set_removed(!kept.contains(version.version()));
+  }
   if (campaign.ended()) return status;
   for (v1::SiteAnswer& answer : *status.mutable_answers()) {
     const SessionInfo session = sessions_.Info(answer.site());

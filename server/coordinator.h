@@ -83,16 +83,22 @@ class Coordinator final : public ActionSink {
   void AuthorizeBlob(const security::Identity& who, const Digest& digest, BlobUse use,
                      const std::string& task, std::function<void(Status)> answer);
 
-  // A blob that was read is not what its name says, or is not there: it is set aside, and the
-  // versions that it belongs to are known as damaged. Any thread.
+  // A blob that was read is not what its name says: it is set aside, and the versions that it
+  // belongs to are known as damaged. Any thread.
   void NoteDamaged(const Digest& digest, const std::string& reason);
+  // A blob is not on the disk: damage likewise, unless the engine has let go of it. Any thread.
+  void NoteGone(const Digest& digest);
 
  private:
+  using FoldKey = std::pair<std::string, std::int64_t>;  // campaign and round
+
   void Aggregate(const AggregateRound& action, const State& state);
   void Do(const Action& action, const State& state);
   void Remind(const State& state);
-  void RunFold(const FoldWork& work);
-  void SetDamagedAside(const Digest& digest);
+  void RunFold(const FoldWork& work, std::int64_t number);
+  void EndFold(const FoldKey& key, std::int64_t number);
+  void SetDamagedAside(const std::string& site, const Digest& digest);
+  void PostDamage(const Digest& digest, const std::string& reason, const State& state);
   void HandleReport(const std::string& site, const std::string& certificate_pem,
                     v1::TaskReport report);
   void JudgeReport(const std::string& site, const std::string& certificate_pem,
@@ -113,7 +119,8 @@ class Coordinator final : public ActionSink {
   LogLimit log_limit_{/*lines=*/100};  // of what a site can cause
 
   // The engine's thread only.
-  std::set<std::pair<std::string, std::int64_t>> aggregating_;
+  std::map<FoldKey, std::int64_t> aggregating_;     // -> number of the fold under way
+  std::int64_t folds_ = 0;                          // begun
   std::map<std::string, BlobHolds::Hold> judging_;  // task -> update of the report under judgement
   std::chrono::microseconds notified_{0};           // Clock::Elapsed(), as below
   std::chrono::microseconds reminded_{0};

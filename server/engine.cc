@@ -165,17 +165,24 @@ std::optional<AcknowledgeReport> VerdictOf(const State& state, std::string_view 
   return verdict;
 }
 
+std::set<std::int64_t> KeptVersions(const Campaign& campaign, std::int64_t versions) {
+  std::set<std::int64_t> kept = {0};
+  for (const auto& [task_id, task] : campaign.tasks) {
+    if (task.phase == TaskPhase::kOutstanding) kept.insert(task.base_version);
+  }
+  const std::int64_t newest = campaign.versions.back().number;
+  for (const Version& version : campaign.versions) {
+    if (versions == 0 || version.number > newest - versions) kept.insert(version.number);
+  }
+  return kept;
+}
+
 std::set<Digest> ReferencedBlobs(const State& state, std::int64_t versions) {
   std::set<Digest> referenced;
   for (const auto& [id, campaign] : state.campaigns) {
-    std::set<std::int64_t> in_use = {0};
-    for (const auto& [task_id, task] : campaign.tasks) {
-      if (task.phase == TaskPhase::kOutstanding) in_use.insert(task.base_version);
-    }
-    const std::int64_t newest = campaign.versions.back().number;
+    const std::set<std::int64_t> kept = KeptVersions(campaign, versions);
     for (const Version& version : campaign.versions) {
-      const bool kept = versions == 0 || version.number > newest - versions;
-      if (kept || in_use.contains(version.number)) referenced.insert(version.digest);
+      if (kept.contains(version.number)) referenced.insert(version.digest);
       // A later version is nothing without the products of all before it.
       if (!version.merged.digest.IsZero()) referenced.insert(version.merged.digest);
     }

@@ -56,5 +56,7 @@ std::optional<AcknowledgeReport> VerdictOf(const State& state, std::string_view 
 // aggregated yet. Of each campaign's versions the first, the newest `versions` (0: all), and those
 // that somebody still trains from.
 std::set<Digest> ReferencedBlobs(const State& state, std::int64_t versions = 0);
+// Numbers of the campaign's versions whose own files must stay.
+std::set<std::int64_t> KeptVersions(const Campaign& campaign, std::int64_t versions);
 
 }  // namespace tributary::server

@@ -73,10 +73,10 @@ void EngineRunner::Read(std::function<void(const State&)> work) {
   Enqueue({std::nullopt, nullptr, std::move(work)});
 }
 
-void EngineRunner::PostUntilDurable(Event event, std::function<void()> settled) {
+void EngineRunner::PostUntilDurable(Event event, Done settled) {
   Done done = [this, event, settled](const Status& status) {
     if (status.code() != StatusCode::kUnavailable) {  // durable, or refused by Check
-      if (settled) settled();
+      if (settled) settled(status);
       return;
     }
     MutexLock lock(mutex_);  // the journal cannot be written now
@@ -89,7 +89,7 @@ void EngineRunner::Loop() {
   auto next_retry = std::chrono::steady_clock::now();
   while (true) {
     std::deque<Item> items;
-    std::deque<std::pair<Event, std::function<void()>>> retries;
+    std::deque<std::pair<Event, Done>> retries;
     bool stopping = false;
     {
       MutexLock lock(mutex_);

@@ -41,13 +41,12 @@ class EngineRunner {
   void Stop();
 
   // Checks, journals and applies the event, then calls `done` (may be null) on the engine's thread
-  // with the outcome: OK means durable.
+  // with the outcome, before the actions of the event: OK means durable.
   using Done = std::function<void(const Status&)>;
   void Post(Event event, Done done);
   // Posts until it is durable or refused by Check: for events that nobody repeats, when the disk is
-  // full for a while. Then calls `settled` (may be null) on the engine's thread, before the actions
-  // of the event.
-  void PostUntilDurable(Event event, std::function<void()> settled = nullptr);
+  // full for a while. Then calls `settled` (may be null) with the outcome, as Post() does.
+  void PostUntilDurable(Event event, Done settled = nullptr);
   // Runs `work` on the engine's thread with the state as it then is. Must be short.
   void Read(std::function<void(const State&)> work);
   // Calls `done` on the engine's thread with a page of journal entries after sequence number
@@ -81,7 +80,7 @@ class EngineRunner {
   CondVar wake_;
   std::deque<Item> queue_ TRIBUTARY_GUARDED_BY(mutex_);
   // Posted again after a pause.
-  std::deque<std::pair<Event, std::function<void()>>> retries_ TRIBUTARY_GUARDED_BY(mutex_);
+  std::deque<std::pair<Event, Done>> retries_ TRIBUTARY_GUARDED_BY(mutex_);
   bool stopping_ TRIBUTARY_GUARDED_BY(mutex_) = false;
 };
 

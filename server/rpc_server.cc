@@ -212,12 +212,13 @@ Result<std::unique_ptr<RpcServer>> RpcServer::Start(const ServerConfig& config) 
   builder.RegisterService(parts->federation.get());
   builder.RegisterService(parts->enrollment.get());
   builder.RegisterService(parts->control.get());
-  parts->runner->Start();
   parts->grpc = builder.BuildAndStart();
   if (!parts->grpc || parts->port == 0) {
     return UnavailableError("listen: cannot open " + config.listen +
                             "; is another process using the port?");
   }
+  // Last: folds that it begins would be cut short by a start that fails. Calls wait for it.
+  parts->runner->Start();
   parts->sweep = std::make_unique<Periodic>(
       kSweepInterval, [p = parts.get()] { SweepDisk(p->blobs, *p->runner, *p->coordinator); });
   parts->listener = std::make_unique<ListenerWatch>(

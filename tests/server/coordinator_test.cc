@@ -162,7 +162,8 @@ class RunningCoordinatorTest : public testing::Test {
   BlobStore blobs_ = std::move(BlobStore::Open(directory_.path())).value();
   SystemClock clock_;
   std::unique_ptr<WorkerPool> workers_ = std::make_unique<WorkerPool>(1);
-  Coordinator coordinator_{clock_, blobs_, Coordinator::Lanes{*workers_, *workers_}, {}};
+  Coordinator coordinator_{clock_, blobs_, Coordinator::Lanes{*workers_, *workers_},
+                           Coordinator::Limits{.keep_versions = 1}};
   std::unique_ptr<EngineRunner> runner_;
 };
 
@@ -206,6 +207,65 @@ TEST_F(RunningCoordinatorTest, AStopInGoodOrderTakesTheTryBack) {
   runner_ = *std::move(runner);
   coordinator_.SetRunner(runner_.get());
   EXPECT_EQ(runner_->recovered_state().campaigns.at("c").rounds.back().fold_tries, 0);
+  release.set_value();
+}
+
+// A site that waited for its turn asks for what was removed meanwhile.
+TEST_F(RunningCoordinatorTest, OnlyWhatIsKeptIsDamagedByBeingGone) {
+  std::promise<void> release;
+  workers_->Submit([&] { release.get_future().wait(); });
+  Start();
+  PostRound();
+  const auto publish = [&](std::int64_t round, const std::string& version,
+                           const std::string& state) {
+    VersionPublished event{"c", round, DigestOf(version), 1};
+    event.state["momentum"] = {DigestOf(state), 1};
+    Post(event);
+  };
+  publish(1, "v1", "m1");
+  Post(UpdateAccepted{"c.r2.a.t1", EngineHarness::Facts("c.r2.a.t1")});
+  publish(2, "v2", "m2");
+  const auto damage = [&](std::size_t version) {
+    return AwaitCampaign([](const Campaign&) { return true; }).versions[version].damage;
+  };
+  coordinator_.NoteDamaged(DigestOf("m1"), "is damaged");
+  EXPECT_EQ(damage(1), "") << "m1 is not needed any more";
+  Post(UpdateAccepted{"c.r1.a.e1", ReportFacts{}});
+  const Campaign campaign = AwaitCampaign([](const Campaign& c) { return c.ended() || !c.paused; });
+  const v1::CampaignStatus status = coordinator_.StatusOf(campaign);
+  EXPECT_FALSE(status.versions(0).removed());
+  EXPECT_TRUE(status.versions(1).removed());
+  EXPECT_FALSE(status.versions(2).removed());
+  coordinator_.NoteGone(DigestOf("v1"));
+  coordinator_.NoteGone(DigestOf("m2"));
+  AwaitCampaign([](const Campaign& c) { return !c.versions[2].damage.empty(); });
+  EXPECT_EQ(damage(1), "");
+  EXPECT_THAT(damage(2), testing::EndsWith("is gone from the server's disk"));
+  release.set_value();
+}
+
+// Of one batch: the first resume orders a fold, the second opens the round again.
+TEST_F(RunningCoordinatorTest, ARoundThatIsOpenAgainIsNotFolded) {
+  Start();
+  PostRound();  // its fold fails: the disk has nothing of all this
+  AwaitCampaign([](const Campaign& campaign) { return campaign.paused; });
+  std::promise<void> release;
+  workers_->Submit([&] { release.get_future().wait(); });
+  std::promise<void> both;
+  runner_->Read([&](const State&) {  // what is posted from here on is one batch
+    runner_->Post(CampaignResumed{"c", "lena"}, nullptr);
+    runner_->Post(AggregationFailed{"c", 1, "again"}, nullptr);
+    runner_->Post(CampaignResumed{"c", "lena", {}, /*again=*/true},
+                  [&](const Status& status) {
+                    EXPECT_EQ(status, OkStatus());
+                    both.set_value();
+                  });
+  });
+  both.get_future().wait();
+  AwaitCampaign([](const Campaign& c) { return c.phase == CampaignPhase::kTraining; });
+  // Whole again it is folded, although nothing that was ordered before has ended.
+  Post(UpdateAccepted{"c.r1.a.t2", EngineHarness::Facts("c.r1.a.t2")});
+  AwaitCampaign([](const Campaign& c) { return c.rounds.back().fold_tries == 1; });
   release.set_value();
 }
 
