@@ -35,6 +35,10 @@ constexpr std::size_t kMaxAdapterConfig = std::size_t{1} << 20;
 constexpr std::size_t kMaxCampaignText = std::size_t{4} << 20;
 constexpr std::int64_t kMaxAnswerTokens = 65'536;
 constexpr std::size_t kMaxReason = 500;
+// Of a safetensors file, generously: its length, metadata and padding; for each tensor besides its
+// name.
+constexpr std::uint64_t kHeaderBytes = std::uint64_t{64} << 10;
+constexpr std::uint64_t kHeaderEntryBytes = 256;
 
 template <class Number>
 Status CheckRange(std::string_view field, Number value, Number min, Number max) {
@@ -232,6 +236,27 @@ Status CheckTaskAssignment(const v1::TaskAssignment& task) {
   TRIBUTARY_RETURN_IF_ERROR(DirectiveOf(task).status());
   TRIBUTARY_RETURN_IF_ERROR(CheckSettings(task));
   return CheckBlobs(task);
+}
+
+Status CheckDownloads(const v1::CampaignOffer& offer, const v1::TaskAssignment& task) {
+  std::uint64_t most = kHeaderBytes;
+  for (const TensorSpec& spec : OfferedManifest(offer)) {
+    most += spec.ByteCount() + spec.name.size() + kHeaderEntryBytes;
+  }
+  const auto check = [most](std::string_view field, std::uint64_t bytes) {
+    if (bytes <= most) return OkStatus();
+    return InvalidArgumentError(std::string(field) + " has " + std::to_string(bytes) +
+                                " bytes; the campaign's adapter has at most " +
+                                std::to_string(most));
+  };
+  TRIBUTARY_RETURN_IF_ERROR(check("global version", task.global_bytes()));
+  for (const auto& [name, blob] : task.server_state()) {
+    TRIBUTARY_RETURN_IF_ERROR(check("server_state " + name, blob.bytes()));
+  }
+  if (task.merged_size() <= task.global_version()) return OkStatus();
+  return InvalidArgumentError("merged has " + std::to_string(task.merged_size()) +
+                              " products; version " + std::to_string(task.global_version()) +
+                              " has one for each version at most");
 }
 
 Status CheckServerMessage(const v1::ServerMessage& message) {

@@ -19,6 +19,10 @@ Status CheckWelcome(const v1::Welcome& welcome);
 Status CheckCampaignOffer(const v1::CampaignOffer& offer);
 Status CheckTaskAssignment(const v1::TaskAssignment& task);
 
+// What the task downloads is no more than what the offer announced: versions and server states of
+// the adapter's size, and one product for each version at most.
+Status CheckDownloads(const v1::CampaignOffer& offer, const v1::TaskAssignment& task);
+
 // Enough of an assignment is sound to answer it with a refusal: task, campaign and kind.
 Status CheckTaskNames(const v1::TaskAssignment& task);
 

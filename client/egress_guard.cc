@@ -93,6 +93,7 @@ Result<SafetensorsWriter::Written> WriteUpdateFile(const UpdateFiles& files,
       CheckManifest(rules.trained, start.ToManifest()).Annotate("global adapter"));
   TRIBUTARY_RETURN_IF_ERROR(
       CheckManifest(rules.trained, trained.ToManifest()).Annotate("trained adapter"));
+  TRIBUTARY_RETURN_IF_ERROR(control.CheckFits(rules.trained).Annotate("server state"));
   const Manifest manifest = UpdateManifest(rules.trained, rules.directive);
   const UpdateDtype dtype = rules.directive.dtype;
   TRIBUTARY_RETURN_IF_ERROR(CheckSize(EncodedManifest(manifest, dtype), rules.max_update));

@@ -15,17 +15,6 @@ namespace {
 
 using scheduler_adapters::JobState;
 
-Manifest ManifestOf(const v1::CampaignOffer& offer) {
-  Manifest manifest;
-  for (const v1::TensorInfo& info : offer.manifest()) {
-    const auto dtype = ParseDType(info.dtype());
-    manifest.push_back({info.name(),
-                        dtype.ok() ? *dtype : DType::kBool,
-                        {info.shape().begin(), info.shape().end()}});
-  }
-  return manifest;
-}
-
 std::string AttemptsText(std::int64_t attempt) {
   return attempt > 1 ? " after " + std::to_string(attempt) + " jobs" : "";
 }
@@ -60,7 +49,7 @@ Result<SafetensorsWriter::Written> Package(const FinishedTask& task, const TaskR
   const v1::TaskAssignment& assignment = task.record.assignment;
   UpdateRules rules;
   TRIBUTARY_ASSIGN_OR_RETURN(rules.directive, DirectiveOf(assignment));
-  rules.trained = ManifestOf(task.offer);
+  rules.trained = OfferedManifest(task.offer);
   if (assignment.site_rank() > 0) {
     rules.trained = TrainedManifest(rules.trained, assignment.site_rank());
   }

@@ -46,20 +46,22 @@ void CopyTensor(std::span<const float> from, std::size_t offset, std::span<float
 Status WriteCut(const StartPaths& paths, const RankCut& cut, const TensorReader& local_b) {
   const auto site_rank = static_cast<std::int64_t>(cut.ranks.size());
   const Manifest manifest = TrainedManifest(cut.global.ToManifest(), site_rank);
-  return WriteTensorFile(paths.Start(), manifest,
-                         [&](const TensorSpec& spec, std::size_t offset, std::span<float> out) {
-                           const bool is_a = IsLoraA(spec.name);
-                           const auto own = local_b.Find(spec.name);
-                           if (own.size() == spec.ElementCount()) {
-                             CopyTensor(own, offset, out);
-                           } else if (is_a || IsLoraB(spec.name)) {
-                             cut.Fill(spec.name, is_a, static_cast<std::size_t>(spec.shape[1]),
-                                      offset, out);
-                           } else {
-                             CopyTensor(cut.global.Find(spec.name), offset, out);
-                           }
-                         })
-      .status();
+  TRIBUTARY_RETURN_IF_ERROR(
+      WriteTensorFile(paths.Start(), manifest,
+                      [&](const TensorSpec& spec, std::size_t offset, std::span<float> out) {
+                        const bool is_a = IsLoraA(spec.name);
+                        const auto own = local_b.Find(spec.name);
+                        if (own.size() == spec.ElementCount()) {
+                          CopyTensor(own, offset, out);
+                        } else if (is_a || IsLoraB(spec.name)) {
+                          cut.Fill(spec.name, is_a, static_cast<std::size_t>(spec.shape[1]), offset,
+                                   out);
+                        } else {
+                          CopyTensor(cut.global.Find(spec.name), offset, out);
+                        }
+                      })
+          .status());
+  return local_b.Intact();
 }
 
 std::string ModuleOf(std::string_view tensor, std::string_view suffix) {
@@ -103,27 +105,51 @@ Status LinkStart(const StartPaths& paths) {
 // c - c_k, or -q_k. Files that are not there yet are zeros.
 Status WriteOffset(const StartPaths& paths, GradientOffset offset) {
   const bool control = offset == GradientOffset::kControlVariate;
-  TRIBUTARY_ASSIGN_OR_RETURN(const auto start, TensorReader::Open(paths.Start()));
-  TRIBUTARY_ASSIGN_OR_RETURN(const auto own, TensorReader::Open(JoinPath(
-                                                 paths.state, control ? kControlFile : kDualFile)));
+  TRIBUTARY_ASSIGN_OR_RETURN(const auto start,
+                             TensorReader::Open(paths.Start(), OnDamage::kReport));
+  TRIBUTARY_ASSIGN_OR_RETURN(
+      const auto own, TensorReader::Open(JoinPath(paths.state, control ? kControlFile : kDualFile),
+                                         OnDamage::kReport));
   TRIBUTARY_ASSIGN_OR_RETURN(
       const auto common,
-      TensorReader::Open(control ? paths.ServerState(std::string(kControlState)) : ""));
-  return WriteTensorFile(JoinPath(paths.directory, kOffsetFile), start.ToManifest(),
-                         [&](const TensorSpec& spec, std::size_t at, std::span<float> out) {
-                           CopyTensor(common.Find(spec.name), at, out);
-                           const auto minus = own.Find(spec.name);
-                           if (minus.size() != spec.ElementCount()) return;
-                           for (std::size_t i = 0; i < out.size(); ++i) out[i] -= minus[at + i];
-                         })
-      .status();
+      TensorReader::Open(control ? paths.ServerState(std::string(kControlState)) : "",
+                         OnDamage::kReport));
+  const Manifest manifest = start.ToManifest();
+  TRIBUTARY_RETURN_IF_ERROR(common.CheckFits(manifest).Annotate("server state"));
+  TRIBUTARY_RETURN_IF_ERROR(
+      WriteTensorFile(JoinPath(paths.directory, kOffsetFile), manifest,
+                      [&](const TensorSpec& spec, std::size_t at, std::span<float> out) {
+                        CopyTensor(common.Find(spec.name), at, out);
+                        const auto minus = own.Find(spec.name);
+                        if (minus.size() != spec.ElementCount()) return;
+                        for (std::size_t i = 0; i < out.size(); ++i) out[i] -= minus[at + i];
+                      })
+          .status());
+  TRIBUTARY_RETURN_IF_ERROR(common.Intact());
+  return own.Intact();
 }
 
-// The global version, whose factors have the ranks they should.
-Result<TensorReader> OpenPairs(const StartPaths& paths) {
-  TRIBUTARY_ASSIGN_OR_RETURN(TensorReader version, TensorReader::Open(paths.Version()));
-  TRIBUTARY_RETURN_IF_ERROR(CheckLoraPairs(version.ToManifest()).Annotate("global version"));
+// The global version, as the offer announced it.
+Result<TensorReader> OpenVersion(const StartPaths& paths, const v1::CampaignOffer& offer) {
+  TRIBUTARY_ASSIGN_OR_RETURN(TensorReader version,
+                             TensorReader::Open(paths.Version(), OnDamage::kReport));
+  TRIBUTARY_RETURN_IF_ERROR(
+      CheckManifest(OfferedManifest(offer), version.ToManifest()).Annotate("global version"));
   return version;
+}
+
+// Its factors are pairs of `rank` ranks.
+Status CheckPairs(const TensorReader& version, std::int64_t rank) {
+  const Manifest manifest = version.ToManifest();
+  TRIBUTARY_RETURN_IF_ERROR(CheckLoraPairs(manifest).Annotate("global version"));
+  for (const TensorSpec& spec : manifest) {
+    const bool is_a = IsLoraA(spec.name);
+    if (!is_a && !IsLoraB(spec.name)) continue;
+    if (spec.shape[is_a ? 0 : 1] == rank) continue;
+    return InvalidArgumentError("global version: tensor " + spec.name + " " + spec.ShapeText() +
+                                " is no factor of rank " + std::to_string(rank));
+  }
+  return OkStatus();
 }
 
 std::vector<std::int64_t> OtherRanks(const std::vector<std::int64_t>& ranks, std::int64_t all) {
@@ -135,6 +161,17 @@ std::vector<std::int64_t> OtherRanks(const std::vector<std::int64_t>& ranks, std
 }
 
 }  // namespace
+
+Manifest OfferedManifest(const v1::CampaignOffer& offer) {
+  Manifest manifest;
+  for (const v1::TensorInfo& info : offer.manifest()) {
+    const auto dtype = ParseDType(info.dtype());
+    manifest.push_back({info.name(),
+                        dtype.ok() ? *dtype : DType::kBool,
+                        {info.shape().begin(), info.shape().end()}});
+  }
+  return manifest;
+}
 
 Result<TrainDirective> DirectiveOf(const v1::TaskAssignment& task) {
   const v1::Directive& wire = task.directive();
@@ -190,15 +227,17 @@ Status PrepareStart(const StartPaths& paths, const v1::CampaignOffer& offer,
   const bool lora = adapter.kind == AdapterKind::kLora;
   const std::int64_t all = adapter.rank;
   const std::int64_t rank = lora && task.site_rank() > 0 ? std::min(task.site_rank(), all) : all;
+  TRIBUTARY_ASSIGN_OR_RETURN(const auto version, OpenVersion(paths, offer));
   if (lora && (rank < all || directive.keep_b_local)) {
-    TRIBUTARY_ASSIGN_OR_RETURN(const auto version, OpenPairs(paths));
     TRIBUTARY_ASSIGN_OR_RETURN(
         const auto local_b,
-        TensorReader::Open(directive.keep_b_local ? JoinPath(paths.state, kLocalBFile) : ""));
+        TensorReader::Open(directive.keep_b_local ? JoinPath(paths.state, kLocalBFile) : "",
+                           OnDamage::kReport));
     if (adapter.HasPatterns()) {
       return InvalidArgumentError("rank_pattern and alpha_pattern cannot be cut to " +
                                   std::to_string(rank) + " ranks");
     }
+    TRIBUTARY_RETURN_IF_ERROR(CheckPairs(version, all));
     const double scale = adapter.Scale();
     const auto ranks = TrainedRanks(directive.ranks, all, rank, task.seed());
     TRIBUTARY_RETURN_IF_ERROR(WriteCut(paths, {version, ranks, all}, local_b));
@@ -208,6 +247,7 @@ Status PrepareStart(const StartPaths& paths, const v1::CampaignOffer& offer,
       TRIBUTARY_RETURN_IF_ERROR(WriteFold(fold, {version, others, all}, scale));
       file->merged.push_back(fold);
     }
+    TRIBUTARY_RETURN_IF_ERROR(version.Intact());
     config = adapter.AtRank(rank).ToPeftJson();
   } else {
     TRIBUTARY_RETURN_IF_ERROR(LinkStart(paths));
@@ -217,7 +257,7 @@ Status PrepareStart(const StartPaths& paths, const v1::CampaignOffer& offer,
     file->gradient_offset = kOffsetFile;
   }
   if (lora && directive.pruning.penalty > 0) {
-    TRIBUTARY_RETURN_IF_ERROR(OpenPairs(paths).status());
+    TRIBUTARY_RETURN_IF_ERROR(CheckLoraPairs(version.ToManifest()).Annotate("global version"));
     TRIBUTARY_ASSIGN_OR_RETURN(const std::int64_t kept, KeptRanks(paths.state, rank));
     const std::int64_t from = FirstPenalisedRank(directive.pruning, kept);
     // Else there is nothing to do, and a trainer that could not do it serves.

@@ -21,6 +21,9 @@ inline constexpr std::string_view kLocalBFile = "local_lora_B.safetensors";
 inline constexpr std::string_view kResidualFile = "residual.safetensors";
 inline constexpr std::string_view kResidualVersion = "version";
 
+// The tensors that a version of the campaign has.
+Manifest OfferedManifest(const v1::CampaignOffer& offer);
+
 // Invalid argument for a directive that this version does not know.
 Result<TrainDirective> DirectiveOf(const v1::TaskAssignment& task);
 
@@ -35,7 +38,8 @@ struct StartPaths {
 };
 
 // Makes global/ and what else `file` is to name, from the downloaded files of StartPaths; fills the
-// strategy's part of `file`.
+// strategy's part of `file`. Invalid argument when these are not of the tensors that the offer
+// announced.
 Status PrepareStart(const StartPaths& paths, const v1::CampaignOffer& offer,
                     const v1::TaskAssignment& task, TaskFile* file);
 

@@ -97,6 +97,17 @@ std::span<const float> TensorReader::Find(std::string_view tensor) const {
   return entry == nullptr ? std::span<const float>() : file_->Floats(*entry);
 }
 
+Status TensorReader::CheckFits(const Manifest& whole) const {
+  if (!file_) return OkStatus();
+  for (const TensorSpec& want : whole) {
+    const SafetensorsEntry* entry = file_->Find(want.name);
+    if (entry == nullptr || entry->spec.shape == want.shape) continue;
+    return InvalidArgumentError("tensor " + want.name + " has shape " + entry->spec.ShapeText() +
+                                "; must be " + want.ShapeText());
+  }
+  return OkStatus();
+}
+
 void TensorReader::Release(std::span<const float> part) const {
   if (file_ && !part.empty()) file_->Release(std::as_bytes(part));
 }

@@ -44,6 +44,9 @@ class TensorReader {
   void Release(std::span<const float> part) const;
   Status Intact() const { return file_ ? file_->Intact() : OkStatus(); }  // as MappedFile::Intact
   Manifest ToManifest() const { return file_ ? file_->ToManifest() : Manifest(); }
+  // Invalid argument when a tensor of both has another shape here: to read it by the places of
+  // `whole` would be to read beyond its end.
+  Status CheckFits(const Manifest& whole) const;
   std::string Metadata(const std::string& key) const;  // empty when there is none
 
  private:

@@ -199,6 +199,27 @@ TEST(AssignmentCheckTest, TheOtherMessagesAreCheckedToo) {
   EXPECT_TRUE(check([](M& m) { m.mutable_goodbye()->set_reason(std::string(1 << 20, '\x1b')); }));
 }
 
+// A server chooses what a site downloads, but not how much of its disk that takes.
+TEST(AssignmentCheckTest, DownloadsAreNoLargerThanWhatWasOffered) {
+  const v1::CampaignOffer offer = HonestOffer();  // 2 KiB of values
+  v1::TaskAssignment task = HonestTask();
+  task.set_global_bytes(2048 + 300);
+  (*task.mutable_server_state())["control"].set_bytes(2048 + 300);
+  EXPECT_TRUE(CheckDownloads(offer, task).ok());
+  task.set_global_version(2);
+  for (int i = 0; i < 2; ++i) task.add_merged()->set_bytes(1 << 20);
+  EXPECT_TRUE(CheckDownloads(offer, task).ok()) << "their ranks are no others' to bound";
+  task.add_merged();
+  EXPECT_THAT(CheckDownloads(offer, task).message(), HasSubstr("merged has 3 products; version 2"));
+  task.clear_merged();
+  task.set_global_bytes(1 << 20);
+  EXPECT_THAT(CheckDownloads(offer, task).message(),
+              HasSubstr("global version has 1048576 bytes; the campaign's adapter has at most"));
+  task.set_global_bytes(2048);
+  (*task.mutable_server_state())["control"].set_bytes(std::uint64_t{1} << 44);
+  EXPECT_THAT(CheckDownloads(offer, task).message(), HasSubstr("server_state control has"));
+}
+
 TEST(AssignmentCheckTest, ARecordOfTheJournalIsCheckedForWhatItsPhaseUses) {
   TaskRecord record;
   record.assignment = HonestTask();

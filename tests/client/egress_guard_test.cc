@@ -78,6 +78,15 @@ TEST_F(EgressGuardTest, RefusesTensorsThatTheCampaignDoesNotDeclare) {
                 "tensor a has shape [1, 2]; must be [2]");
 }
 
+TEST_F(EgressGuardTest, RefusesAControlVariateOfAnotherShape) {
+  WriteFloats(directory_ / "control", {{"a", {1}}, {"b", {1}}});
+  WriteFloats(directory_ / "trained", {{"a", {1, 2}}, {"b", {3}}});
+  TrainDirective directive;
+  directive.offset = GradientOffset::kControlVariate;
+  ExpectRefusal(WriteUpdateFile(files_, {manifest_, directive, 1, ByteSize{1 << 20}}).status(),
+                "server state: tensor a has shape [1]; must be [2]");
+}
+
 TEST_F(EgressGuardTest, RefusesOtherTypes) {
   HostTensor half{{"b", DType::kBf16, {1}}, std::vector<std::byte>(2)};
   std::vector<HostTensor> tensors = ToHostTensors({{"a", {1, 2}}});

@@ -21,12 +21,24 @@ class TaskStartTest : public testing::Test {
     config.rank = 3;
     config.alpha = 6;
     offer_.set_adapter_config_json(config.ToPeftJson());
+    Announce("m.lora_A.weight", {3, 2});
+    Announce("m.lora_B.weight", {2, 3});
     for (const char* name : {"/global", "/merged", "/server_state"}) {
       EXPECT_TRUE(MakeDirectories(paths_.directory + name).ok());
     }
     EXPECT_TRUE(MakeDirectories(paths_.state).ok());
     WriteFloats(paths_.Version(), {{"m.lora_A.weight", {1, 2, 3, 4, 5, 6}, {3, 2}},
                                    {"m.lora_B.weight", {10, 20, 30, 40, 50, 60}, {2, 3}}});
+  }
+  void Announce(const std::string& name, const std::vector<std::int64_t>& shape) {
+    v1::TensorInfo* tensor = offer_.add_manifest();
+    tensor->set_name(name);
+    tensor->set_dtype("F32");
+    tensor->mutable_shape()->Add(shape.begin(), shape.end());
+  }
+  Status TryToPrepare() {
+    TaskFile file;
+    return PrepareStart(paths_, offer_, task_, &file);
   }
   TaskFile Prepare() {
     TaskFile file;
@@ -119,15 +131,53 @@ TEST_F(TaskStartTest, RanksThatTheSiteGaveUpAreNamed) {
   EXPECT_EQ(PrepareStart(paths_, offer_, task_, &file).code(), StatusCode::kInvalidArgument);
 }
 
-TEST_F(TaskStartTest, FactorsThatAreNoPairAreRefused) {
-  TaskFile file;
+TEST_F(TaskStartTest, AVersionOfOtherTensorsThanOfferedIsRefused) {
+  WriteFloats(paths_.Version(),
+              {{"m.lora_A.weight", {1, 2}, {1, 2}}, {"m.lora_B.weight", {1, 2}, {2, 1}}});
+  EXPECT_THAT(TryToPrepare().message(),
+              testing::HasSubstr("tensor m.lora_A.weight has shape [1, 2]; must be [3, 2]"));
   task_.set_site_rank(2);
+  EXPECT_EQ(TryToPrepare().code(), StatusCode::kInvalidArgument);
+  WriteFloats(paths_.Version(), {{"m.lora_A.weight", {1, 2, 3, 4, 5, 6}, {3, 2}}});
+  EXPECT_THAT(TryToPrepare().message(), testing::HasSubstr("m.lora_B.weight is missing"));
+}
+
+// The site's own files lie around a control variate that is too short in memory.
+TEST_F(TaskStartTest, AControlVariateOfAnotherShapeIsRefused) {
+  task_.mutable_directive()->set_offset(1);
+  WriteFloats(paths_.ServerState("control"),
+              {{"m.lora_A.weight", {5}}, {"m.lora_B.weight", std::vector<float>(6, 7), {2, 3}}});
+  const Status status = TryToPrepare();
+  EXPECT_EQ(status.code(), StatusCode::kInvalidArgument);
+  EXPECT_THAT(status.message(),
+              testing::HasSubstr("tensor m.lora_A.weight has shape [1]; must be [3, 2]"));
+}
+
+TEST_F(TaskStartTest, FactorsOfAnotherRankThanTheConfigurationsAreRefused) {
+  AdapterConfig config;
+  config.rank = 64;
+  offer_.set_adapter_config_json(config.ToPeftJson());
+  task_.set_site_rank(8);
+  EXPECT_THAT(TryToPrepare().message(),
+              testing::HasSubstr("tensor m.lora_A.weight [3, 2] is no factor of rank 64"));
+  task_.set_site_rank(0);
+  task_.mutable_directive()->set_keep_b_local(true);
+  EXPECT_EQ(TryToPrepare().code(), StatusCode::kInvalidArgument);
+}
+
+TEST_F(TaskStartTest, FactorsThatAreNoPairAreRefused) {
+  task_.set_site_rank(2);
+  offer_.clear_manifest();
+  Announce("m.lora_A.weight", {3});
   WriteFloats(paths_.Version(), {{"m.lora_A.weight", {1, 2, 3}}});
-  EXPECT_THAT(PrepareStart(paths_, offer_, task_, &file).message(),
+  EXPECT_THAT(TryToPrepare().message(),
               testing::HasSubstr("tensor m.lora_A.weight [3] is no factor of a LoRA pair"));
+  offer_.clear_manifest();
+  Announce("m.lora_A.weight", {2, 2});
+  Announce("m.lora_B.weight", {1, 3});
   WriteFloats(paths_.Version(),
               {{"m.lora_A.weight", {1, 2, 3, 4}, {2, 2}}, {"m.lora_B.weight", {1, 2, 3}, {1, 3}}});
-  EXPECT_THAT(PrepareStart(paths_, offer_, task_, &file).message(),
+  EXPECT_THAT(TryToPrepare().message(),
               testing::HasSubstr("are no LoRA pair; must be [rank, in] and [out, rank]"));
 }
 

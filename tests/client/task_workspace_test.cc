@@ -24,6 +24,12 @@ class TaskWorkspaceTest : public testing::Test {
     offer_.add_evaluation_data("heldout");
     offer_.add_evaluation_data("notes");
     offer_.set_adapter_config_json(AdapterConfig().ToPeftJson());
+    v1::TensorInfo* tensor = offer_.add_manifest();
+    tensor->set_name("w");
+    tensor->set_dtype("F32");
+    tensor->add_shape(1);
+    WriteFloats(directory_ / "version", {{"w", {1}}});
+    version_ = *ReadFile(directory_ / "version");
     policy_.models = {{"base", "/models/base"}};
     policy_.data = {{"notes", "/data/notes.jsonl"}, {"heldout", "/data/heldout.jsonl"}};
     task_.set_task("chem.r2.a.t1");
@@ -70,7 +76,7 @@ class TaskWorkspaceTest : public testing::Test {
     const auto needs = workspace.Needs();
     for (const NeededFile& file : *needs) {
       const std::string partial = file.shared + "-" + task_.task();
-      TRIBUTARY_RETURN_IF_ERROR(WriteFileAtomic(partial, "version"));
+      TRIBUTARY_RETURN_IF_ERROR(WriteFileAtomic(partial, version_));
       TRIBUTARY_RETURN_IF_ERROR(workspace.Keep(file, partial));
     }
     return OkStatus();
@@ -84,6 +90,7 @@ class TaskWorkspaceTest : public testing::Test {
   }
 
   const TestDirectory directory_;
+  std::string version_;  // a version's bytes
   v1::CampaignOffer offer_;
   v1::TaskAssignment task_;
   PolicySection policy_;
@@ -101,13 +108,13 @@ TEST_F(TaskWorkspaceTest, VersionsAreSharedByTasksAndRemovedUnderNobody) {
   EXPECT_TRUE(*second.Take(second.Needs()->at(0)));  // after a restart
   ASSERT_TRUE(RemoveFile(first.Needs()->at(0).shared).ok());
   ASSERT_TRUE(first.Remove().ok());
-  EXPECT_EQ(*ReadFile(second.Start().Version()), "version");
+  EXPECT_EQ(*ReadFile(second.Start().Version()), version_);
   task_.set_task("chem.r2.a.t1");
   const TaskWorkspace third = Make();
   ASSERT_TRUE(third.Create().ok());
   EXPECT_FALSE(*third.Take(third.Needs()->at(0)));  // downloads again
   ASSERT_TRUE(Download(third).ok());
-  EXPECT_EQ(*ReadFile(third.Start().Version()), "version");
+  EXPECT_EQ(*ReadFile(third.Start().Version()), version_);
 }
 
 TEST_F(TaskWorkspaceTest, NoPathIsMadeOfADigestOrANameThatIsNone) {
@@ -133,7 +140,7 @@ TEST_F(TaskWorkspaceTest, NoPathIsMadeOfADigestOrANameThatIsNone) {
 TEST_F(TaskWorkspaceTest, StagesWhatATrainerNeeds) {
   const TaskWorkspace workspace = Stage();
   EXPECT_EQ(workspace.directory(), directory_ / "chem/chem.r2.a.t1");
-  EXPECT_EQ(*ReadFile(workspace.GlobalPath()), "version");
+  EXPECT_EQ(*ReadFile(workspace.GlobalPath()), version_);
   EXPECT_EQ(*ReadFile(workspace.directory() + "/global/adapter_config.json"),
             AdapterConfig().ToPeftJson());
   EXPECT_TRUE(PathExists(workspace.directory() + "/state/."));
@@ -207,7 +214,7 @@ TEST_F(TaskWorkspaceTest, StateOutlivesATask) {
   ASSERT_TRUE(WriteFileAtomic(workspace.directory() + "/state/optimizer", "momentum").ok());
   ASSERT_TRUE(workspace.Remove().ok());
   EXPECT_FALSE(PathExists(workspace.directory()));
-  EXPECT_EQ(*ReadFile(workspace.Needs()->at(0).shared), "version");
+  EXPECT_EQ(*ReadFile(workspace.Needs()->at(0).shared), version_);
   task_.set_task("chem.r3.a.t1");
   EXPECT_EQ(*ReadFile(Stage().directory() + "/state/optimizer"), "momentum");
 }
