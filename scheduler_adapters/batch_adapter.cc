@@ -346,7 +346,8 @@ Status BatchAdapter::NoteRun(const BookedJob& job, Watched& watched) {
 }
 
 // The last run is the scheduler's to tell, but for what it leaves out: the time after the job's own
-// end until its nodes are free. Where it was suspended, others had them.
+// end until its nodes are free. Where it was suspended, others had them. Runs before are counted
+// here, unless the scheduler's number has them.
 Status BatchAdapter::CountRuns(const BookedJob& job, JobStatus* end) {
   if (const auto watched = running_.find(job.id); watched != running_.end()) {
     TRIBUTARY_RETURN_IF_ERROR(NoteRun(job, watched->second));
@@ -366,7 +367,11 @@ Status BatchAdapter::CountRuns(const BookedJob& job, JobStatus* end) {
     const std::chrono::microseconds whole =
         std::max(*end->ended - *end->started, Timestamp::duration(0));
     const std::chrono::microseconds told = end->usage.elapsed;
-    sum += suspended && told.count() > 0 ? told : std::max(told, whole);
+    if (end->usage.all_runs) {
+      if (!suspended) sum += whole;
+    } else {
+      sum += suspended && told.count() > 0 ? told : std::max(told, whole);
+    }
   }
   running_.erase(job.id);
   end->usage.elapsed = std::max(end->usage.elapsed, std::chrono::round<std::chrono::seconds>(sum));

@@ -80,6 +80,7 @@ bool IsTerminal(JobState state);                // completed ... out of memory: 
 struct JobUsage {
   std::int64_t nodes = 0, cpus = 0, gpus = 0;  // allocated, whole job
   std::chrono::seconds elapsed{0};
+  bool all_runs = false;  // `elapsed` is surely of all incarnations, not of the last alone
 };
 
 struct JobStatus {

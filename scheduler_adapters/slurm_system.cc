@@ -323,8 +323,10 @@ Result<SlurmSystem::Statuses> SlurmSystem::ListOn(const std::string& cluster,
     const JobStatus& status = record->second.status;
     if (job != found.end()) {
       job->second.usage.elapsed = WholeElapsed(job->second, record->second);
+      job->second.usage.all_runs = true;
     } else if (IsTerminal(status.state)) {
       found[id] = status;
+      found[id].usage.all_runs = true;
     }
     // Otherwise accounting has not heard of the end of a job that the controller has forgotten.
   }

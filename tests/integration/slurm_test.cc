@@ -578,6 +578,7 @@ TEST_F(AccountingSlurmTest, AllRunsTogetherAreWhatAccountingCounts) {
       "summed", "sleep 2; echo slept >> \"$1\"; while [ ! -e \"$1.gate\" ]; do sleep 0.1; done"));
   for (int run = 1; run <= 2; ++run) {
     WaitForText(harness().FileOf("summed"), run == 1 ? "slept\n" : "slept\nslept\n");
+    EXPECT_EQ(StatusOf(id).state, JobState::kRunning);  // so that the daemon has seen this run
     ASSERT_TRUE(cluster().Command({"scontrol", "requeue", id}).ok());
     WaitForRuns("summed", run + 1);
   }

@@ -277,6 +277,29 @@ TEST_F(BatchAdapterTest, ASchedulerThatTellsAllRunsIsNotCountedTwice) {
   EXPECT_EQ(StatusOf(id).usage.elapsed, seconds(500));
 }
 
+// Both were seen here, and accounting has both.
+TEST_F(BatchAdapterTest, RunsThatTheSchedulerSumsAreNotAddedAgain) {
+  const std::string id = *adapter_->Submit(Spec("a"));
+  JobStatus& said = script_.jobs[id];
+  for (int run = 0; run < 2; ++run) {
+    said.state = JobState::kRunning;
+    said.started = clock_.Now();
+    EXPECT_EQ(StatusOf(id).state, JobState::kRunning);
+    clock_.Advance(seconds(100));
+    EXPECT_EQ(StatusOf(id).state, JobState::kRunning);
+    said.ended = clock_.Now();
+    if (run == 1) break;
+    said.state = JobState::kQueued;
+    EXPECT_EQ(StatusOf(id).state, JobState::kQueued);
+    clock_.Advance(seconds(50));
+    said.ended.reset();
+  }
+  said.state = JobState::kCompleted;
+  said.usage.elapsed = seconds(200);
+  said.usage.all_runs = true;
+  EXPECT_EQ(StatusOf(id).usage.elapsed, seconds(200));
+}
+
 TEST_F(BatchAdapterTest, SuspendedTimeIsNotCharged) {
   const std::string id = *adapter_->Submit(Spec("a"));
   JobStatus& said = script_.jobs[id];
