@@ -58,6 +58,12 @@ Result<std::unique_ptr<SchedulerAdapter>> WithPilots(const ClientConfig& config,
   options.cancel_grace = config.scheduler.cancel_grace;
   // A machine's own file system hides nothing.
   if (config.scheduler.adapter == "local") options.lost_after = std::chrono::seconds(0);
+  if (ledger != nullptr) {
+    options.is_settled = [ledger](const std::string& name) {
+      const auto entry = ledger->Get(name);
+      return entry.ok() && *entry && (*entry)->ended;
+    };
+  }
   if (config.job.pilot) {
     const PilotSection& pilot = *config.job.pilot;
     options.walltime = pilot.walltime;

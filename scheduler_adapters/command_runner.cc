@@ -15,6 +15,7 @@
 
 #include "core/files.h"
 #include "core/text.h"
+#include "scheduler_adapters/job_process.h"
 #include "scheduler_adapters/scheduler_adapter.h"
 
 namespace tributary::scheduler_adapters {
@@ -145,7 +146,7 @@ bool ReadBoth(const FileDescriptor& out, const FileDescriptor& err, Deadline* en
   return true;
 }
 
-// Waits for the leader; kills the whole group at the deadline.
+// Waits for the leader; kills all that it started at the deadline.
 int Reap(pid_t pid, Deadline* end, bool* timed_out) {
   int status = 0;
   while (!*timed_out) {
@@ -161,7 +162,8 @@ int Reap(pid_t pid, Deadline* end, bool* timed_out) {
     }
   }
   if (*timed_out) {
-    kill(-pid, SIGKILL);
+    KillTree(pid);
+    kill(-pid, SIGKILL);  // and those whose parents are gone
     while (waitpid(pid, &status, 0) < 0 && errno == EINTR) {
     }
   }

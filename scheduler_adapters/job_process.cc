@@ -9,6 +9,8 @@
 #include <array>
 #include <cerrno>
 #include <charconv>
+#include <sstream>
+#include <vector>
 
 #include "core/files.h"
 #include "core/text.h"
@@ -115,6 +117,22 @@ Result<pid_t> StartJobProcess(const JobSpec& spec, const cpu_set_t& cpus) {
   return ErrnoError(
       "cannot " + std::string(failure->step.data()) + " " + Excerpt(spec.command[0], 200),
       failure->error);
+}
+
+void KillTree(pid_t root) {
+  std::vector<pid_t> tree = {root};
+  for (std::size_t i = 0; i < tree.size(); ++i) {  // it grows meanwhile
+    const std::string process = "/proc/" + std::to_string(tree[i]) + "/task";
+    const auto threads = ListDirectory(process);
+    if (!threads.ok()) continue;  // it has ended
+    for (const std::string& thread : *threads) {
+      const auto children = ReadFile(process + "/" + thread + "/children");
+      if (!children.ok()) continue;
+      std::istringstream numbers(*children);
+      for (pid_t pid = 0; numbers >> pid;) tree.push_back(pid);
+    }
+  }
+  for (const pid_t pid : tree) kill(pid, SIGKILL);
 }
 
 bool KillChildren() {

@@ -14,6 +14,10 @@ namespace tributary::scheduler_adapters {
 // error says which step failed, in a process that is gone. For a process with one thread.
 Result<pid_t> StartJobProcess(const JobSpec& spec, const cpu_set_t& cpus);
 
+// SIGKILL to the process and to all that descend from it, also in sessions of their own; not to one
+// whose parent has died before.
+void KillTree(pid_t root);
+
 // SIGKILL to every child of the calling process. False when they cannot be listed.
 bool KillChildren();
 

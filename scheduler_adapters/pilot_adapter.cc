@@ -19,6 +19,7 @@ constexpr int kMostFailedStarts = 3;
 // A running pilot beats every few seconds; parallel file systems have been seen to hang for
 // minutes.
 constexpr std::chrono::minutes kHungAfter{15};
+constexpr std::chrono::hours kKeepEnded{1};  // for people, and for the pause after those that failed
 
 bool IsJobName(std::string_view name) {
   JobSpec spec;
@@ -594,8 +595,33 @@ Result<std::vector<NamedJob>> PilotAdapter::ListLive(std::string_view name_prefi
   return live;
 }
 
+// One that ended a while ago, that no task here names as its own, and whose cost is on record
+// elsewhere.
+Status PilotAdapter::ForgetPilots() {
+  if (!options_.is_settled) return OkStatus();
+  std::set<std::string> named;
+  TRIBUTARY_ASSIGN_OR_RETURN(const auto tasks, directory_.Tasks());
+  for (const std::string& name : tasks) {
+    const auto task = directory_.ReadTask(name);
+    if (!task.ok()) return OkStatus();  // nothing is known: another time
+    if (task->claim) named.insert(task->claim->pilot);
+  }
+  for (auto it = pilots_.begin(); it != pilots_.end();) {
+    const auto& [name, known] = *it;
+    const bool over = known.record.end && known.ended_at && clock_.Elapsed() - *known.ended_at >= kKeepEnded;
+    if (!over || named.contains(name) || !options_.is_settled(name)) {
+      ++it;
+      continue;
+    }
+    TRIBUTARY_RETURN_IF_ERROR(directory_.RemovePilot(name));
+    it = pilots_.erase(it);
+  }
+  return OkStatus();
+}
+
 // What a pilot cost is still asked for.
 Status PilotAdapter::ForgetEnded(const std::function<bool(std::string_view name)>& unwanted) {
+  TRIBUTARY_RETURN_IF_ERROR(ForgetPilots());
   TRIBUTARY_ASSIGN_OR_RETURN(const auto pilots, directory_.Pilots());
   const std::set<std::string, std::less<>> kept(pilots.begin(), pilots.end());
   TRIBUTARY_RETURN_IF_ERROR(inner_->ForgetEnded(

@@ -30,6 +30,9 @@ struct PilotOptions {
   std::chrono::seconds lost_after{60};
   // Asked before a pilot is submitted; resource exhausted: none now. Null: always.
   std::function<Status(const JobSpec&)> may_submit = {};
+  // Whether what an ended pilot cost is on record elsewhere, so that its directory may go. Empty: all
+  // stay.
+  std::function<bool(const std::string& pilot)> is_settled = {};
   // Pilots are switched off: jobs go to the scheduler, tasks that wait for a pilot end as if they
   // had lost their node, and pilots leave after the tasks that they run.
   bool drain = false;
@@ -85,6 +88,7 @@ class PilotAdapter final : public SchedulerAdapter {
 
   // Pilots.
   Status Refresh();
+  Status ForgetPilots();
   Status ResumeSubmission(PilotRecord* record);
   void EndHung(const Known& pilot);
   Status Tend();

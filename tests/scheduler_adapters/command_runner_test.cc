@@ -34,13 +34,19 @@ TEST(CommandRunnerTest, ArgumentsAreNotReadByAShell) {
   EXPECT_EQ(runner.Run({"printf", "%s", "$(echo no); *"})->out, "$(echo no); *");
 }
 
-TEST(CommandRunnerTest, HungCommandsAreKilledWithTheirChildren) {
+// Also one in a session of its own, as launchers make them.
+class HungCommandTest : public testing::TestWithParam<std::string> {};
+INSTANTIATE_TEST_SUITE_P(Children, HungCommandTest, testing::Values("", "setsid "));
+
+TEST_P(HungCommandTest, IsKilledWithItsChildren) {
   const auto scratch = *TemporaryDirectory::Create("runner-");
   const std::string pid_file = scratch.path() + "/pid";
-  const CommandResult result = Shell("sleep 1000 & echo $! > " + pid_file + "; wait",
-                                     {.timeout = std::chrono::milliseconds(500)});
+  const CommandResult result = Shell(
+      GetParam() + "bash -c 'echo $$ > " + pid_file + "; exec sleep 1000' & wait",
+      {.timeout = std::chrono::milliseconds(1000)});
   EXPECT_TRUE(result.timed_out);
   EXPECT_NE(result.Summary().find("time limit"), std::string::npos);
+  ASSERT_TRUE(PathExists(pid_file));
   const std::string stat_file = "/proc/" + std::to_string(std::stoi(*ReadFile(pid_file))) + "/stat";
   // Gone, or a zombie until its new parent reaps it.
   const auto runs = [&] {

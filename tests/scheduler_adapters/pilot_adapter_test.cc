@@ -424,6 +424,35 @@ TEST_F(PilotAdapterTest, EstimatesByItsPilots) {
   EXPECT_EQ(*adapter_->Estimate(Spec("b")), clock_.Now());
 }
 
+TEST_F(PilotAdapterTest, PilotsWhoseCostIsOnRecordElsewhereAreForgottenWithTheirTasks) {
+  std::vector<std::string> settled;
+  options_.is_settled = [&](const std::string& name) {
+    return std::find(settled.begin(), settled.end(), name) != settled.end();
+  };
+  plan_.run_time = minutes(30);
+  Restart();
+  const std::string a = Submit(Spec("a"));
+  const std::string pilot = Pilots().at(0);
+  clock_.Advance(seconds(1));
+  EXPECT_EQ(StatusOf(a).state, JobState::kQueued);
+  PilotState state = ComeUp(pilot);
+  Take(pilot, &state, a);
+  Finish(pilot, &state, 0);
+  clock_.Advance(hours(1));
+  EXPECT_EQ(StatusOf(a).state, JobState::kCompleted);
+  const auto forget = [&](bool task) {
+    ASSERT_TRUE(adapter_->ForgetEnded([&](std::string_view) { return task; }).ok());
+  };
+  forget(true);
+  EXPECT_THAT(Pilots(), ElementsAre(pilot)) << "nobody has booked it";
+  settled = {pilot};
+  forget(true);
+  EXPECT_THAT(Pilots(), ElementsAre(pilot)) << "it has only just ended";
+  clock_.Advance(hours(2));
+  forget(true);
+  EXPECT_THAT(Pilots(), IsEmpty());
+}
+
 TEST_F(PilotAdapterTest, UsageTellsBusyFromIdleAlsoOfAPilotThatWasKilled) {
   Submit(Spec("a"));
   const std::string pilot = Pilots().at(0);
