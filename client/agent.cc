@@ -113,6 +113,7 @@ Result<std::unique_ptr<Agent>> Agent::Start(
            {"version", kVersion}});
   agent->connect_thread_ = std::thread([a = agent.get()] { a->ConnectLoop(); });
   agent->watch_thread_ = std::thread([a = agent.get()] { a->WatchLoop(); });
+  agent->beat_thread_ = std::thread([a = agent.get()] { a->BeatLoop(); });
   return agent;
 }
 
@@ -125,6 +126,7 @@ Agent::~Agent() {
   }
   if (connect_thread_.joinable()) connect_thread_.join();
   if (watch_thread_.joinable()) watch_thread_.join();
+  if (beat_thread_.joinable()) beat_thread_.join();
   offers_.reset();
   runner_.reset();
   jobs_.reset();
@@ -250,23 +252,35 @@ Verdict Agent::Converse() {
   return VerdictOn(Call::kConnect, static_cast<StatusCode>(status.error_code()));
 }
 
-// Heartbeats; and ends a stream on which the server has been silent for too long.
+// False when the agent stops.
+bool Agent::AwaitBeat() {
+  const auto until = std::chrono::steady_clock::now() + heartbeat_;
+  while (!stopping_ && changed_.WaitUntil(mutex_, until)) {
+  }
+  return !stopping_;
+}
+
+// Ends a stream on which the server has been silent for too long. A thread of its own, which sends
+// nothing: a server that does not read blocks every one that does, and to end the stream is what
+// frees them.
 void Agent::WatchLoop() {
+  MutexLock lock(mutex_);
+  while (AwaitBeat()) {
+    if (context_ == nullptr) continue;
+    if (std::chrono::steady_clock::now() - heard_ <= kSilentHeartbeats * heartbeat_) continue;
+    LogWarning("client", "the server is silent; reconnecting");
+    context_->TryCancel();
+  }
+}
+
+void Agent::BeatLoop() {
   while (true) {
-    v1::ClientMessage beat;
     {
       MutexLock lock(mutex_);
-      const auto until = std::chrono::steady_clock::now() + heartbeat_;
-      while (!stopping_ && changed_.WaitUntil(mutex_, until)) {
-      }
-      if (stopping_) return;
+      if (!AwaitBeat()) return;
       if (context_ == nullptr) continue;
-      if (std::chrono::steady_clock::now() - heard_ > kSilentHeartbeats * heartbeat_) {
-        LogWarning("client", "the server is silent; reconnecting");
-        context_->TryCancel();
-        continue;
-      }
     }
+    v1::ClientMessage beat;
     beat.mutable_heartbeat()->set_sent_at_us(ToMicros(SystemClock().Now()));
     (void)Send(beat);
     SendFacts();

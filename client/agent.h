@@ -48,7 +48,9 @@ class Agent final : public Uplink {
   std::string WhyAway();
   // One connection, from Hello to its end. Done when the server welcomed us.
   Verdict Converse();
+  bool AwaitBeat() TRIBUTARY_REQUIRES(mutex_);
   void WatchLoop();
+  void BeatLoop();
   void Handle(v1::ServerMessage message);
   // A message that no honest server sends: nothing of it is kept.
   void Refuse(const v1::ServerMessage& message, const Status& reason);
@@ -82,7 +84,7 @@ class Agent final : public Uplink {
   Stream* stream_ TRIBUTARY_GUARDED_BY(write_mutex_) = nullptr;
 
   std::thread connect_thread_;
-  std::thread watch_thread_;
+  std::thread watch_thread_, beat_thread_;
 };
 
 }  // namespace tributary::client

@@ -45,6 +45,8 @@ void JobSection::Describe(ConfigVisitor& v) {
           {.doc = "all that a job sees besides what its scheduler "
                   "defines"});
   v.Field("modules", &modules, {.doc = "environment modules that are loaded first"});
+  v.Field("inspect", &inspect,
+          {.doc = "the trainer is asked on this machine what it would refuse of an offer"});
   v.Field("setup", &setup, {.doc = "shell lines that run after the modules"});
   v.Field("launcher", &launcher, {.doc = "argument vector put before the trainer"});
   v.Field("container", &container, {.doc = "the trainer runs in it"});

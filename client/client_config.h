@@ -47,6 +47,7 @@ struct PilotSection {
 // How a task becomes a job. All of it is the site's own; a campaign adds names and numbers only.
 struct JobSection {
   std::vector<std::string> trainer;  // argument vector; "train|evaluate --task DIR" is appended
+  bool inspect = true;               // the trainer is asked, on this machine, what it would refuse
   std::map<std::string, std::string> environment;
   std::vector<std::string> modules;   // "module load" each
   std::vector<std::string> setup;     // shell lines, after the modules

@@ -20,13 +20,19 @@ namespace {
 
 // Paths are for the site's own log.
 void AddUnreadable(const std::string& what, const std::string& path,
-                   std::vector<std::string>* reasons) {
+                   std::vector<std::string>* reasons, Status* trouble) {
   if (access(path.c_str(), R_OK) == 0) return;
-  const bool missing = errno == ENOENT || errno == ENOTDIR;
-  const std::string why = missing ? "is not there" : "cannot be read by this site's user";
-  reasons->push_back(what + " of this site " + why);
+  const int error = errno;
+  const bool missing = error == ENOENT || error == ENOTDIR;
+  const bool forbidden = error == EACCES || error == EPERM;
+  const std::string why = missing     ? "is not there"
+                          : forbidden ? "cannot be read by this site's user"
+                                      : "cannot be looked at now";
   LogWarning("client", "a campaign cannot run here",
-             {{"what", what}, {"path", path}, {"why", why}});
+             {{"what", what}, {"path", path}, {"why", why}, {"error", error}});
+  const std::string reason = what + " of this site " + why;
+  if (missing || forbidden) return reasons->push_back(reason);
+  if (trouble->ok()) *trouble = UnavailableError(reason);
 }
 
 std::set<std::string> DataOf(const v1::CampaignOffer& offer) {
@@ -96,20 +102,24 @@ Status CheckLeft(const ClientConfig& config, SiteLedger& ledger, const v1::Campa
 
 Status CheckFiles(const PolicySection& policy, const v1::CampaignOffer& offer) {
   std::vector<std::string> reasons;
+  Status trouble;
   const auto model = policy.models.find(offer.model());
   if (model != policy.models.end()) {
-    AddUnreadable("model " + offer.model(), model->second, &reasons);
+    AddUnreadable("model " + offer.model(), model->second, &reasons, &trouble);
   }
   for (const std::string& name : DataOf(offer)) {
     const auto data = policy.data.find(name);
-    if (data != policy.data.end()) AddUnreadable("data " + name, data->second, &reasons);
+    if (data != policy.data.end()) AddUnreadable("data " + name, data->second, &reasons, &trouble);
   }
-  return Deny(reasons);
+  const Status denied = Deny(reasons);
+  return denied.ok() ? trouble : denied;
 }
 
 Status CheckFeasible(const ClientConfig& config, SiteLedger& ledger,
                      const v1::CampaignOffer& offer) {
-  TRIBUTARY_RETURN_IF_ERROR(CheckFiles(*config.policy, offer));
+  const Status files = CheckFiles(*config.policy, offer);
+  // A file system that does not answer now is no reason to stay out of a campaign of weeks.
+  if (files.code() != StatusCode::kUnavailable) TRIBUTARY_RETURN_IF_ERROR(files);
   TRIBUTARY_RETURN_IF_ERROR(CheckShapes(config.policy->models.at(offer.model()), offer));
   return CheckLeft(config, ledger, offer);
 }

@@ -11,7 +11,8 @@
 
 namespace tributary::client {
 
-// Model and data of the offer are there and can be read. Permission denied, with every reason.
+// Model and data of the offer are there and can be read. Permission denied, with every reason;
+// unavailable where the file system does not say.
 // The policy allows the offer.
 Status CheckFiles(const PolicySection& policy, const v1::CampaignOffer& offer);
 

@@ -14,6 +14,9 @@ namespace {
 
 constexpr std::size_t kMaxCampaigns = 256;  // at a time: each keeps its offer in memory
 constexpr std::chrono::seconds kAskLimit{60};
+// A server chooses how many offers there are; each costs this machine a program.
+constexpr std::size_t kMostAsked = 20;
+constexpr std::chrono::hours kAskedPeriod{1};
 constexpr std::chrono::milliseconds kSavePause{2'000}, kLongestPause{60'000};
 
 }  // namespace
@@ -91,7 +94,7 @@ bool Offers::Receive(const v1::CampaignOffer& offer, const Status& sound) {
     {
       MutexLock lock(mutex_);
       accepted_.erase(campaign);
-      asked_.erase(campaign);
+      DropAsked(campaign);
     }
     // The policy has changed, or the campaign: refused again after a restart.
     if (known) (void)journal_.RemoveOffer(campaign);
@@ -118,7 +121,7 @@ bool Offers::Close(const std::string& campaign) {
   {
     MutexLock lock(mutex_);
     known = accepted_.erase(campaign) > 0;
-    asked_.erase(campaign);
+    DropAsked(campaign);
   }
   if (!known) return false;
   if (const Status status = journal_.RemoveOffer(campaign); !status.ok()) {
@@ -127,21 +130,32 @@ bool Offers::Close(const std::string& campaign) {
   return true;
 }
 
+void Offers::DropAsked(const std::string& campaign) {
+  if (asked_.erase(campaign) > 0) std::erase(queue_, campaign);
+}
+
 // One offer after the other: a trainer that is asked for ten campaigns starts ten times, not ten
-// times at once.
+// times at once, and not without end.
 void Offers::AskLoop() {
+  std::deque<std::chrono::steady_clock::time_point> starts;  // of the last period
   while (true) {
-    std::string campaign;
     v1::CampaignOffer offer;
     {
       MutexLock lock(mutex_);
       while (queue_.empty() && !stopping_) changed_.Wait(mutex_);
       if (stopping_) return;
-      campaign = queue_.front();
+      const auto now = std::chrono::steady_clock::now();
+      while (!starts.empty() && now - starts.front() >= kAskedPeriod) starts.pop_front();
+      if (starts.size() >= kMostAsked) {
+        log_limit_.Log("many offers", LogLevel::kWarning, "client",
+                       "more offers than the trainer is asked about in an hour: the others wait",
+                       {{"campaign", queue_.front()}});
+        (void)changed_.WaitUntil(mutex_, starts.front() + kAskedPeriod);
+        continue;
+      }
+      starts.push_back(now);
+      offer = asked_.at(queue_.front());
       queue_.pop_front();
-      const auto it = asked_.find(campaign);
-      if (it == asked_.end()) continue;  // closed meanwhile
-      offer = it->second;
     }
     Conclude(offer, AskTrainer(config_, offer, kAskLimit));
   }

@@ -39,6 +39,7 @@ class Offers {
 
  private:
   void AskLoop();
+  void DropAsked(const std::string& campaign) TRIBUTARY_REQUIRES(mutex_);
   void Conclude(const v1::CampaignOffer& offer, const Status& verdict);
   void SendAnswer(const v1::CampaignOffer& offer, const Status& status);  // OK: accepted
 

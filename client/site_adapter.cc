@@ -76,7 +76,7 @@ Result<std::vector<SiteAdapter>> ListSiteAdapters(const std::string& workspace) 
   if (!PathExists(directory)) return adapters;
   TRIBUTARY_ASSIGN_OR_RETURN(const auto names, ListDirectory(directory));
   for (const std::string& name : names) {
-    if (!IsPlainName(name)) continue;  // half made
+    if (!IsCampaignId(name)) continue;  // half made
     TRIBUTARY_ASSIGN_OR_RETURN(adapters.emplace_back(), ReadAdapter(JoinPath(directory, name)));
   }
   return adapters;

@@ -29,6 +29,23 @@ constexpr std::size_t kMaxTasks = 1000;  // at a time: more than any honest serv
 static_assert(kMaxTasks <= kMaxKnownTasks);
 constexpr std::chrono::milliseconds kLookAgain{250};
 constexpr std::chrono::seconds kLongestDelay{3600};
+// How long a file system that does not answer is waited for before the task fails.
+constexpr std::chrono::minutes kLongestTrouble{30};
+constexpr std::string_view kPartialMark = ".safetensors-";  // then the task's id
+constexpr std::string_view kPartialSuffix = ".part";        // Transfer's, of what is not whole
+
+// The same task would end in the same way: forbidden here, wrong in itself, or an update that is no
+// right one, which its seed makes again.
+bool IsDeterministic(const Status& status) {
+  return status.code() == StatusCode::kPermissionDenied ||
+         status.code() == StatusCode::kInvalidArgument;
+}
+
+// Model and data were there when the campaign was accepted: what is away now may come back.
+Status AwayForNow(const Status& files) {
+  if (files.code() != StatusCode::kPermissionDenied) return files;
+  return UnavailableError(files.message());
+}
 
 }  // namespace
 
@@ -330,7 +347,7 @@ void TaskRunner::RunTask(const ActivePtr& task) {
       v1::Statement statement = StatementOf(task->record, parts_.site);
       statement.set_outcome(v1::OUTCOME_FAILED);
       statement.set_message(status.message());
-      statement.set_refused(status.code() == StatusCode::kPermissionDenied);
+      statement.set_refused(IsDeterministic(status));
       if (const Status kept = SignAndKeep(task, std::move(statement)); !kept.ok()) {
         LogError("client", "failure cannot be journaled; the task is tried again after a restart",
                  {{"reason", kept}});
@@ -348,11 +365,14 @@ void TaskRunner::RunTask(const ActivePtr& task) {
 
 Status TaskRunner::Produce(const ActivePtr& task, const TaskWorkspace& workspace) {
   TRIBUTARY_RETURN_IF_ERROR(CheckTask(parts_.config.policy, task->offer, task->record.assignment));
+  TRIBUTARY_RETURN_IF_ERROR(CheckDownloads(task->offer, task->record.assignment));
   if (!task->journaled) TRIBUTARY_RETURN_IF_ERROR(Save(task));
   const TaskFile file = MakeTaskFile(task->offer, task->record.assignment, *parts_.config.policy,
                                      parts_.site, ThreadsOf(parts_.config.job));
   if (task->record.phase == Phase::kReceived) {
-    TRIBUTARY_RETURN_IF_ERROR(CheckFiles(*parts_.config.policy, task->offer));
+    TRIBUTARY_RETURN_IF_ERROR(Patiently(task, "the task's files cannot be read", [&] {
+      return AwayForNow(CheckFiles(*parts_.config.policy, task->offer));
+    }));
     TRIBUTARY_RETURN_IF_ERROR(
         Patiently(task, "the task cannot be staged", [&] { return Stage(task, workspace, file); }));
     task->record.job_name = task_jobs_.FirstName(task->record.assignment.task());
@@ -383,8 +403,14 @@ Status TaskRunner::Stage(const ActivePtr& task, const TaskWorkspace& workspace,
 Status TaskRunner::Patiently(const ActivePtr& task, const char* what,
                              const std::function<Status()>& work) {
   Backoff backoff(kSubmitPause, kReportAgain);
+  const auto give_up = std::chrono::steady_clock::now() + kLongestTrouble;
+  const auto passes = [&](const Status& status) {
+    return status.code() == StatusCode::kResourceExhausted ||
+           (status.code() == StatusCode::kUnavailable &&
+            std::chrono::steady_clock::now() < give_up);
+  };
   Status status = work();
-  while (status.code() == StatusCode::kResourceExhausted && KeepGoing(task)) {
+  while (passes(status) && KeepGoing(task)) {
     LogError("client", std::string(what) + "; will try again",
              {{"task", task->record.assignment.task()}, {"reason", status}});
     Pause(backoff.Next());
@@ -442,7 +468,8 @@ void TaskRunner::Deliver(const ActivePtr& task, const TaskWorkspace& workspace) 
         // Its answer to the report says whether the server still wants it: no, when the round is
         // closed.
         LogWarning("client", "upload refused", {{"task", statement.task()}, {"reason", status}});
-        if (!PathExists(workspace.DeltaPath())) {
+        const auto here = Sha256OfFile(workspace.DeltaPath());
+        if (!here.ok() || *here != *digest) {
           if (const Status lost = ReportLoss(task); !lost.ok()) return;
         }
         MutexLock lock(mutex_);
@@ -467,12 +494,12 @@ void TaskRunner::Deliver(const ActivePtr& task, const TaskWorkspace& workspace) 
   }
 }
 
-// The update file is gone from the site's own disk: an honest failure, so that the task is given
-// again.
+// The update file is gone from the site's own disk, or is not what it was when the site signed: an
+// honest failure, so that the task is given again.
 Status TaskRunner::ReportLoss(const ActivePtr& task) {
   v1::Statement statement = StatementOf(task->record, parts_.site);
   statement.set_outcome(v1::OUTCOME_FAILED);
-  statement.set_message("the update was lost at the site before it was sent");
+  statement.set_message("the update was lost or damaged at the site before it was sent");
   return SignAndKeep(task, std::move(statement));
 }
 
@@ -534,9 +561,10 @@ void TaskRunner::KeepOwnAdapter(const ActivePtr& task, const TaskWorkspace& work
 }
 
 // Second names of versions that no task of this client uses any more, but the newest, which the
-// next task may. A task that begins meanwhile downloads again at worst.
+// next task may; and what a task that is gone had downloaded of one. A task that begins meanwhile
+// downloads again at worst.
 void TaskRunner::RemoveOldVersions(const TaskWorkspace& workspace) {
-  std::set<std::string> used;
+  std::set<std::string> used, tasks;
   const auto add = [&](const TaskWorkspace& of) {
     const auto needs = of.Needs();
     if (!needs.ok()) return;  // of a refused task: nothing
@@ -546,17 +574,23 @@ void TaskRunner::RemoveOldVersions(const TaskWorkspace& workspace) {
   {
     MutexLock lock(mutex_);
     for (const auto& [id, other] : active_) {
-      add(TaskWorkspace(parts_.config.workspace, other->record.assignment));
+      const v1::TaskAssignment& assignment = other->record.assignment;
+      if (assignment.task() != workspace.task()) tasks.insert(assignment.task());
+      add(TaskWorkspace(parts_.config.workspace, assignment));
     }
   }
   const auto names = ListDirectory(workspace.CampaignDirectory());
   if (!names.ok()) return;
   for (const std::string& name : *names) {
     const std::string path = JoinPath(workspace.CampaignDirectory(), name);
-    const bool partial = name.find(".safetensors-") != std::string::npos;
-    if (name.starts_with("version-") && !partial && !used.contains(path)) {
-      (void)RemoveFile(path);  // tried again after the next task
+    const std::size_t mark = name.find(kPartialMark);
+    bool wanted = used.contains(path) || !name.starts_with("version-");
+    if (mark != std::string::npos) {
+      std::string task = name.substr(mark + kPartialMark.size());
+      if (task.ends_with(kPartialSuffix)) task.resize(task.size() - kPartialSuffix.size());
+      wanted = tasks.contains(task);
     }
+    if (!wanted) (void)RemoveFile(path);  // tried again after the next task
   }
 }
 

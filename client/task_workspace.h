@@ -32,6 +32,7 @@ class TaskWorkspace {
  public:
   TaskWorkspace(const std::string& workspace, const v1::TaskAssignment& task);
 
+  const std::string& task() const { return task_.task(); }
   const std::string& directory() const { return directory_; }
   std::string GlobalPath() const;  // global/adapter_model.safetensors
   StartPaths Start() const { return {directory_, StatePath()}; }

@@ -68,6 +68,7 @@ Result<Inspection> ParseInspection(std::string_view output) {
 
 Result<Inspection> InspectWithTrainer(const ClientConfig& config, const InspectionRequest& request,
                                       std::chrono::seconds limit) {
+  if (!config.job.inspect) return UnavailableError("inspect: job.inspect is false");
   TRIBUTARY_ASSIGN_OR_RETURN(const auto scratch, TemporaryDirectory::Create("tributary-inspect-"));
   std::vector<std::string> words = config.job.trainer;
   words.insert(words.end(), {"inspect", "--json", "--model", request.model});

@@ -53,6 +53,10 @@ StatusCode CodeOfErrno(int error_number) {
     case EAGAIN:
     case ECONNREFUSED:
     case EHOSTUNREACH:
+    case EHOSTDOWN:
+    case ENOTCONN:
+    case ESTALE:  // a file system that is away, or a disk that fails: it may come back
+    case EIO:
       return StatusCode::kUnavailable;
     default:
       return StatusCode::kInternal;

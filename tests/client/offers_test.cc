@@ -118,6 +118,33 @@ TEST_F(OffersTest, OneThatWasAcceptedIsNotMeasuredAgain) {
   EXPECT_TRUE(answers_.Await(2)[1].accepted());
 }
 
+// Each offer costs this machine a program, and the server chooses how many there are.
+TEST_F(OffersTest, TheTrainerIsAskedSoOftenInAnHour) {
+  const std::string starts = directory_.path() + "/starts";
+  SetTrainer("echo x >> " + starts + "; exit 2");
+  Start();
+  for (int i = 0; i < 30; ++i) offers_->Receive(Offer("c" + std::to_string(i)), OkStatus());
+  EXPECT_THAT(answers_.Await(20), testing::SizeIs(20));
+  for (int i = 0; i < 30; ++i) {  // closed and offered again: no way around it
+    offers_->Close("c" + std::to_string(i));
+    offers_->Receive(Offer("c" + std::to_string(i)), OkStatus());
+  }
+  config_.policy->campaigns.clear();
+  offers_->Receive(Offer("refused"), OkStatus());
+  EXPECT_FALSE(answers_.Await(21).back().accepted()) << "what needs no trainer is answered";
+  EXPECT_EQ(ReadFile(starts)->size(), 20 * 2);
+}
+
+TEST_F(OffersTest, ATrainerThatMayNotBeAskedIsNot) {
+  const std::string starts = directory_.path() + "/starts";
+  SetTrainer("echo x >> " + starts + "; exit 2");
+  config_.job.inspect = false;
+  Start();
+  offers_->Receive(Offer("a"), OkStatus());
+  EXPECT_TRUE(answers_.Await(1).back().accepted());
+  EXPECT_FALSE(PathExists(starts));
+}
+
 TEST_F(OffersTest, ThePolicyIsAskedEveryTime) {
   Start();
   offers_->Receive(Offer("chem"), OkStatus());
