@@ -661,6 +661,14 @@ def restore_optimizer(optimizer, parameters, tensors):
     return True
 
 
+def sync(path):
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
 class Checkpoint:
     """What a killed job leaves for the next one: in DIR/checkpoint, replaced whole, removed at the end."""
 
@@ -679,21 +687,33 @@ class Checkpoint:
         save_file({**{"weight/" + name: p.detach().float().cpu().contiguous() for name, p in parameters.items()},
                    **{"optimizer/" + name: t for name, t in optimizer_tensors(optimizer, parameters).items()}},
                   temporary, metadata={"facts": json.dumps(facts)})
+        sync(temporary)
         os.replace(temporary, self.path)
+        sync(os.path.dirname(self.path))
 
     def load(self, parameters, optimizer):
+        """Its facts; None, with nothing changed, where there is none, or one that a lost node left torn."""
         import torch
-        from safetensors import safe_open
+        from safetensors import SafetensorError, safe_open
         if not os.path.exists(self.path):
             return None
-        with safe_open(self.path, "pt") as file:
-            facts = json.loads(file.metadata()["facts"])
-            tensors = {name: file.get_tensor(name) for name in file.keys()}
+        try:
+            with safe_open(self.path, "pt") as file:
+                facts = json.loads(file.metadata()["facts"])
+                tensors = {name: file.get_tensor(name) for name in file.keys()}
+            weights = {name: tensors["weight/" + name] for name in parameters}
+        except (OSError, ValueError, KeyError, TypeError, SafetensorError) as error:
+            say(f"the checkpoint is not used, training begins again: {error}")
+            return None
+        state = {name[len("optimizer/"):]: t for name, t in tensors.items() if name.startswith("optimizer/")}
+        if any(weights[name].shape != parameter.shape for name, parameter in parameters.items()) or \
+                not restore_optimizer(optimizer, parameters, state):
+            say("the checkpoint is of another adapter or optimizer: training begins again")
+            return None
         with torch.no_grad():
             for name, parameter in parameters.items():
-                parameter.copy_(tensors["weight/" + name])
-        state = {name[len("optimizer/"):]: t for name, t in tensors.items() if name.startswith("optimizer/")}
-        return facts if restore_optimizer(optimizer, parameters, state) else None
+                parameter.copy_(weights[name])
+        return facts
 
     def remove(self):
         if os.path.exists(self.path):
@@ -935,6 +955,10 @@ def run(kind, directory, stopped):
     return (train if kind == "train" else evaluate)(task, directory, workers, stopped)
 
 
+class Doubt(Exception):
+    """What may be right for some campaigns."""
+
+
 def inspect(arguments):
     """Answers what a site asks before it takes part in a campaign (docs/trainer_contract.md)."""
     checks = []
@@ -942,20 +966,23 @@ def inspect(arguments):
     def check(what, path, look, otherwise="failed"):
         try:
             checks.append({"what": what, "path": path, "outcome": "ok", "found": look() or "is read"})
+        except Doubt as error:
+            checks.append({"what": what, "path": path, "outcome": "warning", "found": str(error)})
         except (OSError, ValueError, TaskError) as error:
             checks.append({"what": what, "path": path, "outcome": otherwise, "found": str(error)})
 
     def data(path):
+        good, bad = 0, []
         with open(path, "rb") as file:
-            bad = []
             for number, line in enumerate(itertools.islice(file, INSPECTED_LINES), 1):
                 if line.strip(b" \t\r\n"):
                     try:
                         parse_line(line)
+                        good += 1
                     except (ValueError, RecursionError) as error:
                         bad.append(f"{path}:{number}: {error}")
-        if bad:
-            raise TaskError("; ".join(bad[:10]))
+        if bad:  # a campaign may leave out some
+            raise (Doubt if good else TaskError)("; ".join(bad[:10]))
 
     def config(directory):
         with open(os.path.join(directory, "config.json"), encoding="utf-8") as file:
