@@ -2,7 +2,8 @@
 # Installs, builds and runs every test:
 #   1. all of them on the programs as users have them (the tree of quickstart.sh: preset `release`);
 #   2. unit and contract tests under Clang's address and undefined-behaviour sanitizers (preset `check`, without Torch);
-#   3. the fuzz targets of that build, FUZZ_SECONDS each (default 10).
+#   3. the fuzz targets of that build, FUZZ_SECONDS each (default 10);
+#   4. what uses threads and no gRPC under Clang's thread sanitizer (preset `tsan`).
 # Logs are in build/logs. Ends with a table of what took how long.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -32,5 +33,10 @@ step "unit and contract tests with sanitizers"
 tests check build/logs/check-tests.log -L 'unit|contract'
 step "fuzz targets, ${FUZZ_SECONDS:-10} s each"
 run build/logs/fuzz.log ./deploy/run-fuzzers.sh "${FUZZ_SECONDS:-10}"
+step "build with the thread sanitizer"
+run build/logs/tsan-configure.log cmake --preset tsan
+run build/logs/tsan-build.log cmake --build --preset tsan
+step "tests with the thread sanitizer"
+tests tsan build/logs/tsan-tests.log -L tsan
 time_table
 printf '\nall is well\n'
