@@ -17,7 +17,8 @@ struct Row {
 
 // Cancelled: by the server, of a transfer that stalled, or of all calls when it ends. Resource
 // exhausted: its files, its disk, a full queue. Not found: a download was of a blob that the server
-// itself has named.
+// itself has named. Data loss: an upload whose bytes are not those that it announced; whether the
+// line or the file changed them is for the one who has the file.
 constexpr std::array<Row, 17> kTable = {{
     {StatusCode::kOk, {kD, kD, kD, kD}},
     {StatusCode::kCancelled, {kT, kT, kT, kT}},
@@ -34,7 +35,7 @@ constexpr std::array<Row, 17> kTable = {{
     {StatusCode::kUnimplemented, {kP, kP, kP, kP}},
     {StatusCode::kInternal, {kT, kT, kT, kT}},
     {StatusCode::kUnavailable, {kT, kT, kT, kT}},
-    {StatusCode::kDataLoss, {kT, kT, kT, kT}},
+    {StatusCode::kDataLoss, {kT, kT, kR, kT}},
     {StatusCode::kUnauthenticated, {kP, kP, kP, kP}},
 }};
 

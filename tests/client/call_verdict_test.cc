@@ -37,7 +37,7 @@ TEST(CallVerdictTest, EveryCodeOfEveryCallHasItsMeaning) {
   //                                 ||||||||||||||||UNAUTHENTICATED
   EXPECT_EQ(Row(Call::kConnect), "dttptprrtrtpptttp");
   EXPECT_EQ(Row(Call::kUploadStatus), "dttrtrrrtrtrptttp");
-  EXPECT_EQ(Row(Call::kUpload), "dttrtrrrtrtrptttp");
+  EXPECT_EQ(Row(Call::kUpload), "dttrtrrrtrtrpttrp");
   EXPECT_EQ(Row(Call::kDownload), "dttrttrrtrtrptttp");
 }
 

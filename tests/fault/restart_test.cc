@@ -72,6 +72,43 @@ TEST(RestartTest, ServerKilledInTheMiddleOfARoundLosesNothing) {
   ExpectSameEnd(*harness);
 }
 
+// A disk that changed a bit of an update, or lost its end, before it was sent: the site trains it
+// again, which makes the same bits.
+TEST(RestartTest, AnUpdateThatIsDamagedAtItsSiteIsMadeAgain) {
+  const auto harness = StartOrFail();
+  harness->CloseGate("site-0");
+  harness->CloseGate("site-1");
+  ASSERT_TRUE(harness->Submit(harness->Campaign("allowed", kRounds)).ok());
+  ASSERT_TRUE(JobRuns(*harness, "site-0") && JobRuns(*harness, "site-1"));
+  harness->KillServer();
+  for (const std::string site : {"site-0", "site-1"}) {
+    harness->OpenGate(site);
+    const std::string tasks = harness->SiteHome(site) + "/work/allowed/";
+    std::string delta;
+    ASSERT_TRUE(WaitFor([&] {
+      const auto names = ListDirectory(tasks);
+      for (const std::string& name : names.ok() ? *names : std::vector<std::string>()) {
+        if (PathExists(tasks + name + "/delta.safetensors")) {
+          delta = tasks + name + "/delta.safetensors";
+        }
+      }
+      return !delta.empty();
+    }));
+    std::string bytes = *ReadFile(delta);
+    bytes[bytes.size() - 2] ^= 1;
+    if (site == "site-1") bytes.resize(bytes.size() / 2);
+    ASSERT_TRUE(WriteFileAtomic(delta, bytes).ok());
+  }
+  ASSERT_TRUE(harness->StartServer().ok());
+  const auto status = harness->AwaitEnd("allowed");
+  ASSERT_TRUE(status.ok()) << status.status();
+  EXPECT_EQ(status->phase(), "completed") << status->note();
+  EXPECT_EQ(status->version_digest(), UndisturbedDigest());
+  for (const std::string site : {"site-0", "site-1"}) {
+    EXPECT_EQ(harness->JobStarts(site), kJobsPerSite + 1) << site;
+  }
+}
+
 TEST(RestartTest, ClientKilledWhileItsJobRunsSubmitsItOnce) {
   const auto harness = StartOrFail();
   harness->CloseGate("site-1");
