@@ -56,7 +56,22 @@ def native_and_peft_sites_share_a_campaign():
         assert losses["federated"] < losses["base"], losses
 
 
+def one_bad_line_is_a_warning(command):
+    """A campaign may leave out some; where all are bad, none can."""
+    with tempfile.TemporaryDirectory(prefix="tributary-interop-") as directory:
+        outcomes = {}
+        for name, lines in (("some", '{"text": "a"}\n{\n'), ("none", "{\n")):
+            path = os.path.join(directory, name)
+            with open(path, "w") as file:
+                file.write(lines)
+            done = subprocess.run([*command, "inspect", "--json", "--data", path], stdout=subprocess.PIPE, check=False)
+            checks = json.loads(done.stdout.splitlines()[-1])["checks"]
+            outcomes[name] = [check["outcome"] for check in checks if check["what"] == "data"]
+        assert outcomes == {"some": ["warning"], "none": ["failed"]}, outcomes
+
+
 native_keeps_the_contract()
 peft_keeps_the_contract()
+one_bad_line_is_a_warning(peft)
 a_vendors_command_does_plain_training()
 native_and_peft_sites_share_a_campaign()
