@@ -15,9 +15,11 @@ namespace {
 constexpr std::size_t kReadBytes = std::size_t{1} << 20;
 
 // Feeds what an earlier connection left behind into the hash.
-Status HashExisting(int fd, std::uint64_t size, Sha256* hash) {
+Status HashExisting(int fd, std::uint64_t size, const std::function<bool()>& keep_going,
+                    Sha256* hash) {
   std::vector<char> buffer(kReadBytes);
   for (std::uint64_t at = 0; at < size;) {
+    if (keep_going && !keep_going()) return CancelledError("nobody waits for it any more");
     const ssize_t got = pread(fd, buffer.data(), buffer.size(), static_cast<off_t>(at));
     if (got < 0 && errno == EINTR) continue;
     if (got <= 0) return ErrnoError("read partial blob", got < 0 ? errno : EIO);
@@ -106,7 +108,8 @@ std::uint64_t BlobStore::ResumeOffset(std::string_view owner, const Digest& dige
 }
 
 Result<std::unique_ptr<BlobReceiver>> BlobStore::Receive(std::string_view owner,
-                                                         const Digest& digest, std::uint64_t size) {
+                                                         const Digest& digest, std::uint64_t size,
+                                                         const std::function<bool()>& keep_going) {
   std::unique_ptr<BlobReceiver> receiver(new BlobReceiver());
   receiver->part_path_ = PartPath(owner, digest);
   receiver->final_path_ = PathOf(digest);
@@ -131,7 +134,7 @@ Result<std::unique_ptr<BlobReceiver>> BlobStore::Receive(std::string_view owner,
     if (ftruncate(fd, 0) != 0) return ErrnoError("truncate " + receiver->part_path_, errno);
     held = 0;
   }
-  TRIBUTARY_RETURN_IF_ERROR(HashExisting(fd, held, &receiver->hash_));
+  TRIBUTARY_RETURN_IF_ERROR(HashExisting(fd, held, keep_going, &receiver->hash_));
   receiver->offset_ = held;
   return receiver;
 }
@@ -155,6 +158,8 @@ Status BlobStore::Quarantine(const Digest& digest) {
   const std::string path = PathOf(digest);
   if (!PathExists(path)) return OkStatus();
   TRIBUTARY_RETURN_IF_ERROR(MakeDirectories(JoinPath(root_, "quarantine")));
+  // Its time there begins now, however old it is.
+  if (utimensat(AT_FDCWD, path.c_str(), nullptr, 0) != 0) return ErrnoError("touch " + path, errno);
   return RenameDurably(path, root_ + "/quarantine/" + digest.ToHex());
 }
 

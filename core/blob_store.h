@@ -65,9 +65,12 @@ class BlobStore {
   // when unknown.
   std::uint64_t ResumeOffset(std::string_view owner, const Digest& digest) const;
   // Continues at ResumeOffset. `owner` is a file-name-safe name of the sender; two owners never
-  // share a partial file. Aborted when another receiver holds the same partial file.
+  // share a partial file. Aborted when another receiver holds the same partial file. What is held
+  // already is hashed first, which can take minutes: cancelled when `keep_going`, asked meanwhile,
+  // says no.
   Result<std::unique_ptr<BlobReceiver>> Receive(std::string_view owner, const Digest& digest,
-                                                std::uint64_t size);
+                                                std::uint64_t size,
+                                                const std::function<bool()>& keep_going = nullptr);
 
   // Takes over a finished file of the same file system whose digest the caller has computed.
   Status Adopt(const std::string& path, const Digest& digest);
@@ -77,7 +80,7 @@ class BlobStore {
   Result<std::string> SetAside(const Digest& digest);
   Result<std::size_t> Count() const;  // of finished blobs
   // Takes a blob that is not what its name says out of the store, to <root>/quarantine, where a
-  // person can look at it. One that is not here is fine.
+  // person can look at it from now on. One that is not here is fine.
   Status Quarantine(const Digest& digest);
   // Removes every blob that is not in `referenced`; returns how many went.
   Result<std::size_t> RemoveUnreferenced(const std::set<Digest>& referenced);

@@ -74,11 +74,12 @@ Digest Sha256Of(std::string_view bytes) {
   return hash.Finish();
 }
 
-Result<Digest> Sha256OfFile(const std::string& path) {
+Result<Digest> Sha256OfFile(const std::string& path, const std::function<bool()>& keep_going) {
   TRIBUTARY_ASSIGN_OR_RETURN(const FileDescriptor file, OpenFile(path, O_RDONLY));
   std::vector<char> buffer(std::size_t{1} << 20);
   Sha256 hash;
   while (true) {
+    if (keep_going && !keep_going()) return CancelledError("the hash of " + path + " was stopped");
     const ssize_t got = read(file.get(), buffer.data(), buffer.size());
     if (got < 0 && errno == EINTR) continue;
     if (got < 0) return ErrnoError("read " + path, errno);

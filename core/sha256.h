@@ -4,6 +4,7 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <span>
 #include <string>
@@ -41,7 +42,8 @@ class Sha256 {
 };
 
 Digest Sha256Of(std::string_view bytes);
-// Hashes a file in 1 MiB reads.
-Result<Digest> Sha256OfFile(const std::string& path);
+// Hashes a file in 1 MiB reads. Cancelled when `keep_going`, asked before each, says no.
+Result<Digest> Sha256OfFile(const std::string& path,
+                            const std::function<bool()>& keep_going = nullptr);
 
 }  // namespace tributary

@@ -72,6 +72,17 @@ TEST_F(BlobStoreTest, ResumesWhereTheConnectionBroke) {
   EXPECT_EQ(*ReadFile(store_.PathOf(digest_)), text_);
 }
 
+TEST_F(BlobStoreTest, WhatIsHeldIsHashedOnlyWhileSomebodyWaits) {
+  const auto gone = [] { return false; };
+  {
+    auto receiver = store_.Receive("site", digest_, 10, gone);
+    ASSERT_TRUE(receiver.ok()) << "there is nothing to hash";
+    ASSERT_TRUE((*receiver)->Append(Bytes("01234")).ok());
+  }
+  EXPECT_EQ(store_.Receive("site", digest_, 10, gone).status().code(), StatusCode::kCancelled);
+  EXPECT_EQ((*store_.Receive("site", digest_, 10))->offset(), 5u);
+}
+
 TEST_F(BlobStoreTest, WrongBytesAreDiscarded) {
   auto receiver = store_.Receive("site", digest_, 10);
   ASSERT_TRUE((*receiver)->Append(Bytes("012345678X")).ok());
@@ -188,6 +199,15 @@ TEST_F(BlobStoreTest, WhatIsDamagedIsSetAsideAndGoesAfterAWhile) {
   ASSERT_EQ(utime(aside.c_str(), &long_ago), 0);
   ASSERT_TRUE(store_.RemoveStale(hours(1), hours(1)).ok());
   EXPECT_FALSE(PathExists(aside));
+}
+
+TEST_F(BlobStoreTest, AnOldBlobThatIsSetAsideHasAllItsTimeThere) {
+  Put("a");
+  const utimbuf long_ago{0, 0};
+  ASSERT_EQ(utime(store_.PathOf(Sha256Of("a")).c_str(), &long_ago), 0);
+  ASSERT_EQ(store_.Quarantine(Sha256Of("a")), OkStatus());
+  ASSERT_TRUE(store_.RemoveStale(hours(1), hours(1)).ok());
+  EXPECT_TRUE(PathExists(directory_ / "quarantine/" + Sha256Of("a").ToHex()));
 }
 
 TEST_F(BlobStoreTest, KnowsItsOldBlobs) {
