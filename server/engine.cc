@@ -44,6 +44,9 @@ void Apply(Campaign& campaign, const Event& event, CampaignStep& step) {
           [&](const AggregationFailed& e) { step.GiveUpFold(e.round, e.reason); },
           [&](const AggregationTried& e) { step.Try(e.tries); },
           [&](const VersionDamaged& e) { step.NoteDamage(e.version, e.reason); },
+          [&](const VersionRestored& e) {
+            campaign.versions[static_cast<std::size_t>(e.version)].damage.clear();
+          },
           [&](const UpdateDamaged& e) { step.Spoil(campaign.tasks.at(e.task), e.reason); },
           [&](const DeadlinePassed&) { campaign.deadline_passed = true; }},
       event);

@@ -245,15 +245,24 @@ Status CheckEvent(const State& state, const UpdateDamaged& event) {
   }
   return FailedPreconditionError("task " + event.task + " is not part of an open round");
 }
-Status CheckEvent(const State& state, const VersionDamaged& event) {
-  const Campaign* campaign = state.FindCampaign(event.campaign);
-  if (campaign == nullptr) return NotFoundError("campaign " + event.campaign + " is not known");
-  if (event.version < 0 || event.version > campaign->versions.back().number) {
-    return NotFoundError("campaign " + event.campaign + " has no version " +
-                         std::to_string(event.version));
+// Of campaigns that have ended too.
+Result<const Version*> FindVersion(const State& state, const std::string& id, std::int64_t number) {
+  const Campaign* campaign = state.FindCampaign(id);
+  if (campaign == nullptr) return NotFoundError("campaign " + id + " is not known");
+  if (number < 0 || number > campaign->versions.back().number) {
+    return NotFoundError("campaign " + id + " has no version " + std::to_string(number));
   }
-  if (campaign->versions[static_cast<std::size_t>(event.version)].damage.empty()) return OkStatus();
-  return AlreadyExistsError("the damage is known");
+  return &campaign->versions[static_cast<std::size_t>(number)];
+}
+Status CheckEvent(const State& state, const VersionDamaged& event) {
+  TRIBUTARY_ASSIGN_OR_RETURN(const Version* version,
+                             FindVersion(state, event.campaign, event.version));
+  return version->damage.empty() ? OkStatus() : AlreadyExistsError("the damage is known");
+}
+Status CheckEvent(const State& state, const VersionRestored& event) {
+  TRIBUTARY_ASSIGN_OR_RETURN(const Version* version,
+                             FindVersion(state, event.campaign, event.version));
+  return version->damage.empty() ? FailedPreconditionError("no damage is known") : OkStatus();
 }
 Status CheckEvent(const State& state, const DeadlinePassed& event) {
   TRIBUTARY_ASSIGN_OR_RETURN(const Campaign* campaign, LiveCampaign(state, event.campaign));

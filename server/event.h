@@ -105,14 +105,19 @@ struct VersionDamaged {
   std::int64_t version = 0;
   std::string reason;
 };
+// And is again.
+struct VersionRestored {
+  std::string campaign;
+  std::int64_t version = 0;
+};
 struct DeadlinePassed {
   std::string campaign;
 };
 
-using Event =
-    std::variant<SiteEnrolled, CampaignSubmitted, CampaignAnswered, CampaignPaused, CampaignResumed,
-                 CampaignCancelled, UpdateAccepted, TaskFailed, VersionPublished, AggregationFailed,
-                 DeadlinePassed, AggregationTried, UpdateDamaged, CampaignChanged, VersionDamaged>;
+using Event = std::variant<SiteEnrolled, CampaignSubmitted, CampaignAnswered, CampaignPaused,
+                           CampaignResumed, CampaignCancelled, UpdateAccepted, TaskFailed,
+                           VersionPublished, AggregationFailed, DeadlinePassed, AggregationTried,
+                           UpdateDamaged, CampaignChanged, VersionDamaged, VersionRestored>;
 
 // The id of the campaign that the event is about; empty for SiteEnrolled.
 std::string CampaignOf(const Event& event);

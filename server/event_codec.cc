@@ -247,12 +247,11 @@ void Fields(F& f, auto& e) requires requires {
 template <class F>
 void Fields(F& f, auto& e) requires requires {
   e.version;
-  e.reason;
 }
 {
   f("campaign", e.campaign);
   f("version", e.version);
-  f("reason", e.reason);
+  if constexpr (requires { e.reason; }) f("reason", e.reason);
 }
 template <class F>
 void Fields(F& f, DeadlinePassed& e) {
@@ -277,6 +276,7 @@ const char* Name(const DeadlinePassed*) { return "deadline_passed"; }
 const char* Name(const AggregationTried*) { return "aggregation_tried"; }
 const char* Name(const CampaignChanged*) { return "campaign_changed"; }
 const char* Name(const VersionDamaged*) { return "version_damaged"; }
+const char* Name(const VersionRestored*) { return "version_restored"; }
 const char* Name(const UpdateDamaged*) { return "update_damaged"; }
 
 // Tries the variant's alternatives one after the other.

@@ -279,6 +279,11 @@ TEST(CampaignChangeTest, ADamagedVersionPausesTheCampaignThatWorksWithIt) {
   EXPECT_EQ(engine.campaign().versions[1].damage, "");
   EXPECT_EQ(engine.campaign().versions[0].damage, "rotten");
   EXPECT_EQ(Text(Replay(engine.log)), Text(engine.state));
+  // The file of an earlier version is brought back.
+  engine.Do(VersionRestored{"c", 0});
+  EXPECT_EQ(engine.campaign().versions[0].damage, "");
+  EXPECT_EQ(engine.Try(VersionRestored{"c", 0}).code(), StatusCode::kFailedPrecondition);
+  EXPECT_EQ(engine.Try(VersionRestored{"c", 2}).code(), StatusCode::kNotFound);
 }
 
 TEST(CampaignChangeTest, LeavingOutAndAskingAgainGoTogether) {

@@ -61,6 +61,7 @@ const std::vector<Event>& EveryType() {
       AggregationTried{"c", 3, 2},
       UpdateDamaged{"c.r1.a.t1", "rotten"},
       VersionDamaged{"c", 2, "rotten"},
+      VersionRestored{"c", 2},
       DeadlinePassed{"c"}};
   return events;
 }
