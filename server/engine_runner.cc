@@ -96,11 +96,15 @@ void EngineRunner::Loop() {
       if (queue_.empty() && !stopping_) wake_.WaitFor(mutex_, kTick);
       items.swap(queue_);
       stopping = stopping_;
-      if (std::chrono::steady_clock::now() >= next_retry) retries.swap(retries_);
+      if (std::chrono::steady_clock::now() >= next_retry && !Rests()) retries.swap(retries_);
     }
     if (!retries.empty()) next_retry = std::chrono::steady_clock::now() + kRetryPause;
     for (auto& [event, settled] : retries) PostUntilDurable(std::move(event), std::move(settled));
-    if (!stopping) AddDeadlineEvent(&items);
+    if (stopping) {
+      rests_until_.reset();  // the last try
+    } else if (!Rests()) {
+      AddDeadlineEvent(&items);
+    }
     if (items.empty()) {
       sink_.Tick(state_, false);
     } else {
@@ -117,19 +121,26 @@ void EngineRunner::AddDeadlineEvent(std::deque<Item>* items) {
   }
 }
 
+bool EngineRunner::Rests() const {
+  return rests_until_ && std::chrono::steady_clock::now() < *rests_until_;
+}
+
 // Group commit: steps through all queued events, journals them in one transaction, then answers and
-// acts. When the journal refuses (a full disk), the state goes back to what the journal holds.
+// acts. When the journal refuses (a full disk), the state goes back to what the journal holds,
+// which means to read all of it: not again before a pause.
 void EngineRunner::Process(std::deque<Item> items) {
   std::vector<JournalEntry> entries;
   std::vector<Action> actions;
   std::vector<std::pair<Done, Status>> answers;
   std::vector<std::function<void(const State&)>> reads;
+  const bool rests = Rests();
   for (Item& item : items) {
     if (item.read) {
       reads.push_back(std::move(item.read));
       continue;
     }
-    Status status = Check(state_, *item.event);
+    Status status = rests ? UnavailableError("the journal cannot be written now; try again soon")
+                          : Check(state_, *item.event);
     if (status.ok()) {
       const Timestamp now = clock_.Now();
       entries.push_back({0, now, EncodeEvent(*item.event)});
@@ -144,8 +155,10 @@ void EngineRunner::Process(std::deque<Item> items) {
       // One code for "not now", whatever the disk says: unlike a refusal by Check, it may be tried
       // again.
       const Status status = UnavailableError(appended.message());
-      LogError("engine", "the journal cannot be written; nothing is lost, senders will repeat",
-               {{"error", status}});
+      log_limit_.Log("journal", LogLevel::kError, "engine",
+                     "the journal cannot be written; nothing is lost, senders will repeat",
+                     {{"error", status}});
+      rests_until_ = std::chrono::steady_clock::now() + kRetryPause;
       for (auto& [done, answer] : answers) {
         if (answer.ok()) answer = status;
       }

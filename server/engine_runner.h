@@ -1,6 +1,7 @@
 // Runs the campaign engine: one thread, one queue, the journal before the actions.
 #pragma once
 
+#include <chrono>
 #include <deque>
 #include <functional>
 #include <memory>
@@ -10,6 +11,7 @@
 #include <vector>
 
 #include "core/clock.h"
+#include "core/log_limit.h"
 #include "core/mutex.h"
 #include "server/deadline_watch.h"
 #include "server/engine.h"
@@ -68,12 +70,16 @@ class EngineRunner {
   Status Replay();
   void Enqueue(Item item);
   void AddDeadlineEvent(std::deque<Item>* items);
+  bool Rests() const;
 
   Journal journal_;
   const Clock& clock_;
   ActionSink& sink_;
   State state_;              // the engine's thread only, once started
   DeadlineWatch deadlines_;  // likewise
+  // After the journal refused: until then nothing is tried. Likewise.
+  std::optional<std::chrono::steady_clock::time_point> rests_until_;
+  LogLimit log_limit_{/*lines=*/1};
   std::thread thread_;
 
   Mutex mutex_;

@@ -3,7 +3,10 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <sys/resource.h>
+
 #include <algorithm>
+#include <csignal>
 #include <filesystem>
 #include <future>
 
@@ -220,6 +223,37 @@ TEST_F(EngineRunnerTest, PostUntilDurableReachesTheState) {
   runner_->PostUntilDurable(VersionPublished{"c", 1, DigestOf("v1"), 5});  // refused, and dropped
   EXPECT_THAT(StateText(), HasSubstr("finishing"));
   EXPECT_EQ(ReadJournal()->size(), 5u);
+}
+
+// While it lives no file of this process can grow.
+class FullDisk {
+ public:
+  FullDisk() {
+    signal(SIGXFSZ, SIG_IGN);
+    getrlimit(RLIMIT_FSIZE, &before_);
+    const rlimit none{1, before_.rlim_max};
+    setrlimit(RLIMIT_FSIZE, &none);
+  }
+  ~FullDisk() { setrlimit(RLIMIT_FSIZE, &before_); }
+
+ private:
+  rlimit before_{};
+};
+
+// To find out that it cannot be written costs the engine a look at all of it.
+TEST_F(EngineRunnerTest, AJournalThatCannotBeWrittenIsLeftAloneForAWhile) {
+  Open();
+  runner_->Start();
+  ASSERT_TRUE(Post(SiteEnrolled{"a", "f"}).ok());
+  {
+    const FullDisk full;
+    EXPECT_EQ(Post(SiteEnrolled{"b", "f"}).code(), StatusCode::kUnavailable);
+  }
+  EXPECT_EQ(Post(SiteEnrolled{"b", "f"}).code(), StatusCode::kUnavailable);
+  EXPECT_THAT(StateText(), testing::Not(HasSubstr("b f ")));
+  runner_->PostUntilDurable(CampaignSubmitted{"c", "lena", CampaignYaml({"a"}), DigestOf("v0"), 1});
+  sink_.Await("offer a c");
+  EXPECT_EQ(Post(SiteEnrolled{"b", "f"}), OkStatus());
 }
 
 TEST_F(EngineRunnerTest, APageOfTheJournalIsBounded) {
