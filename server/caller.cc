@@ -30,14 +30,16 @@ Result<security::Identity> Authorize(const grpc::CallbackServerContext& context,
                                    " may not call " + std::string(call));
   }
   if (status.ok()) return identity;
-  const std::string peer = context.peer();  // "ipv4:10.0.0.1:51234"
-  Refusals().Log(peer.substr(0, peer.rfind(':')), LogLevel::kWarning, "rpc", "call refused",
+  const std::string peer = context.peer();
+  Refusals().Log(HostOf(peer), LogLevel::kWarning, "rpc", "call refused",
                  {{"call", call},
                   {"peer", peer},
                   {"name", identity.ok() ? identity->name : std::string("-")},
                   {"reason", status}});
   return status;
 }
+
+std::string HostOf(const std::string& peer) { return peer.substr(0, peer.rfind(':')); }
 
 grpc::Status ToGrpc(const Status& status) {
   if (status.ok()) return grpc::Status::OK;

@@ -24,6 +24,9 @@ Result<security::Identity> Authorize(const grpc::CallbackServerContext& context,
 // server keeps what is nobody's business.
 grpc::Status ToGrpc(const Status& status);
 
+// The address of a peer without its port: "ipv4:10.0.0.1" of "ipv4:10.0.0.1:51234".
+std::string HostOf(const std::string& peer);
+
 // `text` with the last part alone of each absolute path in it.
 std::string WithoutDirectories(std::string_view text);
 

@@ -2,8 +2,10 @@
 #pragma once
 
 #include "core/clock.h"
+#include "core/log_limit.h"
 #include "security/pki.h"
 #include "server/engine_runner.h"
+#include "server/rate_limit.h"
 #include "server/token_store.h"
 #include "server/worker_pool.h"
 #include "tributary/v1/enrollment.grpc.pb.h"
@@ -30,6 +32,10 @@ class EnrollmentService final : public v1::Enrollment::CallbackService {
 
  private:
   Status Issue(const v1::EnrollRequest& request, v1::EnrollResponse* response);
+  Status MakeKnown(const std::string& site, const std::string& certificate_pem);
+  void Refuse(const std::string& peer, const Status& status, grpc::ServerUnaryReactor* reactor);
+
+  static constexpr std::size_t kMostHosts = 4096;
 
   const std::string federation_;
   const security::CertificateAuthority authority_;
@@ -38,6 +44,8 @@ class EnrollmentService final : public v1::Enrollment::CallbackService {
   TokenStore& tokens_;
   EngineRunner& runner_;
   WorkerPool& workers_;
+  RateLimit rates_{kMostHosts};  // by host
+  LogLimit log_limit_;           // likewise
 };
 
 }  // namespace tributary::server

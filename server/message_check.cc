@@ -120,11 +120,6 @@ Status Check(v1::TaskReport* report) {
   return OkStatus();
 }
 
-struct Rate {
-  double per_second;
-  double burst;
-};
-
 // A client sends a heartbeat and its facts each heartbeat, which is a second at least; answers and
 // a connection's first reports come all at once.
 Rate RateOf(v1::ClientMessage::KindCase kind) {
@@ -209,17 +204,7 @@ Result<v1::Statement> ReadStatement(const std::string& bytes) {
 }
 
 bool MessageRates::Admit(const std::string& site, v1::ClientMessage::KindCase kind, Time now) {
-  const Rate rate = RateOf(kind);
-  MutexLock lock(mutex_);
-  const auto [it, fresh] = buckets_.try_emplace({site, static_cast<int>(kind)});
-  Bucket& bucket = it->second;
-  const std::chrono::duration<double> passed = now - bucket.at;
-  bucket.left =
-      fresh ? rate.burst : std::min(rate.burst, bucket.left + passed.count() * rate.per_second);
-  bucket.at = now;
-  if (bucket.left < 1) return false;
-  bucket.left -= 1;
-  return true;
+  return rates_.Admit(site + " " + std::to_string(kind), RateOf(kind), now);
 }
 
 }  // namespace tributary::server

@@ -2,12 +2,10 @@
 // engine, the journal, the log or a person sees any of it. A member may say anything.
 #pragma once
 
-#include <chrono>
-#include <map>
 #include <string>
 
-#include "core/mutex.h"
 #include "core/status.h"
+#include "server/rate_limit.h"
 #include "tributary/v1/federation.pb.h"
 
 namespace tributary::server {
@@ -26,18 +24,12 @@ Result<v1::Statement> ReadStatement(const std::string& bytes);
 // client says; what comes above it is dropped, and a client says durable things again. Thread-safe.
 class MessageRates {
  public:
-  using Time = std::chrono::steady_clock::time_point;
+  using Time = RateLimit::Time;
 
   bool Admit(const std::string& site, v1::ClientMessage::KindCase kind, Time now);
 
  private:
-  struct Bucket {
-    double left = 0;
-    Time at;
-  };
-  Mutex mutex_;
-  // Only sites with a certificate get here.
-  std::map<std::pair<std::string, int>, Bucket> buckets_ TRIBUTARY_GUARDED_BY(mutex_);
+  RateLimit rates_;  // only sites with a certificate get here: nobody can make many
 };
 
 }  // namespace tributary::server
