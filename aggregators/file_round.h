@@ -6,6 +6,7 @@
 // sites. The same files give the same bits for any number of threads.
 #pragma once
 
+#include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <map>
@@ -37,6 +38,7 @@ struct RoundInput {
   std::vector<SpooledUpdate> updates;  // put into site order here
   unsigned threads = 2;
   std::size_t block = 0;  // parameters handed out at a time; 0: what suits the caches; for tests
+  const std::atomic<bool>* stop = nullptr;  // when it becomes true the fold ends soon: cancelled
 };
 
 struct RoundOutput {

@@ -64,7 +64,7 @@ Result<std::vector<std::vector<float>>> FileRound::MagnitudeThresholds(double fr
   const std::size_t tensors = manifest_.size();
   std::vector<std::vector<float>> thresholds(updates_.size(), std::vector<float>(tensors));
   TRIBUTARY_RETURN_IF_ERROR(
-      RunTeam(input_.threads, updates_.size() * tensors, {}, [&](unsigned, std::size_t item) {
+      RunItems(updates_.size() * tensors, {}, [&](unsigned, std::size_t item) {
         const std::size_t tensor = item % tensors;
         const std::size_t size = manifest_[tensor].ElementCount();
         if (size == 0) return OkStatus();
@@ -90,7 +90,7 @@ Result<Geometry> FileRound::Measure(std::span<const std::string> state) {
   std::vector<Turns> turns(1);
   std::vector<std::vector<float>> scratch(std::max(1U, input_.threads));
   TRIBUTARY_RETURN_IF_ERROR(
-      RunTeam(input_.threads, stretches.size(), turns, [&](unsigned thread, std::size_t item) {
+      RunItems(stretches.size(), turns, [&](unsigned thread, std::size_t item) {
         const Stretch& stretch = stretches[item];
         std::vector<double> gram(n * n);
         std::vector<std::span<const float>> parts(n);

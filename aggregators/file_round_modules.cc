@@ -210,7 +210,7 @@ void FileRound::ReleaseModule(const ModulePair& pair) const {
 Status FileRound::VisitModules(const ModuleVisitor& visit) {
   TRIBUTARY_RETURN_IF_ERROR(RequireModules());
   std::vector<ModuleScratch> scratch(std::max(1U, input_.threads));
-  return RunTeam(input_.threads, modules_.size(), {}, [&](unsigned thread, std::size_t item) {
+  return RunItems(modules_.size(), {}, [&](unsigned thread, std::size_t item) {
     Module module;
     LoadModule(modules_[item], &scratch[thread], &module);
     visit(item, module);
@@ -271,11 +271,10 @@ Status FileRound::FoldModules(const ModuleKernel& kernel, const BlockKernel& oth
     Release(stretch, {});
     return OkStatus();
   };
-  TRIBUTARY_RETURN_IF_ERROR(
-      RunTeam(input_.threads, items.size(), turns, [&](unsigned thread, std::size_t item) {
-        const std::size_t m = module_at[items[item].tensor];
-        return m < modules_.size() ? fold_module(thread, item, m) : fold_stretch(thread, item);
-      }));
+  TRIBUTARY_RETURN_IF_ERROR(RunItems(items.size(), turns, [&](unsigned thread, std::size_t item) {
+    const std::size_t m = module_at[items[item].tensor];
+    return m < modules_.size() ? fold_module(thread, item, m) : fold_stretch(thread, item);
+  }));
   TRIBUTARY_RETURN_IF_ERROR(FinishOutput(&pass.output, &output_.next));
   output_.dropped_energy = std::accumulate(dropped.begin(), dropped.end(), 0.0);
   if (pass.merged.empty()) return OkStatus();

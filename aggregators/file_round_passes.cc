@@ -288,7 +288,7 @@ Status FileRound::MakeVectors(std::span<const std::string> state, const StretchF
   std::vector<BlockScratch> scratch(std::max(1U, input_.threads));
   std::vector<Turns> turns(outputs.size());
   TRIBUTARY_RETURN_IF_ERROR(
-      RunTeam(input_.threads, stretches.size(), turns, [&](unsigned thread, std::size_t item) {
+      RunItems(stretches.size(), turns, [&](unsigned thread, std::size_t item) {
         fold(stretches[item], vectors, &scratch[thread]);
         const Status status = AppendStretch(item, stretches[item], scratch[thread], turns, outputs);
         Release(stretches[item], vectors);

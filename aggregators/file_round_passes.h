@@ -89,6 +89,11 @@ class FileRound final : public Round {
   Status RequireEqualRanks() const;
   Status RequireModules() const;
 
+  // RunTeam() with the round's threads, until the round is stopped.
+  Status RunItems(std::size_t items, std::span<Turns> turns, const TeamTask& task) const {
+    return RunTeam(input_.threads, items, turns, task, input_.stop);
+  }
+
   // One vector for each of the named state vectors; zeros where there is none.
   Result<std::vector<OpenUpdate>> OpenState(std::span<const std::string> names) const;
   Result<Output> CreateOutput(const std::string& name) const;

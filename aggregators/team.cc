@@ -13,12 +13,15 @@ namespace {
 
 class Team {
  public:
-  Team(std::size_t items, std::span<Turns> turns, const TeamTask& task)
-      : items_(items), turns_(turns), task_(task) {}
+  Team(std::size_t items, std::span<Turns> turns, const TeamTask& task,
+       const std::atomic<bool>* stop)
+      : items_(items), turns_(turns), task_(task), stop_(stop) {}
 
   void Work(unsigned thread) {
     for (std::size_t item = next_++; item < items_ && !failed_; item = next_++) {
-      const Status status = CatchAll("a fold", [&] { return task_(thread, item); });
+      const bool stopped = stop_ != nullptr && *stop_;
+      const Status status = stopped ? CancelledError("the work was stopped")
+                                    : CatchAll("a fold", [&] { return task_(thread, item); });
       if (!status.ok()) Fail(item, status);
     }
   }
@@ -47,6 +50,7 @@ class Team {
   const std::size_t items_;
   const std::span<Turns> turns_;
   const TeamTask& task_;
+  const std::atomic<bool>* const stop_;
   std::atomic<std::size_t> next_{0};
   std::atomic<bool> failed_{false};
   Mutex mutex_;
@@ -74,8 +78,9 @@ void Turns::Abandon() {
   changed_.NotifyAll();
 }
 
-Status RunTeam(unsigned threads, std::size_t items, std::span<Turns> turns, const TeamTask& task) {
-  Team team(items, turns, task);
+Status RunTeam(unsigned threads, std::size_t items, std::span<Turns> turns, const TeamTask& task,
+               const std::atomic<bool>* stop) {
+  Team team(items, turns, task, stop);
   const std::size_t useful = std::clamp<std::size_t>(threads, 1, std::max<std::size_t>(items, 1));
   std::vector<std::thread> others;
   try {

@@ -2,6 +2,7 @@
 // numbers.
 #pragma once
 
+#include <atomic>
 #include <cstddef>
 #include <functional>
 #include <limits>
@@ -30,8 +31,10 @@ class Turns {
 // Runs task(thread, item) for every item below `items`, on `threads` threads, this one included;
 // threads take items in ascending order, so waiting for an earlier item's turn never deadlocks. At
 // the first failure no more items are taken and `turns` are abandoned; the failure of the lowest
-// item is returned. What a task throws is a failure: resource exhausted for memory.
+// item is returned. What a task throws is a failure: resource exhausted for memory. Cancelled when
+// `stop` (may be null) becomes true; it is looked at before each item.
 using TeamTask = std::function<Status(unsigned thread, std::size_t item)>;
-Status RunTeam(unsigned threads, std::size_t items, std::span<Turns> turns, const TeamTask& task);
+Status RunTeam(unsigned threads, std::size_t items, std::span<Turns> turns, const TeamTask& task,
+               const std::atomic<bool>* stop = nullptr);
 
 }  // namespace tributary::aggregators

@@ -81,6 +81,20 @@ void Coordinator::NoteGone(const Digest& digest) {
   });
 }
 
+// What is damaged is named in the reason.
+void Coordinator::NoteWhole(const Digest& digest) {
+  runner_->Read([=, this](const State& state) {
+    for (const auto& [id, campaign] : state.campaigns) {
+      for (const Version& version : campaign.versions) {
+        if (version.damage.find(digest.ToHex()) == std::string::npos) continue;
+        LogInfo("engine", "a damaged blob is whole again",
+                {{"campaign", id}, {"version", version.number}, {"blob", digest.ToHex()}});
+        runner_->PostUntilDurable(VersionRestored{id, version.number});
+      }
+    }
+  });
+}
+
 // State vectors of earlier versions are removed in good order: the newest version's alone matter.
 void Coordinator::PostDamage(const Digest& digest, const std::string& reason, const State& state) {
   for (const auto& [id, campaign] : state.campaigns) {

@@ -69,14 +69,21 @@ class UploadReactor final : public grpc::ServerReadReactor<v1::UploadRequest> {
   void AwaitTurn() {
     const Status status = parts_.uploads.Enter(who_.name, [this] {
       admitted_ = true;
-      // What an earlier connection left is hashed first.
-      parts_.workers.Submit([this] { Begin(); });
+      AwaitResumption();
     });
     if (!status.ok()) Refuse(status);
   }
 
+  void AwaitResumption() {
+    const Status status = parts_.resumption_gate.Enter(
+        who_.name, [this] { parts_.resumptions.Submit([this] { Begin(); }); });
+    if (!status.ok()) Refuse(status);
+  }
+
   void Begin() {
-    auto receiver = parts_.blobs.Receive(who_.name, digest_, header_.bytes());
+    auto receiver = parts_.blobs.Receive(who_.name, digest_, header_.bytes(),
+                                         [this] { return !context_.IsCancelled(); });
+    parts_.resumption_gate.Leave(who_.name);
     if (!receiver.ok()) return Refuse(receiver.status());
     if ((*receiver)->offset() != header_.offset()) {
       return Refuse(AbortedError("upload starts at byte " + std::to_string(header_.offset()) +
@@ -104,7 +111,8 @@ class UploadReactor final : public grpc::ServerReadReactor<v1::UploadRequest> {
   }
 
   void Refuse(const Status& status) {
-    LogWarning("rpc", "upload ended", {{"from", who_.name}, {"reason", status}});
+    parts_.log_limit.Log("upload " + who_.name, LogLevel::kWarning, "rpc", "upload ended",
+                         {{"from", who_.name}, {"reason", status}});
     Finish(ToGrpc(status));
   }
 
@@ -139,7 +147,8 @@ class DownloadReactor final : public grpc::ServerBidiReactor<v1::DownloadRequest
         who_, *digest, Coordinator::BlobUse::kRead, "",
         [this, digest = *digest](const Status& status) {
           if (!status.ok()) {
-            LogWarning("rpc", "download refused", {{"from", who_.name}, {"reason", status}});
+            parts_.log_limit.Log("download " + who_.name, LogLevel::kWarning, "rpc",
+                                 "download refused", {{"from", who_.name}, {"reason", status}});
             return Finish(ToGrpc(status));
           }
           AwaitTurn(digest);
@@ -202,6 +211,7 @@ class DownloadReactor final : public grpc::ServerBidiReactor<v1::DownloadRequest
   // The bytes pass here anyway. Who has them hashes them too, and asks again.
   void AllRead() {
     if (hash_ && hash_->Finish() != digest_) return Damaged("is damaged on the server's disk");
+    if (hash_) parts_.coordinator.NoteWhole(digest_);
     HalfDone();
   }
 

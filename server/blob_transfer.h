@@ -4,6 +4,7 @@
 #include <grpcpp/grpcpp.h>
 
 #include "core/blob_store.h"
+#include "core/log_limit.h"
 #include "security/identity.h"
 #include "server/admission_gate.h"
 #include "server/coordinator.h"
@@ -18,9 +19,12 @@ struct TransferParts {
   Coordinator& coordinator;
   BlobStore& blobs;
   WorkerPool& workers;
+  WorkerPool& resumptions;         // what an earlier connection left is hashed there,
+  AdmissionGate& resumption_gate;  // of one owner once at a time
   AdmissionGate& uploads;
   AdmissionGate& downloads;
   StallWatch& stalls;
+  LogLimit& log_limit;  // of what a member can cause
   std::uint64_t max_upload_bytes = 0;
 };
 

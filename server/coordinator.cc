@@ -131,8 +131,8 @@ void Coordinator::Aggregate(const AggregateRound& action, const State& state) {
   if (!closed || aggregating_.contains(key)) return;
   const std::int64_t number = ++folds_;
   aggregating_[key] = number;
-  auto work =
-      std::make_shared<const FoldWork>(MakeFoldWork(campaign, blobs_, limits_.fold_threads));
+  auto work = std::make_shared<FoldWork>(MakeFoldWork(campaign, blobs_, limits_.fold_threads));
+  work->input.stop = &stopping_;
   LogInfo("engine", "round closed",
           {{"campaign", action.campaign},
            {"round", action.round},
@@ -147,7 +147,9 @@ void Coordinator::Aggregate(const AggregateRound& action, const State& state) {
 }
 
 void Coordinator::RunFold(const FoldWork& work, std::int64_t number) {
+  if (stopping_) return;
   auto outcome = Fold(work, blobs_, holds_);
+  if (stopping_) return;  // it may have failed for that
   // Answered before any action of the same batch: a resume may order the same fold again. What else
   // this one has to say must not end that.
   const auto ended = [this, key = FoldKey(work.campaign, work.input.number), number,
@@ -161,6 +163,7 @@ void Coordinator::EndFold(const FoldKey& key, std::int64_t number) {
 }
 
 void Coordinator::NoteStop() {
+  stopping_ = true;
   std::promise<void> noted;
   runner_->Read([this](const State& state) {
     for (const auto& [key, number] : aggregating_) {

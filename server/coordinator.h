@@ -2,6 +2,7 @@
 // watchers of changes.
 #pragma once
 
+#include <atomic>
 #include <functional>
 #include <map>
 #include <memory>
@@ -52,8 +53,8 @@ class Coordinator final : public ActionSink {
   void SetRunner(EngineRunner* runner) { runner_ = runner; }
   Sessions& sessions() { return sessions_; }
   BlobHolds& holds() { return holds_; }
-  // Before the runner stops in good order: folds that are cut short are not held against their
-  // rounds. Waits for the engine's thread.
+  // Before the runner stops in good order: folds under way end soon, for nothing, which is not held
+  // against their rounds. Waits for the engine's thread.
   void NoteStop();
 
   void Perform(const Action& action, const State& state) override;
@@ -88,6 +89,9 @@ class Coordinator final : public ActionSink {
   void NoteDamaged(const Digest& digest, const std::string& reason);
   // A blob is not on the disk: damage likewise, unless the engine has let go of it. Any thread.
   void NoteGone(const Digest& digest);
+  // A blob that was read is what its name says: versions that were damaged by it are so no more.
+  // Any thread.
+  void NoteWhole(const Digest& digest);
 
  private:
   using FoldKey = std::pair<std::string, std::int64_t>;  // campaign and round
@@ -117,6 +121,7 @@ class Coordinator final : public ActionSink {
   BlobHolds holds_;
   ProgressBoard progress_;
   LogLimit log_limit_{/*lines=*/100};  // of what a site can cause
+  std::atomic<bool> stopping_ = false;
 
   // The engine's thread only.
   std::map<FoldKey, std::int64_t> aggregating_;     // -> number of the fold under way

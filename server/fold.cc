@@ -5,6 +5,7 @@
 #include "aggregators/team.h"
 #include "core/catch_all.h"
 #include "core/log.h"
+#include "server/caller.h"
 #include "server/strategy.h"
 
 namespace tributary::server {
@@ -16,6 +17,9 @@ struct FoldInput {
   std::string task;  // whose update it is; empty: the version, or a state vector
   Digest digest;
 };
+
+// What leads and observers read. The log has the whole of it.
+std::string ForPeople(const Status& status) { return WithoutDirectories(status.message()); }
 
 std::vector<FoldInput> InputsOf(const FoldWork& work) {
   std::vector<FoldInput> inputs = {{"the version", "", work.base.digest}};
@@ -29,8 +33,9 @@ std::vector<FoldInput> InputsOf(const FoldWork& work) {
 }
 
 // Data loss: not these bytes, or not readable at all. Other errors say nothing about the file.
-Status CheckInput(const FoldInput& input, const BlobStore& blobs) {
-  const auto actual = Sha256OfFile(blobs.PathOf(input.digest));
+Status CheckInput(const FoldInput& input, const BlobStore& blobs, const std::atomic<bool>* stop) {
+  const auto actual =
+      Sha256OfFile(blobs.PathOf(input.digest), [stop] { return stop == nullptr || !*stop; });
   if (actual.ok() && *actual == input.digest) return OkStatus();
   const std::string what = input.what + ", blob " + input.digest.ToHex() + ", ";
   if (actual.ok()) {
@@ -53,7 +58,7 @@ Status CheckInputs(const FoldWork& work, BlobStore& blobs, FoldOutcome* outcome)
   std::vector<Status> found(inputs.size());
   TRIBUTARY_RETURN_IF_ERROR(
       aggregators::RunTeam(work.input.threads, inputs.size(), {}, [&](unsigned, std::size_t item) {
-        found[item] = CheckInput(inputs[item], blobs);
+        found[item] = CheckInput(inputs[item], blobs, work.input.stop);
         return OkStatus();
       }));
   for (std::size_t i = 0; i < inputs.size(); ++i) {
@@ -63,12 +68,12 @@ Status CheckInputs(const FoldWork& work, BlobStore& blobs, FoldOutcome* outcome)
     if (inputs[i].task.empty() || found[i].code() != StatusCode::kDataLoss) {
       if (i == 0 && found[i].code() == StatusCode::kDataLoss) {
         outcome->events.emplace_back(
-            VersionDamaged{work.campaign, work.base_number, found[i].message()});
+            VersionDamaged{work.campaign, work.base_number, ForPeople(found[i])});
       }
       return found[i];
     }
     if (const Status aside = blobs.Quarantine(inputs[i].digest); !aside.ok()) return aside;
-    outcome->events.emplace_back(UpdateDamaged{inputs[i].task, found[i].message()});
+    outcome->events.emplace_back(UpdateDamaged{inputs[i].task, ForPeople(found[i])});
   }
   return OkStatus();
 }
@@ -158,7 +163,7 @@ FoldOutcome Fold(const FoldWork& work, BlobStore& blobs, BlobHolds& holds) {
   std::erase_if(outcome.events,
                 [](const Event& event) { return !std::holds_alternative<VersionDamaged>(event); });
   outcome.events.emplace_back(
-      AggregationFailed{work.campaign, work.input.number, status.ToString()});
+      AggregationFailed{work.campaign, work.input.number, WithoutDirectories(status.ToString())});
   return outcome;
 }
 

@@ -100,9 +100,10 @@ struct Lanes {
   explicit Lanes(int check_threads) : checks(check_threads, "checks") {}
   WorkerPool enrollment{1, "enrollments", 64};
   WorkerPool control{2, "commands", 256};
-  WorkerPool transfers{2, "transfers"};  // bounded by their gates
-  WorkerPool checks;                     // one for each open task
-  WorkerPool folds{2, "folds"};          // one for each campaign
+  WorkerPool transfers{2, "transfers"};      // bounded by their gates
+  WorkerPool resumptions{2, "resumptions"};  // likewise
+  WorkerPool checks;                         // one for each open task
+  WorkerPool folds{2, "folds"};              // one for each campaign
 };
 
 // Members in order of construction; destroyed in reverse.
@@ -130,6 +131,8 @@ struct RpcServer::Parts {
   BlobStore blobs;
   AdmissionGate upload_gate;
   AdmissionGate download_gate;
+  AdmissionGate resumption_gate{2};  // as many as its lane has threads: one for each owner
+  LogLimit transfer_log;
   StallWatch stalls{kStallPeriod, kStallBytes, kFairBytes};
   std::unique_ptr<Lanes> lanes;
   std::unique_ptr<Coordinator> coordinator;
@@ -186,9 +189,10 @@ Result<std::unique_ptr<RpcServer>> RpcServer::Start(const ServerConfig& config) 
            {"unreferenced_blobs_removed", swept}});
 
   // The services.
-  parts->transfers = std::make_unique<TransferParts>(
-      TransferParts{*parts->coordinator, parts->blobs, parts->lanes->transfers, parts->upload_gate,
-                    parts->download_gate, parts->stalls, config.max_upload.bytes});
+  parts->transfers = std::make_unique<TransferParts>(TransferParts{
+      *parts->coordinator, parts->blobs, parts->lanes->transfers, parts->lanes->resumptions,
+      parts->resumption_gate, parts->upload_gate, parts->download_gate, parts->stalls,
+      parts->transfer_log, config.max_upload.bytes});
   parts->federation = std::make_unique<FederationService>(config.federation, config.heartbeat,
                                                           parts->clock, *parts->transfers);
   parts->enrollment = std::make_unique<EnrollmentService>(
@@ -239,7 +243,10 @@ RpcServer::~RpcServer() {
   parts_->grpc->Shutdown(std::chrono::system_clock::now() + kDrain);
   parts_->coordinator->NoteStop();
   parts_->runner->Stop();
-  parts_->lanes.reset();  // a fold that ends now is done again after the restart
+  // Nobody hears of a fold or a check that ends now: it is done again after the restart.
+  parts_->lanes->folds.DropQueued();
+  parts_->lanes->checks.DropQueued();
+  parts_->lanes.reset();
   LogInfo("server", "stopped");
 }
 

@@ -40,6 +40,12 @@ Status WorkerPool::TrySubmit(std::function<void()> work) {
   return OkStatus();
 }
 
+void WorkerPool::DropQueued() {
+  std::deque<std::function<void()>> dropped;  // destroyed without the lock
+  MutexLock lock(mutex_);
+  dropped.swap(queue_);
+}
+
 void WorkerPool::Loop() {
   while (true) {
     std::function<void()> work;

@@ -28,6 +28,8 @@ class WorkerPool {
   void Submit(std::function<void()> work);
   // For work that peers order: resource exhausted when too much waits.
   [[nodiscard]] Status TrySubmit(std::function<void()> work);
+  // What waits is never begun.
+  void DropQueued();
 
  private:
   void Loop();

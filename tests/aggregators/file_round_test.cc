@@ -11,6 +11,7 @@
 #include <limits>
 #include <new>
 
+#include "aggregators/team.h"
 #include "core/random.h"
 #include "tests/aggregators/round_harness.h"
 
@@ -45,6 +46,17 @@ std::vector<NamedFloats> Version(const std::vector<std::size_t>& sizes) {
     tensors.push_back({"t" + std::to_string(i), RandomFloats(sizes[i], 1000 + i)});
   }
   return tensors;
+}
+
+TEST(TeamTest, AWorkThatIsStoppedBeginsNothingMore) {
+  std::atomic<bool> stop = false;
+  std::atomic<int> done = 0;
+  const TeamTask task = [&](unsigned, std::size_t) {
+    if (++done == 3) stop = true;
+    return OkStatus();
+  };
+  EXPECT_EQ(RunTeam(1, 100, {}, task, &stop).code(), StatusCode::kCancelled);
+  EXPECT_EQ(done, 3);
 }
 
 class DTypeTest : public testing::TestWithParam<DType> {};

@@ -44,6 +44,12 @@ TEST_F(AdmissionGateTest, AFreePlaceIsTakenAtOnce) {
   EXPECT_THAT(inside_, ElementsAre("a", "a"));
 }
 
+TEST_F(AdmissionGateTest, OfTwoPlacesAnOwnerHasOne) {
+  AdmissionGate gate(2);
+  for (const char* owner : {"greedy", "greedy", "greedy", "a"}) Enter(gate, owner);
+  EXPECT_THAT(inside_, ElementsAre("greedy", "a"));
+}
+
 TEST_F(AdmissionGateTest, OneOwnerNeverHoldsEveryPlace) {
   AdmissionGate gate(8);
   for (int i = 0; i < 20; ++i) Enter(gate, "greedy");

@@ -255,11 +255,10 @@ TEST_F(RunningCoordinatorTest, ARoundThatIsOpenAgainIsNotFolded) {
   runner_->Read([&](const State&) {  // what is posted from here on is one batch
     runner_->Post(CampaignResumed{"c", "lena"}, nullptr);
     runner_->Post(AggregationFailed{"c", 1, "again"}, nullptr);
-    runner_->Post(CampaignResumed{"c", "lena", {}, /*again=*/true},
-                  [&](const Status& status) {
-                    EXPECT_EQ(status, OkStatus());
-                    both.set_value();
-                  });
+    runner_->Post(CampaignResumed{"c", "lena", {}, /*again=*/true}, [&](const Status& status) {
+      EXPECT_EQ(status, OkStatus());
+      both.set_value();
+    });
   });
   both.get_future().wait();
   AwaitCampaign([](const Campaign& c) { return c.phase == CampaignPhase::kTraining; });
@@ -267,6 +266,33 @@ TEST_F(RunningCoordinatorTest, ARoundThatIsOpenAgainIsNotFolded) {
   Post(UpdateAccepted{"c.r1.a.t2", EngineHarness::Facts("c.r1.a.t2")});
   AwaitCampaign([](const Campaign& c) { return c.rounds.back().fold_tries == 1; });
   release.set_value();
+}
+
+TEST_F(RunningCoordinatorTest, DamageGoesWhenTheBlobIsFoundWhole) {
+  Start();
+  for (const char* site : {"a", "b"}) Post(SiteEnrolled{site, "f"});
+  Post(CampaignSubmitted{"c", "lena", CampaignYaml({"a", "b"}), DigestOf("v0"), 1});
+  coordinator_.NoteGone(DigestOf("v0"));
+  AwaitCampaign([](const Campaign& c) { return !c.versions[0].damage.empty(); });
+  coordinator_.NoteWhole(DigestOf("another"));
+  coordinator_.NoteWhole(DigestOf("v0"));
+  const Campaign campaign =
+      AwaitCampaign([](const Campaign& c) { return c.versions[0].damage.empty(); });
+  EXPECT_TRUE(campaign.paused) << "until somebody resumes it";
+}
+
+// It can end in the moments before the engine does, and must not pause its campaign.
+TEST_F(RunningCoordinatorTest, AFoldThatAStopCutsShortHasNotFailed) {
+  std::promise<void> release;
+  workers_->Submit([&] { release.get_future().wait(); });
+  Start();
+  PostRound();
+  AwaitCampaign([](const Campaign& c) { return c.rounds.back().fold_tries == 1; });
+  coordinator_.NoteStop();
+  release.set_value();
+  workers_.reset();
+  EXPECT_FALSE(AwaitCampaign([](const Campaign&) { return true; }).paused);
+  EXPECT_THAT(Journal().back(), EncodeEvent(AggregationTried{"c", 1, 0}));
 }
 
 TEST_F(RunningCoordinatorTest, ASiteMayReadVersionsOnlyOfWhatItHasAccepted) {

@@ -110,5 +110,25 @@ TEST_F(FoldTest, ADamagedVersionIsForAPersonAndNamed) {
   EXPECT_TRUE(std::holds_alternative<VersionPublished>(Run().events.at(0)));
 }
 
+// What it says is for leads and observers.
+TEST_F(FoldTest, AFailureDoesNotSayWhereTheServerKeepsItsFiles) {
+  ASSERT_TRUE(RemoveTree(directory_ / "incoming").ok());
+  const FoldOutcome outcome = Run();
+  ASSERT_EQ(outcome.events.size(), 1u);
+  const std::string reason = std::get<AggregationFailed>(outcome.events[0]).reason;
+  EXPECT_THAT(reason, HasSubstr("c-r1-next"));
+  EXPECT_THAT(reason, testing::Not(HasSubstr(directory_.path())));
+}
+
+TEST_F(FoldTest, OneThatIsStoppedSetsNothingAside) {
+  const std::atomic<bool> stop = true;
+  FoldWork work = MakeFoldWork(engine_.campaign(), blobs_, 2);
+  work.input.stop = &stop;
+  const FoldOutcome outcome = Fold(work, blobs_, holds_);
+  ASSERT_EQ(outcome.events.size(), 1u);
+  EXPECT_TRUE(std::holds_alternative<AggregationFailed>(outcome.events[0]));
+  for (const auto& [site, update] : updates_) EXPECT_TRUE(blobs_.Has(update));
+}
+
 }  // namespace
 }  // namespace tributary::server

@@ -41,7 +41,9 @@ class RpcServerTest : public testing::Test {
     config_.data_dir = directory_ / "data";
     ASSERT_TRUE(MakeDirectories(config_.data_dir).ok());
   }
-  Journal OpenJournal() { return std::move(Journal::Open(config_.data_dir + "/journal.db")).value(); }
+  Journal OpenJournal() {
+    return std::move(Journal::Open(config_.data_dir + "/journal.db")).value();
+  }
   std::vector<std::string> Events() {
     std::vector<std::string> events;
     const Status read = OpenJournal().Read([&](const JournalEntry& entry) {

@@ -25,6 +25,25 @@ TEST(WorkerPoolTest, FinishesWhatIsQueuedBeforeItGoes) {
   EXPECT_EQ(done, 1000);
 }
 
+TEST(WorkerPoolTest, WhatIsDroppedIsNeverBegun) {
+  std::promise<void> begun;
+  std::promise<void> release;
+  std::atomic<int> done = 0;
+  {
+    WorkerPool pool(1);
+    pool.Submit([&] {
+      begun.set_value();
+      release.get_future().wait();
+      ++done;
+    });
+    begun.get_future().wait();
+    for (int i = 0; i < 10; ++i) pool.Submit([&] { ++done; });
+    pool.DropQueued();
+    release.set_value();
+  }
+  EXPECT_EQ(done, 1);
+}
+
 TEST(WorkerPoolTest, OneThreadKeepsTheOrder) {
   std::vector<int> order;
   {
