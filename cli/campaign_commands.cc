@@ -53,15 +53,23 @@ int Print(const GlobalOptions& options, const Result<Response>& response,
   return kExitOk;
 }
 
+// What a command did. `paused`: where the campaign is paused after it, with the note.
+struct Done {
+  std::string live;
+  std::string paused = {};  // empty: as `live`
+};
+
 template <class Request>
-int Command(const GlobalOptions& options, const Request& request, const std::string& done,
+int Command(const GlobalOptions& options, const Request& request, const Done& done,
             grpc::Status (Stub::*method)(grpc::ClientContext*, const Request&,
                                          v1::CampaignStatus*)) {
   auto session = Session::Open(options);
   if (!session.ok()) return Fail(session.status(), options.json);
   const auto status = session->Call(method, request);
   return Print<v1::CampaignStatus>(options, status, [&](const v1::CampaignStatus& s) {
-    PrintLine("campaign " + Printable(s.campaign()) + " " + done);
+    const bool waits = s.paused() && !done.paused.empty();
+    PrintLine("campaign " + Printable(s.campaign()) + " " +
+              (waits ? done.paused + ": " + Printable(s.note()) : done.live));
   });
 }
 
@@ -207,23 +215,26 @@ int ShowCommand(const GlobalOptions& options, const std::string& campaign) {
 }
 
 int PauseCommand(const GlobalOptions& options, const std::string& campaign) {
-  return Command(options, RequestFor(campaign), "paused; tasks under way run on", &Stub::Pause);
+  return Command(options, RequestFor(campaign), Done{"paused; tasks under way run on"},
+                 &Stub::Pause);
 }
 int ResumeCommand(const GlobalOptions& options, const ResumeOptions& what) {
   v1::CampaignRequest request = RequestFor(what.campaign);
   for (const std::string& site : what.without) request.add_without(site);
   request.set_again(what.again);
-  return Command(options, request, "resumed", &Stub::Resume);
+  return Command(options, request, Done{"resumed", "was resumed and is paused again"},
+                 &Stub::Resume);
 }
 int CancelCommand(const GlobalOptions& options, const std::string& campaign) {
-  return Command(options, RequestFor(campaign), "cancelled", &Stub::Cancel);
+  return Command(options, RequestFor(campaign), Done{"cancelled"}, &Stub::Cancel);
 }
 
 int StartCommand(const GlobalOptions& options, const std::string& campaign) {
   v1::ChangeRequest request;
   request.set_campaign(campaign);
   request.set_start(true);
-  return Command(options, request, "starts with the sites that accepted", &Stub::Change);
+  const std::string what = "starts with the sites that accepted";
+  return Command(options, request, Done{what, what + " when it is resumed"}, &Stub::Change);
 }
 int DropCommand(const GlobalOptions& options, const ChangeOptions& what) {
   v1::ChangeRequest request;
@@ -233,7 +244,8 @@ int DropCommand(const GlobalOptions& options, const ChangeOptions& what) {
     request.add_drop(site);
     names += (names.empty() ? "" : ", ") + Printable(site);
   }
-  return Command(options, request, "goes on without " + names, &Stub::Change);
+  const std::string done = "goes on without " + names;
+  return Command(options, request, Done{done, done + " when it is resumed"}, &Stub::Change);
 }
 int ChangeCommand(const GlobalOptions& options, const ChangeOptions& what) {
   v1::ChangeRequest request;
@@ -245,7 +257,7 @@ int ChangeCommand(const GlobalOptions& options, const ChangeOptions& what) {
     request.set_deadline_seconds(
         std::chrono::duration_cast<std::chrono::seconds>(*deadline).count());
   }
-  return Command(options, request, "changed", &Stub::Change);
+  return Command(options, request, Done{"changed"}, &Stub::Change);
 }
 
 Result<ExportedVersion> ExportAdapter(const GlobalOptions& options, const ExportOptions& what) {
@@ -322,7 +334,7 @@ int AuditCommand(const GlobalOptions& options, const std::string& campaign) {
                        {"event", event.ok() ? *event : json(nullptr)}};
     PrintJson(line, /*indent=*/-1);
   }
-  const Status status = FromGrpc(reader->Finish());
+  const Status status = session->Outcome(reader->Finish());
   return status.ok() ? kExitOk : Fail(status, options.json);
 }
 

@@ -32,9 +32,13 @@ std::string DefaultProfileDirectory() {
   return home.starts_with('/') ? JoinPath(home, ".config/tributary") : "";
 }
 
+std::string ProfileFile(const std::string& directory) {
+  return JoinPath(directory, "profile.yaml");
+}
+
 Status WriteProfile(const std::string& directory, const Profile& profile) {
   TRIBUTARY_RETURN_IF_ERROR(MakeDirectories(directory));
-  return WriteFileAtomic(JoinPath(directory, "profile.yaml"), PrintYaml(profile));
+  return WriteFileAtomic(ProfileFile(directory), PrintYaml(profile));
 }
 
 Status CheckProfileDirectory(const std::string& directory) {
@@ -43,18 +47,22 @@ Status CheckProfileDirectory(const std::string& directory) {
 }
 
 bool HasProfile(const std::string& directory) {
-  return !directory.empty() && PathExists(JoinPath(directory, "profile.yaml"));
+  return !directory.empty() && PathExists(ProfileFile(directory));
 }
 
-Result<std::shared_ptr<grpc::Channel>> OpenChannel(const std::string& directory) {
+Result<Profile> ReadProfile(const std::string& directory) {
   TRIBUTARY_RETURN_IF_ERROR(CheckProfileDirectory(directory));
-  const std::string path = JoinPath(directory, "profile.yaml");
   if (!HasProfile(directory)) {
     return NotFoundError("no profile in " + directory +
                          "; use --profile DIR, or `tributary join` to make one");
   }
   Profile profile;
-  TRIBUTARY_RETURN_IF_ERROR(LoadYamlFile(path, &profile));
+  TRIBUTARY_RETURN_IF_ERROR(LoadYamlFile(ProfileFile(directory), &profile));
+  return profile;
+}
+
+Result<std::shared_ptr<grpc::Channel>> OpenChannel(const std::string& directory) {
+  TRIBUTARY_ASSIGN_OR_RETURN(const Profile profile, ReadProfile(directory));
   TRIBUTARY_ASSIGN_OR_RETURN(const std::string ca, ReadFile(JoinPath(directory, "ca.crt")));
   TRIBUTARY_ASSIGN_OR_RETURN(const std::string certificate,
                              ReadFile(JoinPath(directory, "member.crt")));

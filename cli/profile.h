@@ -23,6 +23,8 @@ std::string DefaultProfileDirectory();
 // Not found, with what to do, for an empty one.
 Status CheckProfileDirectory(const std::string& directory);
 bool HasProfile(const std::string& directory);
+std::string ProfileFile(const std::string& directory);
+Result<Profile> ReadProfile(const std::string& directory);
 Status WriteProfile(const std::string& directory, const Profile& profile);
 // A channel with the profile's identity. Connects when first used.
 Result<std::shared_ptr<grpc::Channel>> OpenChannel(const std::string& directory);

@@ -34,14 +34,15 @@ class Session {
     grpc::ClientContext context;
     context.set_deadline(std::chrono::system_clock::now() + std::chrono::minutes(1));
     Response response;
-    const grpc::Status status = (control_.get()->*method)(&context, request, &response);
-    if (!status.ok()) {
-      return Status(static_cast<StatusCode>(status.error_code()), status.error_message());
-    }
+    const Status status = Outcome((control_.get()->*method)(&context, request, &response));
+    if (!status.ok()) return status;
     return response;
   }
+  // What a call came to. Of a server that does not answer: which one it is, and who says so.
+  Status Outcome(const grpc::Status& answer) const;
 
  private:
+  std::string server_;  // "server HOST:PORT (from FILE)"
   std::shared_ptr<grpc::Channel> channel_;
   std::unique_ptr<v1::Control::StubInterface> control_;
 };

@@ -49,7 +49,7 @@ Result<v1::CampaignStatus> FollowCampaign(
       show(status);
       if (!keep_going()) context.TryCancel();
     }
-    const Status finished = FromGrpc(reader->Finish());
+    const Status finished = session.Outcome(reader->Finish());
     if (HasEnded(status)) return status;
     // Before the first word an unreachable server is an error; afterwards it may be restarting.
     const bool away = finished.ok() || finished.code() == StatusCode::kUnavailable ||

@@ -97,6 +97,35 @@ TEST_F(CommandLineTest, RunsACampaignFromValidationToExport) {
   EXPECT_EQ(Tributary({"audit", "allowed"}).code, 0);
 }
 
+// Neither makes a person wait for ever, nor costs the export that is there.
+TEST_F(CommandLineTest, AVersionThatIsGoneCannotBeExported) {
+  ASSERT_EQ(Tributary({"submit", WriteCampaign("allowed", 3)}).code, 0);
+  ASSERT_TRUE(harness_->AwaitEnd("allowed").ok());
+  const std::string to = harness_->directory() + "/exported";
+  const auto exported = [&](const std::string& version) {
+    return Tributary({"export", "allowed", "--to", to, "--overwrite", "--version-number", version});
+  };
+  EXPECT_EQ(exported("1").code, 0);
+  const std::string weights = *ReadFile(JoinPath(to, kAdapterWeightsFile));
+  harness_->StopServer();
+  const std::string config = harness_->directory() + "/server/server.yaml";
+  ASSERT_TRUE(WriteFileAtomic(config, *ReadFile(config) + "keep_versions: 1\n").ok());
+  ASSERT_EQ(harness_->StartServer(), OkStatus());  // which removes versions 1 and 2
+  const Outcome removed = exported("1");
+  EXPECT_EQ(removed.code, 3) << removed.output;
+  EXPECT_THAT(removed.output, HasSubstr("version 1 was removed"));
+  EXPECT_THAT(Tributary({"show", "allowed"}).output, HasSubstr("2 of versions 1 to 2"));
+  const auto newest = Digest::FromHex(harness_->Show("allowed")->version_digest());
+  const std::string hex = newest->ToHex();
+  ASSERT_TRUE(
+      RemoveFile(harness_->directory() + "/server/data/blobs/" + hex.substr(0, 2) + "/" + hex)
+          .ok());
+  EXPECT_EQ(exported("3").code, 3);
+  EXPECT_THAT(Tributary({"show", "allowed"}).output, HasSubstr("version 3 cannot be used"));
+  EXPECT_EQ(*ReadFile(JoinPath(to, kAdapterWeightsFile)), weights);
+  EXPECT_TRUE(PathExists(JoinPath(to, kAdapterConfigFile)));
+}
+
 TEST_F(CommandLineTest, ReportsMistakesWithStableExitCodes) {
   EXPECT_EQ(Tributary({"frobnicate"}).code, 2);
   EXPECT_EQ(Tributary({"show"}).code, 2);
@@ -169,7 +198,12 @@ TEST_F(CommandLineTest, ACampaignStartsWithoutASiteThatIsAway) {
   EXPECT_THAT(early.output, HasSubstr("1 of 2 sites accepted; campaign allowed needs 2"));
   EXPECT_EQ(Tributary({"change", "allowed", "--rounds", "4"}).code, 2);
   EXPECT_EQ(Tributary({"change", "allowed", "--rounds", "1", "--deadline", "1h"}).code, 0);
-  EXPECT_EQ(Tributary({"drop", "allowed", "site-1"}).code, 0);
+  EXPECT_EQ(Tributary({"pause", "allowed"}).code, 0);
+  EXPECT_THAT(Tributary({"drop", "allowed", "site-1"}).output,
+              HasSubstr("campaign allowed goes on without site-1 when it is resumed"));
+  EXPECT_THAT(Tributary({"start", "allowed"}).output,
+              HasSubstr("starts with the sites that accepted when it is resumed"));
+  EXPECT_THAT(Tributary({"resume", "allowed"}).output, HasSubstr("campaign allowed resumed"));
   const auto end = harness_->AwaitEnd("allowed");
   ASSERT_TRUE(end.ok()) << end.status();
   EXPECT_EQ(end->phase(), "completed");
