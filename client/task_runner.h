@@ -38,7 +38,8 @@ struct RunnerParts {
   Uplink& uplink;
 };
 
-// Thread-safe. What `parts` borrows outlives the runner.
+// Thread-safe. What `parts` borrows outlives the runner. Which tasks there are is in task_runner.cc;
+// what becomes of one, in task_life.cc.
 class TaskRunner {
  public:
   explicit TaskRunner(RunnerParts parts);
@@ -99,6 +100,7 @@ class TaskRunner {
   bool EndJob(const ActivePtr& task);
   void Forget(const ActivePtr& task, const TaskWorkspace& workspace);
   void KeepOwnAdapter(const ActivePtr& task, const TaskWorkspace& workspace);
+  void KeepUpdate(const ActivePtr& task, const TaskWorkspace& workspace);
   void ForgetEndedJobs();
   void RemoveOldVersions(const TaskWorkspace& workspace);
 

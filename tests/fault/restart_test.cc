@@ -72,6 +72,34 @@ TEST(RestartTest, ServerKilledInTheMiddleOfARoundLosesNothing) {
   ExpectSameEnd(*harness);
 }
 
+// A disk of the server that changed a bit of an update: the site sends it again as it was, without a
+// job.
+TEST(RestartTest, AnUpdateThatIsDamagedAtTheServerIsSentAgain) {
+  const auto harness = StartOrFail();
+  harness->CloseGate("site-0");
+  ASSERT_TRUE(harness->Submit(harness->Campaign("allowed", kRounds)).ok());
+  std::string digest;
+  ASSERT_TRUE(WaitFor([&] {
+    const auto status = harness->Show("allowed");
+    if (!status.ok() || status->round_history().empty()) return false;
+    for (const auto& c : status->round_history(0).contributions()) {
+      if (c.site() == "site-1" && c.outcome() == "accepted") digest = c.digest();
+    }
+    return !digest.empty();
+  }));
+  const std::string blob =
+      harness->directory() + "/server/data/blobs/" + digest.substr(0, 2) + "/" + digest;
+  std::string bytes = *ReadFile(blob);
+  bytes[bytes.size() - 2] ^= 1;
+  ASSERT_TRUE(WriteFileAtomic(blob, bytes).ok());
+  harness->OpenGate("site-0");
+  const auto status = harness->AwaitEnd("allowed");
+  ASSERT_TRUE(status.ok()) << status.status();
+  EXPECT_EQ(status->phase(), "completed") << status->note();
+  EXPECT_EQ(status->version_digest(), UndisturbedDigest());
+  EXPECT_EQ(harness->JobStarts("site-1"), kJobsPerSite) << "no job made it again";
+}
+
 // A disk that changed a bit of an update, or lost its end, before it was sent: the site trains it
 // again, which makes the same bits.
 TEST(RestartTest, AnUpdateThatIsDamagedAtItsSiteIsMadeAgain) {
