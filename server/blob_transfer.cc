@@ -201,7 +201,11 @@ class DownloadReactor final : public grpc::ServerBidiReactor<v1::DownloadRequest
     std::string* data = chunk_.mutable_data();
     data->resize(std::min<std::uint64_t>(size_of_chunk_.bytes(), size_ - offset_));
     const ssize_t got = pread(file_.get(), data->data(), data->size(), static_cast<off_t>(offset_));
-    if (got <= 0) return Damaged("cannot be read to its end");
+    if (got == 0) return Damaged("is shorter on the server's disk than it was");
+    if (got < 0) {  // which may pass: the file stays where it is
+      const Status error = ErrnoError("read blob " + digest_.ToHex(), errno);
+      return Finish(ToGrpc(DataLossError(error.message())));
+    }
     data->resize(static_cast<std::size_t>(got));
     if (hash_) hash_->Update(*data);
     offset_ += static_cast<std::uint64_t>(got);

@@ -259,7 +259,8 @@ ControlService::Unary* ControlService::Command(Context* context, std::string_vie
       return reactor->Finish(ToGrpc(status));
     }
     const auto event = make(*campaign, who.name);
-    if (!event.ok()) return reactor->Finish(ToGrpc(event.status()));
+    const Status allowed = event.ok() ? CheckByTodaysRules(*campaign, *event) : event.status();
+    if (!allowed.ok()) return reactor->Finish(ToGrpc(allowed));
     parts_.runner.Post(*event, [this, reactor, response, id](const Status& status) {
       if (!status.ok()) return reactor->Finish(ToGrpc(status));
       parts_.runner.Read([this, reactor, response, id](const State& now) {

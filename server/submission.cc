@@ -4,6 +4,7 @@
 
 #include "core/safetensors.h"
 #include "server/caller.h"
+#include "server/engine.h"
 #include "server/strategy.h"
 
 namespace tributary::server {
@@ -22,6 +23,14 @@ Status CheckWithout(const Campaign& campaign, const std::vector<std::string>& si
     for (const std::string& site : gone) names += " " + site;
     return names;
   }());
+}
+
+Status CheckByTodaysRules(const Campaign& campaign, const Event& event) {
+  if (campaign.rules >= kCurrentRules) return OkStatus();  // the engine looks
+  State state;
+  state.campaigns[campaign.id] = campaign;
+  state.campaigns[campaign.id].rules = kCurrentRules;
+  return Check(state, event);
 }
 
 Status CheckInitialAdapter(const BlobStore& blobs, const Digest& digest, const CampaignFile& file) {

@@ -71,6 +71,21 @@ TEST(CampaignWarningsTest, AWalltimeCloseToTheWarningIsTold) {
   EXPECT_TRUE(CampaignWarnings(file).empty());
 }
 
+// The journal of a campaign of earlier rules may leave sites out that no person may any more.
+TEST(CheckByTodaysRulesTest, PeopleAreHeldToTodaysRules) {
+  const std::vector<std::string> sites = {"a", "b", "d", "e", "f"};
+  EngineHarness engine;
+  for (const std::string& site : sites) engine.Do(SiteEnrolled{site, "f"});
+  engine.Do(CampaignSubmitted{"c", "lena", CampaignYaml(sites, "aggregator: {kind: krum}\n"),
+                              DigestOf("v0"), 100, /*rules=*/1});
+  for (const std::string& site : sites) engine.Answer(site, true);
+  engine.Do(CampaignPaused{"c", "lena"});
+  const CampaignResumed without{"c", "lena", {"f"}};
+  EXPECT_EQ(engine.Try(without), OkStatus());
+  EXPECT_THAT(CheckByTodaysRules(engine.campaign(), without).message(), HasSubstr("needs 5"));
+  EXPECT_EQ(CheckByTodaysRules(engine.campaign(), CampaignResumed{"c", "lena"}), OkStatus());
+}
+
 TEST(CheckWithoutTest, AStrategyMayNeedTheSitesThatWouldGo) {
   Campaign campaign;
   ASSERT_TRUE(LoadYaml(CampaignYaml({"a", "b", "d", "e", "f"}, "aggregator: {kind: krum}\n"),
