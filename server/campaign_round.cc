@@ -16,6 +16,36 @@ std::unique_ptr<Pacing> PacingOf(const Campaign& campaign) {
 
 }  // namespace
 
+std::vector<std::string> SubstitutesFor(const Campaign& campaign,
+                                        const std::set<std::string>& dropped) {
+  const std::int64_t wanted = campaign.file.pacing.sites_per_round;
+  if (campaign.rules < 3 || wanted == 0 || campaign.rounds.empty()) return {};
+  const Round& round = campaign.rounds.back();
+  const auto is_gone = [&](const std::string& site) {
+    return dropped.contains(site) ||
+           campaign.answers.at(site).kind == SiteAnswer::Kind::kDropped;
+  };
+  std::int64_t left = 0;
+  std::int64_t taken = 0;
+  for (const auto& [site, id] : round.tasks) {
+    const bool sent = campaign.tasks.at(id).phase == TaskPhase::kAccepted;
+    (sent || !is_gone(site) ? taken : left) += 1;
+  }
+  if (left == 0) return {};
+  std::vector<std::pair<std::uint64_t, std::string>> others;
+  for (const auto& [site, answer] : campaign.answers) {
+    if (answer.kind != SiteAnswer::Kind::kAccepted || is_gone(site)) continue;
+    if (round.tasks.contains(site)) continue;
+    others.emplace_back(SeedFor(campaign.file.seed, round.number, "substitute/" + site), site);
+  }
+  std::sort(others.begin(), others.end());
+  std::vector<std::string> sites;
+  for (const auto& [key, site] : others) {
+    if (taken++ < wanted) sites.push_back(site);
+  }
+  return sites;
+}
+
 // The first round opens when every named site has answered, or the deadline passed, and enough
 // accepted.
 void CampaignStep::Gather() {
@@ -60,6 +90,20 @@ void CampaignStep::OpenRound() {
     task.steps = site.steps;
     task.learning_rate_scale = site.learning_rate_scale;
     campaign_.rounds.back().tasks[site.site] = task.id;
+    Assign(std::move(task));
+  }
+}
+
+// They get what the others got: the round's version, as many steps.
+void CampaignStep::FillRound() {
+  for (const std::string& site : SubstitutesFor(campaign_)) {
+    Round& round = campaign_.rounds.back();
+    const Task& other = campaign_.tasks.at(round.tasks.begin()->second);
+    Task task = MakeTask(TaskKind::kTrain, round.number, site, 1);
+    task.steps = other.steps;
+    task.learning_rate_scale = other.learning_rate_scale;
+    round.sites.insert(std::lower_bound(round.sites.begin(), round.sites.end(), site), site);
+    round.tasks[site] = task.id;
     Assign(std::move(task));
   }
 }

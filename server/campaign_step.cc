@@ -34,6 +34,7 @@ void CampaignStep::Advance() {
     case CampaignPhase::kPlanning:
       return OpenRound();
     case CampaignPhase::kTraining:
+      FillRound();
       return DecideRound();
     case CampaignPhase::kFinishing:
       return Finish();

@@ -4,6 +4,7 @@
 #include <set>
 
 #include "core/count_text.h"
+#include "server/campaign_step.h"
 #include "server/engine.h"
 #include "server/pacing.h"
 #include "server/strategy.h"
@@ -120,6 +121,7 @@ Status CheckRest(const Campaign& campaign, const std::set<std::string>& left_out
     const bool sent = campaign.tasks.at(id).phase == TaskPhase::kAccepted;
     rest += sent || !gone ? 1 : 0;
   }
+  rest += static_cast<std::int64_t>(SubstitutesFor(campaign, dropped).size());
   const std::int64_t needed = UpdatesNeeded(campaign);
   if (rest >= needed) return OkStatus();
   return FailedPreconditionError("round " + std::to_string(round.number) + " would have " +

@@ -14,8 +14,9 @@ namespace tributary::server {
 
 // 0: journals from before there were rules. 1: failed evaluations are tried again, and a paused
 // campaign still closes a round that has every update. 2: no round opens, stays open or closes with
-// fewer sites than the aggregator can fold.
-inline constexpr std::int64_t kCurrentRules = 2;
+// fewer sites than the aggregator can fold. 3: others take the places of dropped sites in an open
+// round of chosen ones.
+inline constexpr std::int64_t kCurrentRules = 3;
 
 struct SiteEnrolled {
   std::string site;

@@ -39,6 +39,14 @@ CampaignResumed Without(const std::vector<std::string>& sites) {
   return CampaignResumed{"c", "lena", sites};
 }
 
+// The first of `all` that was not chosen.
+std::string NotIn(const std::vector<std::string>& chosen, const std::vector<std::string>& all) {
+  for (const std::string& site : all) {
+    if (std::find(chosen.begin(), chosen.end(), site) == chosen.end()) return site;
+  }
+  return "";
+}
+
 TEST(CampaignChangeTest, StartsWithThoseWhoAcceptedWhenTheQuorumIsMet) {
   EngineHarness engine;
   engine.Submit({"a", "b", "d"}, "pacing: {quorum: 2}\n");
@@ -108,9 +116,51 @@ TEST(CampaignChangeTest, AnOpenRoundKeepsTheSitesThatItsQuorumNeeds) {
   engine.Start({"a", "b", "d"}, "pacing: {quorum: 2, sites_per_round: 2}\n");
   const std::vector<std::string> sites = engine.campaign().rounds[0].sites;
   ASSERT_EQ(sites.size(), 2u);
+  engine.Answer(NotIn(sites, {"a", "b", "d"}), false);
   EXPECT_EQ(engine.Try(Drop({sites[0]})).message(), "round 1 would have 1 site and needs 2");
   engine.Update("c.r1." + sites[0] + ".t1");
   EXPECT_EQ(engine.Try(Drop({sites[0]})), OkStatus()) << "it has sent its update";
+}
+
+// Of the sites that were chosen for a round one is lost: the next by the seed does its part.
+TEST(CampaignChangeTest, AnotherSiteTakesTheDroppedOnesPlaceInAnOpenRound) {
+  EngineHarness engine;
+  engine.Start({"a", "b", "d", "e"}, "pacing: {sites_per_round: 2, rounds: 2}\n");
+  const std::vector<std::string> sites = engine.campaign().rounds[0].sites;
+  engine.Update("c.r1." + sites[1] + ".t1");
+  const auto actions = engine.Do(Drop({sites[0]}));
+  const std::vector<std::string> now = engine.campaign().rounds[0].sites;
+  ASSERT_EQ(now.size(), 3u);
+  const std::string other = NotIn(sites, now);
+  const std::string task = "c.r1." + other + ".t1";
+  EXPECT_THAT(actions, Contains("assign " + other + " " + task));
+  EXPECT_EQ(engine.campaign().tasks.at(task).base_version, 0);
+  EXPECT_EQ(engine.campaign().tasks.at(task).steps,
+            engine.campaign().tasks.at("c.r1." + sites[1] + ".t1").steps);
+  EXPECT_THAT(engine.Update(task), Contains("aggregate c 1"));
+  EXPECT_EQ(engine.Publish(1).size() > 0, true);
+  EXPECT_EQ(Text(Replay(engine.log)), Text(engine.state));
+}
+
+// What it sent before it was dropped counts: there is no place to take.
+TEST(CampaignChangeTest, NobodyTakesThePlaceOfASiteThatHasSentItsUpdate) {
+  EngineHarness engine;
+  engine.Start({"a", "b", "d", "e"}, "pacing: {sites_per_round: 2}\n");
+  const std::vector<std::string> sites = engine.campaign().rounds[0].sites;
+  engine.Update("c.r1." + sites[0] + ".t1");
+  engine.Do(Drop({sites[0]}));
+  EXPECT_EQ(engine.campaign().rounds[0].sites, sites);
+}
+
+TEST(CampaignChangeTest, APausedRoundIsFilledWhenItGoesOn) {
+  EngineHarness engine;
+  engine.Start({"a", "b", "d"}, "pacing: {sites_per_round: 2}\n");
+  const std::vector<std::string> sites = engine.campaign().rounds[0].sites;
+  engine.Do(CampaignPaused{"c", "lena"});
+  engine.Do(Drop({sites[0]}));
+  EXPECT_EQ(engine.campaign().rounds[0].sites, sites);
+  engine.Do(CampaignResumed{"c", "lena"});
+  EXPECT_EQ(engine.campaign().rounds[0].sites.size(), 3u);
 }
 
 TEST(CampaignChangeTest, FewerRoundsEndTheCampaignEarlier) {
@@ -213,6 +263,7 @@ TEST(CampaignChangeTest, AnOpenRoundKeepsTheSitesThatItsAggregatorNeeds) {
   EngineHarness engine;
   engine.Start(sites, "pacing: {sites_per_round: 5}\naggregator: {kind: krum}\n");
   const std::string site = engine.campaign().rounds.back().sites.front();
+  engine.Answer(NotIn(engine.campaign().rounds.back().sites, sites), false);
   const std::string refusal = "round 1 would have 4 sites and needs 5";
   EXPECT_EQ(engine.Try(Drop({site})).message(), refusal);
   engine.Do(CampaignPaused{"c", "lena"});

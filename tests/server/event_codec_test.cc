@@ -151,7 +151,7 @@ TEST(EventCodecTest, JournalsFromBeforeThereWereRulesAreRead) {
   ASSERT_TRUE(old.ok()) << old.status();
   EXPECT_EQ(std::get<CampaignSubmitted>(*old).rules, 0);
   EXPECT_EQ(EncodeEvent(*old), text) << "and are written as they were";
-  EXPECT_THAT(EncodeEvent(CampaignSubmitted{"c", "lena", "", {}, 1}), HasSubstr("\"rules\":2"));
+  EXPECT_THAT(EncodeEvent(CampaignSubmitted{"c", "lena", "", {}, 1}), HasSubstr("\"rules\":3"));
   const std::string resumed = R"({"by":"lena","campaign":"c","type":"campaign_resumed"})";
   EXPECT_EQ(EncodeEvent(*DecodeEvent(resumed)), resumed);
   for (const char* damaged : {"5", "[5]", "{}"}) {
