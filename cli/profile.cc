@@ -63,9 +63,10 @@ Result<Profile> ReadProfile(const std::string& directory) {
 
 Result<std::shared_ptr<grpc::Channel>> OpenChannel(const std::string& directory) {
   TRIBUTARY_ASSIGN_OR_RETURN(const Profile profile, ReadProfile(directory));
-  TRIBUTARY_ASSIGN_OR_RETURN(const std::string ca, ReadFile(JoinPath(directory, "ca.crt")));
+  TRIBUTARY_ASSIGN_OR_RETURN(const std::string ca,
+                             security::ReadCertificateFile(JoinPath(directory, "ca.crt")));
   TRIBUTARY_ASSIGN_OR_RETURN(const std::string certificate,
-                             ReadFile(JoinPath(directory, "member.crt")));
+                             security::ReadCertificateFile(JoinPath(directory, "member.crt")));
   TRIBUTARY_ASSIGN_OR_RETURN(auto key, security::ReadKeyFile(JoinPath(directory, "member.key")));
   TRIBUTARY_ASSIGN_OR_RETURN(
       const auto credentials,

@@ -73,8 +73,9 @@ Result<std::unique_ptr<Agent>> Agent::Start(
     LogWarning("client", "state_dir is on a network file system; SQLite needs a local disk",
                {{"state_dir", config.state_dir}, {"file_system", network}});
   }
-  TRIBUTARY_ASSIGN_OR_RETURN(const std::string ca, ReadFile(config.tls.ca));
-  TRIBUTARY_ASSIGN_OR_RETURN(const std::string certificate, ReadFile(config.tls.certificate));
+  TRIBUTARY_ASSIGN_OR_RETURN(const std::string ca, security::ReadCertificateFile(config.tls.ca));
+  TRIBUTARY_ASSIGN_OR_RETURN(const std::string certificate,
+                             security::ReadCertificateFile(config.tls.certificate));
   TRIBUTARY_ASSIGN_OR_RETURN(auto key, security::ReadKeyFile(config.tls.key));
   TRIBUTARY_ASSIGN_OR_RETURN(
       const auto identity,

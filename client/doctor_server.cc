@@ -300,8 +300,10 @@ class Reach {
   }
 
   Result<std::unique_ptr<v1::Federation::Stub>> Stub() const {
-    TRIBUTARY_ASSIGN_OR_RETURN(const std::string ca, ReadFile(config_.tls.ca));
-    TRIBUTARY_ASSIGN_OR_RETURN(const std::string certificate, ReadFile(config_.tls.certificate));
+    TRIBUTARY_ASSIGN_OR_RETURN(const std::string ca,
+                               security::ReadCertificateFile(config_.tls.ca));
+    TRIBUTARY_ASSIGN_OR_RETURN(const std::string certificate,
+                               security::ReadCertificateFile(config_.tls.certificate));
     TRIBUTARY_ASSIGN_OR_RETURN(auto key, security::ReadKeyFile(config_.tls.key));
     TRIBUTARY_ASSIGN_OR_RETURN(const auto credentials,
                                security::MakeChannelCredentials(

@@ -13,21 +13,19 @@ namespace tributary::client {
 namespace {
 
 constexpr std::size_t kMaxCampaigns = 256;  // at a time: each keeps its offer in memory
-constexpr std::chrono::seconds kAskLimit{60};
-// A server chooses how many offers there are; each costs this machine a program.
-constexpr std::size_t kMostAsked = 20;
 constexpr std::chrono::hours kAskedPeriod{1};
 constexpr std::chrono::milliseconds kSavePause{2'000}, kLongestPause{60'000};
 
 }  // namespace
 
 Offers::Offers(const ClientConfig& config, ClientJournal& journal, SiteLedger& ledger,
-               Uplink& uplink, LogLimit& log_limit)
+               Uplink& uplink, LogLimit& log_limit, AskingTime asking)
     : config_(config),
       journal_(journal),
       ledger_(ledger),
       uplink_(uplink),
       log_limit_(log_limit),
+      asking_(asking),
       thread_([this] { AskLoop(); }) {}
 
 Offers::~Offers() {
@@ -137,27 +135,39 @@ void Offers::DropAsked(const std::string& campaign) {
 // One offer after the other: a trainer that is asked for ten campaigns starts ten times, not ten
 // times at once, and not without end.
 void Offers::AskLoop() {
-  std::deque<std::chrono::steady_clock::time_point> starts;  // of the last period
+  using Steady = std::chrono::steady_clock;
+  struct Asked {
+    Steady::time_point began;
+    Steady::duration took;
+  };
+  std::deque<Asked> asked;  // in the last period
   while (true) {
     v1::CampaignOffer offer;
     {
       MutexLock lock(mutex_);
       while (queue_.empty() && !stopping_) changed_.Wait(mutex_);
       if (stopping_) return;
-      const auto now = std::chrono::steady_clock::now();
-      while (!starts.empty() && now - starts.front() >= kAskedPeriod) starts.pop_front();
-      if (starts.size() >= kMostAsked) {
-        log_limit_.Log("many offers", LogLevel::kWarning, "client",
-                       "more offers than the trainer is asked about in an hour: the others wait",
-                       {{"campaign", queue_.front()}});
-        (void)changed_.WaitUntil(mutex_, starts.front() + kAskedPeriod);
+      while (!asked.empty() && Steady::now() - asked.front().began >= kAskedPeriod) {
+        asked.pop_front();
+      }
+      Steady::duration spent{0};
+      for (const Asked& one : asked) spent += one.took;
+      if (spent >= asking_.in_an_hour) {
+        const auto again = asked.front().began + kAskedPeriod;
+        LogWarning("client", "the trainer was asked about offers for long enough: others wait",
+                   {{"seconds", std::chrono::duration<double>(spent).count()},
+                    {"offers", queue_.size()}});
+        while (!stopping_ && changed_.WaitUntil(mutex_, again)) {
+        }
         continue;
       }
-      starts.push_back(now);
       offer = asked_.at(queue_.front());
       queue_.pop_front();
     }
-    Conclude(offer, AskTrainer(config_, offer, kAskLimit));
+    const auto began = Steady::now();
+    const Status verdict = AskTrainer(config_, offer, asking_.at_once);
+    asked.push_back({began, Steady::now() - began});
+    Conclude(offer, verdict);
   }
 }
 

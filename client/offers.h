@@ -1,6 +1,7 @@
 // Which campaigns this site takes part in: offers are checked, answered, kept.
 #pragma once
 
+#include <chrono>
 #include <deque>
 #include <map>
 #include <optional>
@@ -18,12 +19,19 @@
 
 namespace tributary::client {
 
+// How long the trainer is asked, on this machine, about one offer and about all of an hour. How many
+// offers there are is the server's choice.
+struct AskingTime {
+  std::chrono::seconds at_once{60};
+  std::chrono::nanoseconds in_an_hour{std::chrono::minutes(10)};
+};
+
 // Thread-safe. What it borrows outlives it. What the site's file says is checked where an offer
 // arrives; what a program must be asked for, on a thread of its own.
 class Offers {
  public:
   Offers(const ClientConfig& config, ClientJournal& journal, SiteLedger& ledger, Uplink& uplink,
-         LogLimit& log_limit);
+         LogLimit& log_limit, AskingTime asking = {});
   ~Offers();
 
   // What the journal holds, checked again.
@@ -48,6 +56,7 @@ class Offers {
   SiteLedger& ledger_;
   Uplink& uplink_;
   LogLimit& log_limit_;
+  const AskingTime asking_;
 
   Mutex mutex_;
   CondVar changed_;

@@ -5,6 +5,7 @@
 #include "core/clock.h"
 #include "core/endpoint.h"
 #include "core/files.h"
+#include "core/sha256.h"
 #include "core/text.h"
 #include "security/grpc_credentials.h"
 #include "security/key_file.h"
@@ -42,6 +43,16 @@ Status CheckAuthorityFile(const std::string& path, const std::string& ca) {
                             "of its own: --dir DIR");
 }
 
+// A typing error is none of the server's: it is said before anybody is asked.
+Status CheckFingerprint(const std::string& text) {
+  constexpr std::string_view kPrefix = "SHA256:";
+  const bool right =
+      text.starts_with(kPrefix) && Digest::FromHex(text.substr(kPrefix.size())).ok();
+  if (right) return OkStatus();
+  return InvalidArgumentError("the authority's fingerprint \"" + Excerpt(text) +
+                              "\" is none; must be SHA256: and 64 lower-case hexadecimal digits");
+}
+
 }  // namespace
 
 Result<Identity> Enroll(const EnrollOptions& options) {
@@ -54,6 +65,7 @@ Result<Identity> Enroll(const EnrollOptions& options) {
   if (!endpoint) {
     return InvalidArgumentError("server: \"" + Excerpt(options.server) + "\" is not host:port");
   }
+  TRIBUTARY_RETURN_IF_ERROR(CheckFingerprint(options.ca_fingerprint));
   TRIBUTARY_ASSIGN_OR_RETURN(const std::string ca, FetchServerCa(endpoint->host, endpoint->port,
                                                                  options.ca_fingerprint, kTimeout));
   TRIBUTARY_RETURN_IF_ERROR(CheckAuthorityFile(JoinPath(options.directory, "ca.crt"), ca));

@@ -14,6 +14,7 @@ namespace tributary::security {
 namespace {
 
 constexpr std::size_t kMaxKeyFileBytes = 16384;
+constexpr std::size_t kMaxCertificateFileBytes = std::size_t{1} << 20;
 
 Status CheckOwnership(int fd, const std::string& path) {
   struct stat info {};
@@ -58,6 +59,12 @@ Result<PrivateKey> ReadKeyFile(const std::string& path) {
   Result<PrivateKey> key = PrivateKey::FromPem(std::string_view(pem).substr(0, size));
   OPENSSL_cleanse(pem.data(), pem.size());
   return std::move(key).Annotate(path);
+}
+
+Result<std::string> ReadCertificateFile(const std::string& path) {
+  TRIBUTARY_ASSIGN_OR_RETURN(std::string pem, ReadFile(path, kMaxCertificateFileBytes));
+  TRIBUTARY_RETURN_IF_ERROR(CertificateFingerprint(pem).status().Annotate(path));
+  return pem;
 }
 
 }  // namespace tributary::security

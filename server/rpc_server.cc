@@ -49,9 +49,10 @@ struct KeyMaterial {
 };
 
 Result<KeyMaterial> LoadKeys(const TlsSection& tls) {
-  TRIBUTARY_ASSIGN_OR_RETURN(std::string ca, ReadFile(tls.ca));
+  TRIBUTARY_ASSIGN_OR_RETURN(std::string ca, security::ReadCertificateFile(tls.ca));
   TRIBUTARY_ASSIGN_OR_RETURN(auto ca_key, security::ReadKeyFile(tls.ca_key));
-  TRIBUTARY_ASSIGN_OR_RETURN(std::string certificate, ReadFile(tls.certificate));
+  TRIBUTARY_ASSIGN_OR_RETURN(std::string certificate,
+                             security::ReadCertificateFile(tls.certificate));
   TRIBUTARY_ASSIGN_OR_RETURN(auto key, security::ReadKeyFile(tls.key));
   TRIBUTARY_RETURN_IF_ERROR(security::CheckKeyMatches(ca, ca_key).Annotate(tls.ca_key));
   TRIBUTARY_RETURN_IF_ERROR(security::CheckKeyMatches(certificate, key).Annotate(tls.key));

@@ -51,6 +51,10 @@ TEST_F(KeyFileTest, NamesTheFileInEveryError) {
   EXPECT_EQ(status.message().find(path_ + ": not a PEM private key"), 0u) << status;
   EXPECT_FALSE(ReadKeyFile(directory_.path()).ok());
   EXPECT_FALSE(ReadKeyFile("/dev/null").ok());
+  EXPECT_EQ(ReadCertificateFile(directory_.path() + "/none").status().code(),
+            StatusCode::kNotFound);
+  EXPECT_EQ(ReadCertificateFile(path_).status().message().find(path_ + ": not a PEM certificate"),
+            0u);
 }
 
 }  // namespace
