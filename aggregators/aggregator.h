@@ -40,7 +40,6 @@ struct Capabilities {
   bool site_state = false;         // sites keep durable state between rounds
   bool personalised = false;       // there is no single global model
   bool uses_weights = true;        // `aggregator.weights` counts
-  bool merges = false;             // LoRA: versions come with products for the base weights
   bool equal_ranks_exact = false;  // LoRA: the new product is the mean of the sites' products
   std::int64_t min_sites = 1;      // at the default options; MinSites() knows the real ones
 };
@@ -51,6 +50,10 @@ class Aggregator {
 
   // Contributions without which Fold() refuses, with the options this one was made with.
   virtual std::int64_t MinSites() const = 0;
+
+  // Whether versions may come with products for the base weights, with the options this one was made
+  // with: every site's trainer adds them.
+  virtual bool Merges() const { return false; }
 
   // What sites do differently in `round` (from 1).
   virtual TrainDirective Directive(std::int64_t round) const = 0;

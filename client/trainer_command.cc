@@ -83,7 +83,10 @@ Result<CommandResult> RunLikeAJob(const ClientConfig& config, const std::vector<
   command.emplace_back("/bin/bash");
   if (batch || !config.job.modules.empty() || !config.job.setup.empty()) command.emplace_back("-l");
   command.push_back(script);
-  CommandRunner runner({.timeout = limit, .max_output = kMaxOutput, .stop = config.scheduler.stop});
+  CommandRunner runner({.timeout = limit,
+                        .max_output = kMaxOutput,
+                        .whole_tree = true,
+                        .stop = config.scheduler.stop});
   return runner.Run(command);
 }
 

@@ -146,8 +146,8 @@ bool ReadBoth(const FileDescriptor& out, const FileDescriptor& err, Deadline* en
   return true;
 }
 
-// Waits for the leader; kills all that it started at the deadline.
-int Reap(pid_t pid, Deadline* end, bool* timed_out) {
+// Waits for the leader; kills the whole group at the deadline.
+int Reap(pid_t pid, bool whole_tree, Deadline* end, bool* timed_out) {
   int status = 0;
   while (!*timed_out) {
     const pid_t reaped = waitpid(pid, &status, WNOHANG);
@@ -162,8 +162,8 @@ int Reap(pid_t pid, Deadline* end, bool* timed_out) {
     }
   }
   if (*timed_out) {
-    KillTree(pid);
-    kill(-pid, SIGKILL);  // and those whose parents are gone
+    if (whole_tree) KillTree(pid);
+    kill(-pid, SIGKILL);
     while (waitpid(pid, &status, 0) < 0 && errno == EINTR) {
     }
   }
@@ -220,7 +220,7 @@ Result<CommandResult> CommandRunner::Run(const std::vector<std::string>& command
     }
   };
   result.timed_out = !ReadBoth(out.read, err.read, &end, hear);
-  result.exit_status = Reap(pid, &end, &result.timed_out);
+  result.exit_status = Reap(pid, options_.whole_tree, &end, &result.timed_out);
   return result;
 }
 

@@ -16,7 +16,7 @@ namespace tributary::scheduler_adapters {
 
 struct CommandResult {
   int exit_status = 0;     // 128 + number when a signal ended it; -1 when it cannot be known
-  bool timed_out = false;  // killed at the time limit, with all it started
+  bool timed_out = false;  // killed at the time limit, with its process group
   bool truncated = false;  // it printed more than is kept
   std::string out, err;
 
@@ -31,6 +31,9 @@ struct CommandRunnerOptions {
   std::chrono::milliseconds timeout{60'000};  // of one command
   std::chrono::milliseconds interval{0};      // from one start to the next, at least
   std::size_t max_output = 8'000'000;         // of `out` that is kept; `err` keeps its last 64 KiB
+  // What it started is killed with it, also in sessions of its own: for a program that is to leave
+  // nothing. Not for a scheduler's commands: what they start may be a job.
+  bool whole_tree = false;
   StopFlag stop = {};
 };
 

@@ -131,8 +131,8 @@ std::vector<std::string> TrainerNeeds(const CampaignFile& file) {
     const bool there = std::find(needs.begin(), needs.end(), name) != needs.end();
     if (needed && !there) needs.emplace_back(name);
   };
-  const auto strategy = aggregators::FindStrategy(file.aggregator.kind);
-  bool merges = strategy.ok() && (*strategy)->capabilities.merges;
+  const auto aggregator = aggregators::MakeAggregator(file.aggregator);
+  bool merges = aggregator.ok() && (*aggregator)->Merges();
   for (std::int64_t round = 1; round <= kRoundsAlike; ++round) {
     const TrainDirective directive = DirectiveOf(file, round);
     need(directive.frozen != FrozenFactor::kNone, "frozen");

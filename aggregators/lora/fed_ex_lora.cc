@@ -25,6 +25,8 @@ class FedExLora final : public LoraAggregator {
   FedExLora(const AggregatorSection& section, const Options& options)
       : LoraAggregator(section), residual_rank_(options.Integer("residual_rank")) {}
 
+  bool Merges() const override { return true; }
+
   TrainDirective Directive(std::int64_t) const override {
     TrainDirective directive;
     directive.fold_untrained_ranks = true;
@@ -76,7 +78,6 @@ const Strategy& FedExLoraStrategy() {
                        .lossy_compression = false,
                        .mixed_ranks = true,
                        .lora_only = true,
-                       .merges = true,
                        .equal_ranks_exact = true},
       .options = kOptions,
       .make = &MakeOnProducts<FedExLora>};

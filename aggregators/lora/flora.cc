@@ -35,6 +35,8 @@ class Flora final : public LoraAggregator {
   Flora(const AggregatorSection& section, const Options& options)
       : LoraAggregator(section), merged_rank_(options.Integer("merged_rank")) {}
 
+  bool Merges() const override { return true; }
+
   TrainDirective Directive(std::int64_t) const override {
     TrainDirective directive;
     directive.fold_untrained_ranks = true;
@@ -82,7 +84,6 @@ const Strategy& FloraStrategy() {
                        .lossy_compression = false,
                        .mixed_ranks = true,
                        .lora_only = true,
-                       .merges = true,
                        .equal_ranks_exact = true},
       .options = kOptions,
       .make = &MakeOnProducts<Flora>};

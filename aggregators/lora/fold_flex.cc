@@ -31,6 +31,8 @@ class FoldFlex final : public LoraAggregator {
         exact_(options.Word("mode") == "exact"),
         tolerance_(options.Number("tolerance")) {}
 
+  bool Merges() const override { return exact_; }
+
   TrainDirective Directive(std::int64_t) const override {
     TrainDirective directive;
     directive.fold_untrained_ranks = true;

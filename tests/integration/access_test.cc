@@ -87,6 +87,10 @@ TEST_F(AccessTest, ServerWithAnotherCaIsNotTrustedWithTheToken) {
   const auto status = security::Enroll({harness_->address(), *token, other, Path("late")}).status();
   EXPECT_EQ(status.code(), StatusCode::kUnauthenticated);
   EXPECT_THAT(status.message(), HasSubstr(other));
+  const auto typing =
+      security::Enroll({harness_->address(), *token, "SHA256:12", Path("late")}).status();
+  EXPECT_EQ(typing.code(), StatusCode::kInvalidArgument);
+  EXPECT_THAT(typing.message(), HasSubstr("must be SHA256: and 64 hexadecimal digits"));
   EXPECT_TRUE(EnrollWith(*token, "late").ok()) << "the token must still be unused";
 }
 

@@ -34,25 +34,37 @@ TEST(CommandRunnerTest, ArgumentsAreNotReadByAShell) {
   EXPECT_EQ(runner.Run({"printf", "%s", "$(echo no); *"})->out, "$(echo no); *");
 }
 
-// Also one in a session of its own, as launchers make them.
-class HungCommandTest : public testing::TestWithParam<std::string> {};
-INSTANTIATE_TEST_SUITE_P(Children, HungCommandTest, testing::Values("", "setsid "));
+// Of a program, also a child in a session of its own, as launchers make them. Of a scheduler's
+// command that may be a job.
+struct Hung {
+  std::string prefix;
+  bool whole_tree = false, lives = false;
+};
+class HungCommandTest : public testing::TestWithParam<Hung> {};
+INSTANTIATE_TEST_SUITE_P(Children, HungCommandTest,
+                         testing::Values(Hung{""}, Hung{"setsid ", true},
+                                         Hung{"setsid ", false, true}));
 
 TEST_P(HungCommandTest, IsKilledWithItsChildren) {
   const auto scratch = *TemporaryDirectory::Create("runner-");
   const std::string pid_file = scratch.path() + "/pid";
   const CommandResult result = Shell(
-      GetParam() + "bash -c 'echo $$ > " + pid_file + "; exec sleep 1000' & wait",
-      {.timeout = std::chrono::milliseconds(1000)});
+      GetParam().prefix + "bash -c 'echo $$ > " + pid_file + "; exec sleep 1000' & wait",
+      {.timeout = std::chrono::milliseconds(1000), .whole_tree = GetParam().whole_tree});
   EXPECT_TRUE(result.timed_out);
   EXPECT_NE(result.Summary().find("time limit"), std::string::npos);
   ASSERT_TRUE(PathExists(pid_file));
-  const std::string stat_file = "/proc/" + std::to_string(std::stoi(*ReadFile(pid_file))) + "/stat";
+  const pid_t pid = std::stoi(*ReadFile(pid_file));
+  const std::string stat_file = "/proc/" + std::to_string(pid) + "/stat";
   // Gone, or a zombie until its new parent reaps it.
   const auto runs = [&] {
     const auto stat = ReadFile(stat_file);
     return stat.ok() && stat->find(") Z") == std::string::npos;
   };
+  if (GetParam().lives) {
+    EXPECT_TRUE(runs());
+    kill(pid, SIGKILL);
+  }
   for (int i = 0; runs() && i < 1000; ++i)
     std::this_thread::sleep_for(std::chrono::milliseconds(10));
   EXPECT_FALSE(runs());

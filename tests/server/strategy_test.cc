@@ -28,6 +28,10 @@ TEST(StrategyTest, WhatTasksAskOfATrainerIsInTheOffer) {
   EXPECT_THAT(TrainerNeeds(FileOf("rolora")), Contains("frozen"));
   EXPECT_THAT(TrainerNeeds(FileOf("flora")), ElementsAre("merged"));
   EXPECT_THAT(TrainerNeeds(FileOf("fedex-lora")), ElementsAre("merged"));
+  CampaignFile folded = FileOf("foldflex");
+  EXPECT_THAT(TrainerNeeds(folded), IsEmpty());
+  folded.aggregator.options["mode"] = "exact";
+  EXPECT_THAT(TrainerNeeds(folded), ElementsAre("merged"));
   CampaignFile file = FileOf("fedavg");
   file.data.evaluate = {"test"};
   file.evaluation.answer_tokens = 8;
