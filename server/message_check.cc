@@ -111,11 +111,15 @@ Status Check(v1::SiteFacts* facts) {
   return OkStatus();
 }
 
-// The statement is judged with the report, so that the task hears what is wrong with it.
+// The statement is judged with the report, so that the task hears what is wrong with it; of one that
+// is too long, no more is carried there than tells.
 Status Check(v1::TaskReport* report) {
   TRIBUTARY_RETURN_IF_ERROR(CheckTaskId(report->task()));
   if (report->signature().size() > kMaxSignature) {
     return TooMany("bytes of signature", report->signature().size(), kMaxSignature);
+  }
+  if (report->statement().size() > kMaxStatementBytes) {
+    report->set_statement(report->statement().substr(0, kMaxStatementBytes + 1));
   }
   return OkStatus();
 }

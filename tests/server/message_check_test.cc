@@ -154,6 +154,16 @@ TEST(MessageCheckTest, AStatementIsBoundedInEverythingThatIsKept) {
   EXPECT_FALSE(ReadStatement("\xff\xff").ok());
 }
 
+TEST(MessageCheckTest, OfAStatementThatIsTooLongNoMoreIsCarriedThanTells) {
+  v1::ClientMessage message;
+  message.mutable_report()->set_task("chem.r1.a.t1");
+  message.mutable_report()->set_statement(std::string(4 << 20, 'x'));
+  ASSERT_TRUE(CheckClientMessage(&message).ok());
+  EXPECT_LE(message.report().statement().size(), std::size_t{65} << 10);
+  EXPECT_EQ(ReadStatement(message.report().statement()).status().code(),
+            StatusCode::kInvalidArgument);
+}
+
 TEST(MessageRatesTest, EachSiteAndKindHasItsOwnRate) {
   MessageRates rates;
   const MessageRates::Time start{};
