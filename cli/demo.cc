@@ -213,11 +213,11 @@ void AddDemoOptions(CLI::App& command, DemoOptions* options) {
       "--model", options->model,
       "smollm2, which the Python package index has, or a model directory (default: a small Llama "
       "that is pretrained here)");
-  command.add_option("--rounds", options->rounds, "(default: 5; 3 with --model)")
+  command.add_option("--rounds", options->rounds, "(default: 5; 2 with --model)")
       ->check(CLI::Range(1, 1000));
   command
       .add_option("--steps", options->steps,
-                  "optimizer steps per round and site (default: 40; 20 with --model)")
+                  "optimizer steps per round and site (default: 40; 10 with --model)")
       ->check(CLI::Range(1, 100000));
   command
       .add_option(

@@ -83,8 +83,8 @@ void ChooseSettings(DemoPlan* plan) {
   const auto choose = [made_up](auto asked, auto small, auto real) {
     return asked > 0 ? asked : made_up ? small : real;
   };
-  plan->rounds = choose(options.rounds, std::int64_t{5}, std::int64_t{3});
-  plan->steps = choose(options.steps, std::int64_t{40}, std::int64_t{20});
+  plan->rounds = choose(options.rounds, std::int64_t{5}, std::int64_t{2});
+  plan->steps = choose(options.steps, std::int64_t{40}, std::int64_t{10});
   plan->learning_rate = choose(options.learning_rate, 3e-3, 1e-3);
   plan->batch_size = 16;
   plan->evaluation_examples = made_up ? 300 : 100;
