@@ -91,6 +91,10 @@ Result<std::variant<Event, Resend>> CheckReport(const v1::TaskReport& report,
     return Event(TaskFailed{
         task.id, "refused: " + Printable(WithoutDirectories(reason), kMaxStatementMessage), true});
   };
+  // One that is too long was cut at the door: its signature says nothing.
+  if (report.statement().size() > kMaxStatementBytes) {
+    return refuse(ReadStatement(report.statement()).status().message());
+  }
   if (const Status status =
           security::Verify(site_certificate_pem, report.statement(), report.signature());
       !status.ok()) {
