@@ -51,8 +51,8 @@ class Aggregator {
   // Contributions without which Fold() refuses, with the options this one was made with.
   virtual std::int64_t MinSites() const = 0;
 
-  // Whether versions may come with products for the base weights, with the options this one was made
-  // with: every site's trainer adds them.
+  // Whether versions may come with products for the base weights, with the options this one was
+  // made with: every site's trainer adds them.
   virtual bool Merges() const { return false; }
 
   // What sites do differently in `round` (from 1).

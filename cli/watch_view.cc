@@ -167,10 +167,11 @@ std::string RenderStatus(const v1::CampaignStatus& said, int max_rounds) {
             version.damage() + "\n";
   }
   if (!removed.empty() && max_rounds == 0) {
-    text += Format("  removed, as the server keeps so many (keep_versions): %zu of versions %lld to "
-                   "%lld\n",
-                   removed.size(), static_cast<long long>(removed.front()),
-                   static_cast<long long>(removed.back()));
+    text += Format(
+        "  removed, as the server keeps so many (keep_versions): %zu of versions %lld to "
+        "%lld\n",
+        removed.size(), static_cast<long long>(removed.front()),
+        static_cast<long long>(removed.back()));
   }
   if (status.rounds_left_out() > 0 && max_rounds == 0) {
     text += Format("  rounds 1 to %lld are left out: the history is too long for one answer\n",

@@ -300,8 +300,7 @@ class Reach {
   }
 
   Result<std::unique_ptr<v1::Federation::Stub>> Stub() const {
-    TRIBUTARY_ASSIGN_OR_RETURN(const std::string ca,
-                               security::ReadCertificateFile(config_.tls.ca));
+    TRIBUTARY_ASSIGN_OR_RETURN(const std::string ca, security::ReadCertificateFile(config_.tls.ca));
     TRIBUTARY_ASSIGN_OR_RETURN(const std::string certificate,
                                security::ReadCertificateFile(config_.tls.certificate));
     TRIBUTARY_ASSIGN_OR_RETURN(auto key, security::ReadKeyFile(config_.tls.key));

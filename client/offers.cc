@@ -154,9 +154,9 @@ void Offers::AskLoop() {
       for (const Asked& one : asked) spent += one.took;
       if (spent >= asking_.in_an_hour) {
         const auto again = asked.front().began + kAskedPeriod;
-        LogWarning("client", "the trainer was asked about offers for long enough: others wait",
-                   {{"seconds", std::chrono::duration<double>(spent).count()},
-                    {"offers", queue_.size()}});
+        LogWarning(
+            "client", "the trainer was asked about offers for long enough: others wait",
+            {{"seconds", std::chrono::duration<double>(spent).count()}, {"offers", queue_.size()}});
         while (!stopping_ && changed_.WaitUntil(mutex_, again)) {
         }
         continue;

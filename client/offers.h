@@ -19,8 +19,8 @@
 
 namespace tributary::client {
 
-// How long the trainer is asked, on this machine, about one offer and about all of an hour. How many
-// offers there are is the server's choice.
+// How long the trainer is asked, on this machine, about one offer and about all of an hour. How
+// many offers there are is the server's choice.
 struct AskingTime {
   std::chrono::seconds at_once{60};
   std::chrono::nanoseconds in_an_hour{std::chrono::minutes(10)};

@@ -47,8 +47,7 @@ Status KeepSent(const TaskWorkspace& workspace, const v1::TaskAssignment& task,
 std::optional<v1::Statement> FindSent(const TaskWorkspace& workspace,
                                       const v1::TaskAssignment& task) {
   const std::string kept = JoinPath(workspace.CampaignDirectory(), kSentFile);
-  const auto text =
-      ReadFile(JoinPath(workspace.CampaignDirectory(), kSentAbout), kMaxAbout);
+  const auto text = ReadFile(JoinPath(workspace.CampaignDirectory(), kSentAbout), kMaxAbout);
   v1::TaskReport about;
   v1::Statement statement;
   if (!text.ok() || !about.ParseFromString(*text) || about.task() != WorkOf(task) ||

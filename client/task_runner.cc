@@ -13,7 +13,7 @@ namespace tributary::client {
 namespace {
 
 constexpr std::chrono::seconds kAskAgain{30};  // a scheduler that does not say its version
-constexpr std::size_t kMaxTasks = 1000;  // at a time: more than any honest server gives
+constexpr std::size_t kMaxTasks = 1000;        // at a time: more than any honest server gives
 static_assert(kMaxTasks <= kMaxKnownTasks);
 constexpr std::chrono::milliseconds kLookAgain{250};
 constexpr std::chrono::seconds kLongestDelay{3600};

@@ -38,8 +38,8 @@ struct RunnerParts {
   Uplink& uplink;
 };
 
-// Thread-safe. What `parts` borrows outlives the runner. Which tasks there are is in task_runner.cc;
-// what becomes of one, in task_life.cc.
+// Thread-safe. What `parts` borrows outlives the runner. Which tasks there are is in
+// task_runner.cc; what becomes of one, in task_life.cc.
 class TaskRunner {
  public:
   explicit TaskRunner(RunnerParts parts);

@@ -19,7 +19,8 @@ constexpr int kMostFailedStarts = 3;
 // A running pilot beats every few seconds; parallel file systems have been seen to hang for
 // minutes.
 constexpr std::chrono::minutes kHungAfter{15};
-constexpr std::chrono::hours kKeepEnded{1};  // for people, and for the pause after those that failed
+// For people, and for the pause after those that failed.
+constexpr std::chrono::hours kKeepEnded{1};
 
 bool IsJobName(std::string_view name) {
   JobSpec spec;
@@ -608,7 +609,8 @@ Status PilotAdapter::ForgetPilots() {
   }
   for (auto it = pilots_.begin(); it != pilots_.end();) {
     const auto& [name, known] = *it;
-    const bool over = known.record.end && known.ended_at && clock_.Elapsed() - *known.ended_at >= kKeepEnded;
+    const bool over =
+        known.record.end && known.ended_at && clock_.Elapsed() - *known.ended_at >= kKeepEnded;
     if (!over || named.contains(name) || !options_.is_settled(name)) {
       ++it;
       continue;

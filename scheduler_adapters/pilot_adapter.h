@@ -30,8 +30,8 @@ struct PilotOptions {
   std::chrono::seconds lost_after{60};
   // Asked before a pilot is submitted; resource exhausted: none now. Null: always.
   std::function<Status(const JobSpec&)> may_submit = {};
-  // Whether what an ended pilot cost is on record elsewhere, so that its directory may go. Empty: all
-  // stay.
+  // Whether what an ended pilot cost is on record elsewhere, so that its directory may go. Empty:
+  // all stay.
   std::function<bool(const std::string& pilot)> is_settled = {};
   // Pilots are switched off: jobs go to the scheduler, tasks that wait for a pilot end as if they
   // had lost their node, and pilots leave after the tasks that they run.

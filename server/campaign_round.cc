@@ -22,8 +22,7 @@ std::vector<std::string> SubstitutesFor(const Campaign& campaign,
   if (campaign.rules < 3 || wanted == 0 || campaign.rounds.empty()) return {};
   const Round& round = campaign.rounds.back();
   const auto is_gone = [&](const std::string& site) {
-    return dropped.contains(site) ||
-           campaign.answers.at(site).kind == SiteAnswer::Kind::kDropped;
+    return dropped.contains(site) || campaign.answers.at(site).kind == SiteAnswer::Kind::kDropped;
   };
   std::int64_t left = 0;
   std::int64_t taken = 0;

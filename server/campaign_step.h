@@ -17,8 +17,9 @@ namespace tributary::server {
 // 64 bits keyed by what they are for; the same on every platform.
 std::uint64_t SeedFor(std::int64_t campaign_seed, std::int64_t round, std::string_view site);
 
-// Who takes the places that sites leave, dropped or in `dropped`, without an update in the open round
-// of a campaign with pacing.sites_per_round: of those that accepted and were not chosen, by the seed.
+// Who takes the places that sites leave, dropped or in `dropped`, without an update in the open
+// round of a campaign with pacing.sites_per_round: of those that accepted and were not chosen, by
+// the seed.
 std::vector<std::string> SubstitutesFor(const Campaign& campaign,
                                         const std::set<std::string>& dropped = {});
 
