@@ -1,7 +1,8 @@
 """A trainer that honours no directive: adds a constant to the adapter, step by step. Python alone.
 
-    careless_trainer.py [silent] [deaf] [no-evaluation] train|evaluate --task DIR
-silent: no progress.jsonl until it ends; deaf: no signal ends it; no-evaluation: evaluations fail.
+    careless_trainer.py [silent] [deaf] [no-evaluation] [lingers] [piecemeal] train|evaluate --task DIR
+silent: no progress.jsonl until it ends; deaf: no signal ends it; no-evaluation: evaluations fail; lingers: reports its
+last step after its update, and stays a little; piecemeal: fills update/ where it will be read.
 """
 import array
 import json
@@ -11,6 +12,13 @@ import signal
 import struct
 import sys
 import time
+
+
+
+def report(step, steps):
+    with open(os.path.join(directory, "progress.jsonl"), "a", encoding="utf-8") as file:
+        file.write(json.dumps({"step": step, "steps": steps, "loss": 1, "tokens": 1, "seconds": 0}) + "\n")
+
 
 flags, kind, directory = sys.argv[1:-3], sys.argv[-3], sys.argv[-1]
 if os.path.exists(os.path.join(directory, "update")):
@@ -22,7 +30,7 @@ with open(os.path.join(directory, "task.json"), encoding="utf-8") as file:
     task = json.load(file)
 result = {"schema": 1, "completion": "complete", "message": "", "samples": 0, "tokens": 0, "steps": 0,
           "learning_rate_sum": 0.0, "loss_first": 0.0, "loss_last": 0.0, "train_seconds": 0.0, "metrics": {}}
-update = os.path.join(directory, "update.tmp")
+update = os.path.join(directory, "update" if "piecemeal" in flags else "update.tmp")
 shutil.rmtree(update, ignore_errors=True)
 os.mkdir(update)
 if kind == "evaluate" and "no-evaluation" in flags:
@@ -33,10 +41,8 @@ else:
     steps = task["training"]["steps"]
     while result["steps"] < steps and not stopped:
         result["steps"] += 1
-        if "silent" not in flags or result["steps"] == steps:
-            with open(os.path.join(directory, "progress.jsonl"), "a", encoding="utf-8") as file:
-                file.write(json.dumps({"step": result["steps"], "steps": steps, "loss": 1, "tokens": 1, "seconds": 0}))
-                file.write("\n")
+        if "lingers" not in flags and ("silent" not in flags or result["steps"] == steps):
+            report(result["steps"], steps)
         time.sleep(0.001)
     done = result["steps"]
     result.update(samples=done * task["training"]["batch_size"], tokens=done, learning_rate_sum=done * 1e-2,
@@ -55,4 +61,7 @@ else:
 with open(os.path.join(update, "result.json"), "w", encoding="utf-8") as file:
     json.dump(result, file)
 os.rename(update, os.path.join(directory, "update"))
+if kind == "train" and "lingers" in flags:
+    report(result["steps"], task["training"]["steps"])
+    time.sleep(0.1)
 sys.exit(1 if result["completion"] == "failed" else 0)

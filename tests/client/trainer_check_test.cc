@@ -118,6 +118,17 @@ TEST_F(TrainerCheckTest, ATrainerThatHearsNoSignalIsEndedSoon) {
   EXPECT_THAT(Find(checks, "SIGTERM").found, HasSubstr("of its signal"));
 }
 
+TEST_F(TrainerCheckTest, AnEndAfterTheUpdateIsNoFault) {
+  const Check check = Find(TryCareless({"lingers"}), "resume");
+  EXPECT_EQ(check.outcome, Outcome::kSkipped) << check.found;
+}
+
+TEST_F(TrainerCheckTest, AnUpdateThatIsFilledInItsPlaceIsSeen) {
+  const Check check = Find(TryCareless({"piecemeal"}), "resume");
+  EXPECT_EQ(check.outcome, Outcome::kFailed);
+  EXPECT_THAT(check.found, HasSubstr("before it was whole"));
+}
+
 TEST_F(TrainerCheckTest, ADirectoryThatIsThereIsLeftAlone) {
   TrainerCheckOptions options;
   options.command = {"/bin/true"};

@@ -1044,5 +1044,15 @@ def main():
     return 0
 
 
+def leave(status):
+    """One of several processes ends at once: a thread of its process group that wants the interpreter while that is taken
+    down would abort it, and a launcher takes that for the failure of a job whose update is whole."""
+    if launcher_ranks()[1] > 1:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(status)
+    sys.exit(status)
+
+
 if __name__ == "__main__":
-    sys.exit(main())
+    leave(main())
