@@ -3,7 +3,8 @@
 namespace tributary::client {
 
 // A conflict is `used` when it is in what the listed packages need, directly or through others:
-// those a trainer meets. A large environment usually has others that nobody notices.
+// those a trainer meets, and not a package of the system itself: Debian's PyTorch asks for versions
+// that Debian does not have, and works. A large environment usually has others that nobody notices.
 const char* const kPackagesProgram = R"python(
 import json, re, subprocess, sys
 
@@ -26,13 +27,15 @@ except ImportError:
     report["trouble"] = "Python is older than 3.8: packages cannot be listed"
     tell()
 
-installed, needs = {}, {}
+installed, needs, vouched = {}, {}, set()
 for distribution in metadata.distributions():
     name = distribution.metadata["Name"]
     if not name or plain(name) in installed:  # the first one on the path is imported
         continue
     installed[plain(name)] = distribution.version or "0"
     needs[plain(name)] = distribution.requires or []
+    if "dist-packages" in str(distribution.locate_file("")).split("/"):
+        vouched.add(plain(name))  # the system's own package, whose maintainers chose what it runs with
 for name in SHOWN:
     if name in installed:
         report["versions"][name] = installed[name]
@@ -84,7 +87,7 @@ while left:
         left.extend(wanted.get(name, ()))
 for name in sorted(conflicts, key=lambda name: (name not in used, name)):
     for text in conflicts[name]:
-        report["conflicts"].append({"text": text, "used": name in used})
+        report["conflicts"].append({"text": text, "used": name in used and name not in vouched})
 tell()
 )python";
 

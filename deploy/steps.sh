@@ -75,7 +75,9 @@ explain() {
     sed -n '/^CMake Error/,$p' "$1" | head -n 30
   elif grep -q 'tests failed out of' "$1"; then  # ctest: the output of what failed, then the list
     awk '/\*\*\*(Failed|Timeout|Exception|Not Run)/ { on = 1; lines = 0; print; next }
-         /^ +Start +[0-9]+:|^ *[0-9]+\/[0-9]+ Test / { on = 0 } /tests failed out of/ { on = 1; lines = 0 } on && ++lines <= 60' "$1" | tail -n 300
+         /^ +Start +[0-9]+:|^ *[0-9]+\/[0-9]+ Test / { on = 0 } /tests failed out of/ { on = 1; lines = 0 }
+         /^\[(==========|----------| RUN      |       OK )\]/ { next }  # of GoogleTest: what went well
+         on && ++lines <= 60' "$1" | tail -n 300
   elif grep -q '^E: ' "$1"; then
     grep '^E: ' "$1"
   else

@@ -390,9 +390,11 @@ class DoctorPythonTest : public DoctorTest {
                const std::vector<std::string>& needs) const {
     std::string text = "Metadata-Version: 2.1\nName: " + name + "\nVersion: " + version + "\n";
     for (const std::string& need : needs) text += "Requires-Dist: " + need + "\n";
-    Write("packages/" + name + "-" + version + ".dist-info/METADATA", text);
+    Write(folder_ + "/" + name + "-" + version + ".dist-info/METADATA", text);
   }
   Checks Look() const { return CheckPythonPackages(config_, seconds(60)); }
+
+  std::string folder_ = "packages";
 };
 
 TEST_F(DoctorPythonTest, ConflictsAreListedOneByOne) {
@@ -427,8 +429,20 @@ TEST_F(DoctorPythonTest, PackagesThatFitAreOneLine) {
   SetTrainer("#!/usr/bin/env python3\n");
   Install("transformers", "4.40.0", {"tokenizers<0.20,>=0.19"});
   Install("tokenizers", "0.19.1", {});
+  Install("torch", "2.4.0", {});  // and not the one that this machine may have
   const Checks checks = Look();
-  EXPECT_THAT(checks, Contains(Is(Outcome::kOk, "tokenizers 0.19.1, transformers 4.40.0")));
+  EXPECT_THAT(checks,
+              Contains(Is(Outcome::kOk, "tokenizers 0.19.1, torch 2.4.0, transformers 4.40.0")));
+  EXPECT_THAT(checks, Not(Contains(Field(&Check::outcome, Outcome::kFailed))));
+}
+
+TEST_F(DoctorPythonTest, WhatTheSystemItselfPackagedIsTrusted) {
+  folder_ = "system/dist-packages";
+  config_.job.environment["PYTHONPATH"] = Path(folder_);
+  Install("torch", "2.6.0", {"doctor_missing==1.13.1"});
+  const Checks checks = Look();
+  EXPECT_THAT(checks, Contains(Named("conflict", Outcome::kWarning,
+                                     "torch 2.6.0 needs doctor-missing==1.13.1, which is not")));
   EXPECT_THAT(checks, Not(Contains(Field(&Check::outcome, Outcome::kFailed))));
 }
 

@@ -51,7 +51,7 @@ class ComputeTest : public testing::TestWithParam<const char*> {
   const NamedTensors base_ = TinyWeights(config_, at::kFloat);
 };
 
-// bf16 has eight binary digits: 0.4 % for each rounding.
+// bf16 has eight binary digits: 0.4 % for each rounding, of which every LibTorch makes others.
 TEST_P(ComputeTest, LossAndGradientsAreThoseOfFloatUpToRounding) {
   for (const bool full : {false, true}) {
     SCOPED_TRACE(full);
@@ -65,7 +65,7 @@ TEST_P(ComputeTest, LossAndGradientsAreThoseOfFloatUpToRounding) {
     const Outcome rounded = learn(kBf16);
     EXPECT_NE(rounded.loss, exact.loss);
     EXPECT_NEAR(rounded.loss, exact.loss, 0.02 * exact.loss);
-    EXPECT_LT(Distance(exact.gradients, rounded.gradients), 0.1);
+    EXPECT_LT(Distance(exact.gradients, rounded.gradients), 0.15);
     for (const auto& [name, gradient] : rounded.gradients) {
       EXPECT_EQ(gradient.scalar_type(), at::kFloat) << name;
     }
