@@ -10,6 +10,7 @@
 #include "cli/profile.h"
 #include "cli/strategies_command.h"
 #include "cli/watch_command.h"
+#include "core/command_line.h"
 #include "core/log.h"
 #include "core/version.h"
 #include "security/grpc_credentials.h"
@@ -155,6 +156,7 @@ int Main(int argc, char** argv) {
       ->envname("TRIBUTARY_PROFILE");
   app.add_flag("--json", a.global.json, "print JSON");
   app.set_version_flag("--version", kVersion);
+  AddSelfDescription(&app, kVersion);
   app.require_subcommand(1);
   app.fallthrough();  // --json and --profile may also follow the command
   AddMemberCommands(app, a, runs);

@@ -16,6 +16,7 @@
 #include "core/sha256.h"
 #include "core/text.h"
 #include "security/grpc_credentials.h"
+#include "security/host_lookup.h"
 #include "security/key_file.h"
 #include "security/reach.h"
 #include "security/server_probe.h"
@@ -199,8 +200,13 @@ class Reach {
   }
 
   bool LookUp() {
-    const auto addresses = security::LookUpHost(Host());
-    if (addresses.ok()) return Add(Passed("server name", Host() + ": " + Joined(*addresses)));
+    const auto addresses =
+        security::LookUpHost(Host(), Port(), std::chrono::steady_clock::now() + kStepLimit);
+    if (addresses.ok()) {
+      std::vector<std::string> texts;
+      for (const security::HostAddress& address : *addresses) texts.push_back(address.Text());
+      return Add(Passed("server name", Host() + ": " + Joined(texts)));
+    }
     return Add(Failed("server name", Host() + ": " + addresses.status().message(),
                       proxy_.in_use ? "correct " + proxy_.variable
                                     : "correct server; if only a proxy knows names outside, set "

@@ -20,6 +20,7 @@
 #include "client/site_adapter.h"
 #include "client/site_ledger.h"
 #include "client/trainer_check.h"
+#include "core/command_line.h"
 #include "core/files.h"
 #include "core/text.h"
 #include "core/version.h"
@@ -221,6 +222,7 @@ int Main(int argc, char** argv) {
   security::RouteGrpcLog(LogLevel::kDebug);  // the daemon says in words what is wrong
   CLI::App app("tributary-client: runs a federation's tasks as jobs of this site");
   app.set_version_flag("--version", kVersion);
+  AddSelfDescription(&app, kVersion);
   app.require_subcommand(1);
   std::string config_path = "client.yaml";
   bool check_config = false;

@@ -1,9 +1,7 @@
 #include "client/trainer_command.h"
 
-#include <pwd.h>
-#include <unistd.h>
-
 #include "core/files.h"
+#include "core/user.h"
 #include "scheduler_adapters/job_script.h"
 
 namespace tributary::client {
@@ -35,12 +33,14 @@ std::string ShellText(const JobSection& job, const std::string& directory,
 // What a batch system gives to a job of this user that inherits nothing.
 std::vector<std::string> LoginVariables() {
   std::vector<std::string> variables = {"PATH=/usr/local/bin:/usr/bin:/bin"};
-  const passwd* user = getpwuid(geteuid());  // one thread asks
-  if (user == nullptr) return variables;
-  variables.push_back(std::string("HOME=") + user->pw_dir);
-  variables.push_back(std::string("USER=") + user->pw_name);
-  variables.push_back(std::string("LOGNAME=") + user->pw_name);
-  variables.push_back(std::string("SHELL=") + user->pw_shell);
+  const UserRecord user = CurrentUser();
+  const auto add = [&](const char* name, const std::string& value) {
+    if (!value.empty()) variables.push_back(name + value);
+  };
+  add("HOME=", user.home);
+  add("USER=", user.name);
+  add("LOGNAME=", user.name);
+  add("SHELL=", user.shell);
   return variables;
 }
 

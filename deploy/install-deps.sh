@@ -17,8 +17,9 @@ done
 
 packages=(
   g++ cmake ninja-build pkg-config ccache mold                             # build
-  libgrpc++-dev protobuf-compiler-grpc libprotobuf-dev protobuf-compiler   # the wire
+  libgrpc++-dev protobuf-compiler-grpc libprotobuf-dev protobuf-compiler libc-ares-dev  # the wire, and names of hosts
   libssl-dev libyaml-cpp-dev libspdlog-dev libsqlite3-dev nlohmann-json3-dev libcli11-dev
+  libzstd-dev                                                              # libcrypto's archive needs it on Debian 13
   libeigen3-dev                                                            # the low-rank core of aggregators/
   libpcre2-dev                                                             # expressions over names, tokenizers
   libtorch-dev libgloo-dev libopenblas0-openmp                             # the trainer, and its BLAS
@@ -27,17 +28,28 @@ packages=(
 )
 if [ "$dev" = 1 ]; then
   packages+=(git libgtest-dev libgmock-dev clang clang-format clang-tidy llvm openssl procps)
-  # The sanitizer and fuzzer runtimes of the distribution's default Clang.
-  major=$(apt-cache depends clang 2>/dev/null | sed -n 's/.*Depends: clang-\([0-9]*\)$/\1/p' | head -n 1)
-  packages+=("libclang-rt-${major:-14}-dev")
   packages+=(python3-torch python3-packaging)  # what the trainer is compared with, and what doctor compares versions with
   packages+=(slurmctld slurmd slurm-client munge slurmdbd mariadb-server-core)  # a Slurm cluster for the tests
 fi
 
+# The sanitizer and fuzzer runtimes of the distribution's default Clang; nothing before its lists of packages are there.
+clang_runtime() {
+  local major
+  major=$(apt-cache depends clang 2>/dev/null | sed -n 's/.*Depends: clang-\([0-9]*\)$/\1/p' | head -n 1) || true
+  [ -z "$major" ] || echo "libclang-rt-$major-dev"
+}
+
+# Into `missing`: what is not installed.
+look() {
+  local package
+  missing=()
+  for package in "${packages[@]}" $([ "$dev" = 0 ] || clang_runtime); do
+    dpkg-query -W -f='${Status}' "$package" 2>/dev/null | grep -q 'ok installed' || missing+=("$package")
+  done
+}
+
 missing=()
-for package in "${packages[@]}"; do
-  dpkg-query -W -f='${Status}' "$package" 2>/dev/null | grep -q 'ok installed' || missing+=("$package")
-done
+look
 if [ "$only_list" = 1 ]; then
   echo "${missing[*]}"
   exit 0
@@ -50,8 +62,9 @@ if [ "$(id -u)" != 0 ]; then
 fi
 
 if [ "${#missing[@]}" -gt 0 ]; then
-  echo "installing ${#missing[@]} packages: ${missing[*]}"
   "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get update -qq
+  look
+  echo "installing ${#missing[@]} packages: ${missing[*]}"
   # The tests start their own Slurm; Debian's packages must not start one.
   policy=/usr/sbin/policy-rc.d
   if [ "$dev" = 1 ] && [ ! -e "$policy" ]; then

@@ -1,22 +1,14 @@
 #include "scheduler_adapters/scheduler_user.h"
 
-#include <pwd.h>
 #include <unistd.h>
 
-#include <array>
 #include <string_view>
 
+#include "core/user.h"
 #include "scheduler_adapters/command_runner.h"
 
 namespace tributary::scheduler_adapters {
 namespace {
-
-std::string LocalUser() {
-  std::array<char, 4096> buffer;
-  passwd entry, *found = nullptr;
-  if (getpwuid_r(geteuid(), &entry, buffer.data(), buffer.size(), &found) != 0) return "";
-  return found == nullptr ? "" : entry.pw_name;
-}
 
 bool IsUserName(std::string_view text) {
   constexpr std::string_view kAllowed =
@@ -28,7 +20,9 @@ bool IsUserName(std::string_view text) {
 }  // namespace
 
 std::string SchedulerUser(const SchedulerOptions& options) {
-  if (options.command_prefix.empty()) return LocalUser();
+  if (options.command_prefix.empty()) {
+    if (const auto user = FindUser(geteuid())) return user->name;
+  }
   CommandRunner runner({.prefix = options.command_prefix, .timeout = options.command_timeout});
   const auto result = runner.Run({"id", "-un"});
   if (!result.ok() || !result->ok()) return "";

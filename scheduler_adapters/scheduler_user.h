@@ -7,7 +7,8 @@
 
 namespace tributary::scheduler_adapters {
 
-// The name of the daemon's user; behind a command prefix, of the user who is there (`id -un`).
+// The name of the daemon's user, as /etc/passwd or else `id -un` says, which knows directory
+// services; behind a command prefix, of the user who is there.
 // Empty when it cannot be learnt: then only names tell whose a job is.
 std::string SchedulerUser(const SchedulerOptions& options);
 

@@ -4,6 +4,7 @@
 #include <grpcpp/security/auth_context.h>
 #include <grpcpp/security/credentials.h>
 #include <grpcpp/security/server_credentials.h>
+#include <openssl/crypto.h>
 
 #include <cstdlib>
 
@@ -13,6 +14,10 @@ void RequireTls13() {
   // gRPC 1.51 has no option for the least TLS version. This list holds for TLS 1.2 alone, and none
   // of it works with the EC keys that our issuer makes: what is left is TLS 1.3.
   setenv("GRPC_SSL_CIPHER_SUITES", "ECDHE-RSA-AES256-GCM-SHA384", 1);
+#ifdef TRIBUTARY_STATIC
+  // The system's openssl.cnf may name modules, which a static program cannot load.
+  OPENSSL_init_crypto(OPENSSL_INIT_NO_LOAD_CONFIG, nullptr);
+#endif
 }
 
 Result<std::shared_ptr<grpc::ServerCredentials>> MakeServerCredentials(

@@ -97,7 +97,6 @@ Status ExplainReach(const ReachOptions& options, Timestamp now, std::chrono::mil
   if (!options.member_pem.empty()) {
     TRIBUTARY_RETURN_IF_ERROR(CheckCertificateTime(options.member_pem, "the own certificate", now));
   }
-  TRIBUTARY_RETURN_IF_ERROR(LookUpHost(server->host).status().Annotate(server->host));
   TRIBUTARY_ASSIGN_OR_RETURN(
       const FileDescriptor socket,
       ConnectToHost(server->host, server->port, timeout).Annotate(options.server));

@@ -1,7 +1,6 @@
 #include "security/server_probe.h"
 
 #include <fcntl.h>
-#include <netdb.h>
 #include <openssl/err.h>
 #include <poll.h>
 #include <pthread.h>
@@ -11,11 +10,11 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
-#include <cstring>
 
 #include "core/endpoint.h"
 #include "core/files.h"
 #include "core/text.h"
+#include "security/host_lookup.h"
 #include "security/openssl.h"
 #include "security/pki.h"
 
@@ -23,7 +22,6 @@ namespace tributary::security {
 namespace {
 
 using Deadline = std::chrono::steady_clock::time_point;
-using AddressesPtr = std::unique_ptr<addrinfo, OpenSslDeleter<freeaddrinfo>>;
 
 // OpenSSL writes with write(2): a server that hangs up must not end this process with SIGPIPE.
 class SigpipeBlocked {
@@ -58,11 +56,10 @@ bool WaitFor(int fd, short events, Deadline deadline) {
   }
 }
 
-Result<FileDescriptor> ConnectTo(const addrinfo& address, Deadline deadline) {
-  FileDescriptor socket_fd(
-      socket(address.ai_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
+Result<FileDescriptor> ConnectTo(const HostAddress& address, Deadline deadline) {
+  FileDescriptor socket_fd(socket(address.family(), SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
   if (!socket_fd.valid()) return ErrnoError("socket", errno);
-  if (connect(socket_fd.get(), address.ai_addr, address.ai_addrlen) == 0) return socket_fd;
+  if (connect(socket_fd.get(), address.get(), address.size) == 0) return socket_fd;
   if (errno != EINPROGRESS) return ErrnoError("connect", errno);
   if (!WaitFor(socket_fd.get(), POLLOUT, deadline))
     return DeadlineExceededError("connect: timed out");
@@ -73,23 +70,11 @@ Result<FileDescriptor> ConnectTo(const addrinfo& address, Deadline deadline) {
   return socket_fd;
 }
 
-Result<AddressesPtr> AddressesOf(const std::string& host, std::uint16_t port) {
-  addrinfo hints{};
-  hints.ai_socktype = SOCK_STREAM;
-  hints.ai_flags = AI_NUMERICSERV;
-  addrinfo* list = nullptr;
-  const int failed = getaddrinfo(host.c_str(), std::to_string(port).c_str(), &hints, &list);
-  if (failed != 0) {
-    return UnavailableError(std::string("look up the host: ") + gai_strerror(failed));
-  }
-  return AddressesPtr(list);
-}
-
 Result<FileDescriptor> Connect(const std::string& host, std::uint16_t port, Deadline deadline) {
-  TRIBUTARY_ASSIGN_OR_RETURN(const AddressesPtr addresses, AddressesOf(host, port));
-  Status last = UnavailableError("the host has no address");
-  for (const addrinfo* address = addresses.get(); address != nullptr; address = address->ai_next) {
-    Result<FileDescriptor> connected = ConnectTo(*address, deadline);
+  TRIBUTARY_ASSIGN_OR_RETURN(const auto addresses, LookUpHost(host, port, deadline));
+  Status last = OkStatus();
+  for (const HostAddress& address : addresses) {
+    Result<FileDescriptor> connected = ConnectTo(address, deadline);
     if (connected.ok()) return connected;
     last = connected.status();
   }
@@ -164,25 +149,7 @@ Result<std::string> FindInChain(const std::vector<std::string>& chain,
       "; check the server's address and the fingerprint given with the token");
 }
 
-Result<std::string> NumericAddress(const addrinfo& address) {
-  std::array<char, NI_MAXHOST> text{};
-  const int failed = getnameinfo(address.ai_addr, address.ai_addrlen, text.data(), text.size(),
-                                 nullptr, 0, NI_NUMERICHOST);
-  if (failed != 0) return UnavailableError(gai_strerror(failed));
-  return std::string(text.data());
-}
-
 }  // namespace
-
-Result<std::vector<std::string>> LookUpHost(const std::string& host) {
-  TRIBUTARY_ASSIGN_OR_RETURN(const AddressesPtr addresses, AddressesOf(host, 0));
-  std::vector<std::string> texts;
-  for (const addrinfo* address = addresses.get(); address != nullptr; address = address->ai_next) {
-    TRIBUTARY_ASSIGN_OR_RETURN(std::string text, NumericAddress(*address));
-    texts.push_back(std::move(text));
-  }
-  return texts;
-}
 
 Result<FileDescriptor> ConnectToHost(const std::string& host, std::uint16_t port,
                                      std::chrono::milliseconds timeout) {

@@ -20,9 +20,6 @@ namespace tributary::security {
 Result<std::string> FetchServerCa(const std::string& host, std::uint16_t port,
                                   std::string_view fingerprint, std::chrono::milliseconds timeout);
 
-// The host's addresses as numbers. May block for as long as the system's resolver does.
-Result<std::vector<std::string>> LookUpHost(const std::string& host);
-
 // A non-blocking socket to the first address of the host that takes the connection.
 Result<FileDescriptor> ConnectToHost(const std::string& host, std::uint16_t port,
                                      std::chrono::milliseconds timeout);

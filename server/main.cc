@@ -6,6 +6,7 @@
 #include <csignal>
 #include <cstdio>
 
+#include "core/command_line.h"
 #include "core/file_limit.h"
 #include "core/files.h"
 #include "core/log.h"
@@ -60,6 +61,7 @@ int Main(int argc, char** argv) {
   app.add_option("--port-file", port_file, "write the port that was opened to this file");
   app.add_flag("--check-config", check_config, "print the effective configuration and exit");
   app.set_version_flag("--version", kVersion);
+  AddSelfDescription(&app, kVersion);
   CLI11_PARSE(app, argc, argv);
   const auto config = LoadServerConfig(config_path);
   Status status = config.status();

@@ -5,6 +5,7 @@
 #include <iostream>
 #include <string>
 
+#include "core/command_line.h"
 #include "core/version.h"
 #include "trainer/available_memory.h"
 #include "trainer/device.h"
@@ -276,9 +277,10 @@ int VersionMain() {
 }
 
 int Main(int argc, char** argv) {
-  CLI::App app{"Trains and evaluates adapters inside a site's job."};
+  CLI::App app{"tributary-trainer: trains and evaluates adapters inside a site's job"};
   app.require_subcommand(1);
   app.set_version_flag("--version", std::string("tributary-trainer ") + kVersion);
+  AddSelfDescription(&app, kVersion);
   TaskCommand task;
   std::string& directory = task.directory;
   const auto add = [&](const char* name, const char* text) {
