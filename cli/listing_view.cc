@@ -3,9 +3,12 @@
 #include "cli/output.h"
 #include "cli/watch_view.h"
 #include "core/clock.h"
+#include "core/config.h"
 
 namespace tributary::cli {
 namespace {
+
+using std::chrono::seconds;
 
 std::string LimitText(double limit, double left) {
   if (limit <= 0) return "no limit";
@@ -14,6 +17,12 @@ std::string LimitText(double limit, double left) {
 
 std::string IdleText(double idle) {
   return idle > 0 ? ", " + NumberText(idle, 2) + " of it idle in pilots" : "";
+}
+
+const char* PresenceText(const v1::SiteStatus& site) {
+  if (site.connected()) return "connected";
+  if (site.visit_seconds() == 0) return "away";
+  return site.overdue() ? "overdue" : "visits";
 }
 
 // What a site says of its allocation and its queue, one line each.
@@ -74,12 +83,16 @@ std::string RenderSites(const v1::SitesResponse& sites) {
       continue;
     }
     text += Format("%-20s %-12s version %-10s last seen %s  campaigns:%s\n", site.site().c_str(),
-                   site.connected() ? "connected" : "away",
+                   PresenceText(site),
                    site.client_version().empty() ? "-" : site.client_version().c_str(),
                    site.last_seen_us() == 0
                        ? "never"
                        : FormatTimestamp(TimestampFromMicros(site.last_seen_us())).c_str(),
                    campaigns.empty() ? " none" : campaigns.c_str());
+    if (site.visit_seconds() > 0) {
+      text += "  visits       about every " + FormatDuration(seconds(site.visit_seconds())) +
+              ", and keeps no daemon\n";
+    }
     text += FactsText(site.facts());
   }
   return text;

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <cstdio>
+#include <map>
 
 #include "cli/output.h"
 #include "core/clock.h"
@@ -41,9 +42,12 @@ std::string AnswerText(const v1::SiteAnswer& answer) {
          answer.reason();
 }
 
-// ", away since 21 14:05"; nothing for a site that is connected.
+// ", away since 21 14:05"; nothing for a site that is connected, or between two of its visits.
 std::string AwayText(const v1::SiteAnswer& answer) {
   if (!answer.away()) return "";
+  if (answer.visit_seconds() > 0) {
+    return ", overdue: its last visit was " + ClockTime(answer.last_seen_us());
+  }
   if (answer.last_seen_us() == 0) return ", away (not seen since the server started)";
   return ", away since " + ClockTime(answer.last_seen_us());
 }
@@ -142,6 +146,24 @@ std::string RoundLine(const v1::RoundStatus& round) {
          MetricsText(round) + others;
 }
 
+// "  alpha computes on cuda, NVIDIA H100, 61.2 GB at most", as the last round that has it says.
+std::string DeviceLines(const v1::CampaignStatus& status) {
+  std::map<std::string, std::string> devices;
+  for (const v1::RoundStatus& round : status.round_history()) {
+    for (const v1::Contribution& c : round.contributions()) {
+      if (c.device().empty()) continue;
+      devices[c.site()] = c.device();
+      if (c.peak_memory_bytes() > 0) {
+        devices[c.site()] +=
+            ", " + BytesText(static_cast<std::uint64_t>(c.peak_memory_bytes())) + " at most";
+      }
+    }
+  }
+  std::string text;
+  for (const auto& [site, device] : devices) text += "  " + site + " computes on " + device + "\n";
+  return text;
+}
+
 }  // namespace
 
 std::string PhaseText(const v1::CampaignStatus& status) {
@@ -181,6 +203,7 @@ std::string RenderStatus(const v1::CampaignStatus& said, int max_rounds) {
   for (int i = max_rounds == 0 ? 0 : std::max(0, rounds - max_rounds); i < rounds; ++i) {
     text += RoundLine(status.round_history(i)) + "\n";
   }
+  if (max_rounds == 0) text += DeviceLines(status);
   for (const v1::TaskStatus& task : status.tasks()) text += TaskLine(task) + "\n";
   return text;
 }

@@ -27,10 +27,13 @@ constexpr std::uint32_t kProtocol = 1;
 constexpr std::chrono::milliseconds kFirstPause{200};
 constexpr std::chrono::seconds kLongestPause{60};
 constexpr std::chrono::milliseconds kStopInterval{100};
-constexpr std::chrono::seconds kAwaySaid{30};   // between two words about it
-constexpr std::chrono::seconds kFirstSaid{5};   // until the first
-constexpr std::chrono::seconds kProbeLimit{3};  // of a step
-constexpr int kSilentHeartbeats = 3;            // then the connection is given up
+constexpr std::chrono::seconds kAwaySaid{30};          // between two words about it
+constexpr std::chrono::seconds kFirstSaid{5};          // until the first
+constexpr std::chrono::seconds kProbeLimit{3};         // of a step
+constexpr std::chrono::milliseconds kVisitPoll{2000};  // a visit is short
+constexpr std::chrono::seconds kQuiet{2};
+constexpr std::chrono::seconds kVisitAsking{20};  // of the trainer, about an offer
+constexpr int kSilentHeartbeats = 3;              // then the connection is given up
 constexpr int kStreamWindowBytes = 4 << 20;
 constexpr int kFrameBytes = 1 << 20;
 constexpr int kMaxMessageBytes = 64 << 20;  // an offer carries the adapter's whole manifest
@@ -67,7 +70,7 @@ std::string HostName() {
 
 Result<std::unique_ptr<Agent>> Agent::Start(
     const ClientConfig& config, std::unique_ptr<scheduler_adapters::SchedulerAdapter> adapter,
-    SiteLedger& ledger, const Clock& clock) {
+    SiteLedger& ledger, const Clock& clock, Presence presence) {
   TRIBUTARY_RETURN_IF_ERROR(MakeDirectories(config.workspace).Annotate("workspace"));
   if (const std::string network = NetworkFilesystemOf(config.state_dir); !network.empty()) {
     LogWarning("client", "state_dir is on a network file system; SQLite needs a local disk",
@@ -98,10 +101,20 @@ Result<std::unique_ptr<Agent>> Agent::Start(
   agent->stub_ = v1::Federation::NewStub(agent->channel_);
   TRIBUTARY_ASSIGN_OR_RETURN(agent->journal_,
                              ClientJournal::Open(JoinPath(config.state_dir, "client.db")));
+  auto poll_interval = config.job.poll_interval;
+  if (presence == Presence::kVisits) {
+    TRIBUTARY_ASSIGN_OR_RETURN(agent->instance_, agent->journal_->Instance(agent->instance_));
+    // Where locks do not hold between two login nodes, the server tells their visits apart.
+    agent->instance_ = Sha256Of(agent->instance_ + HostName()).ToHex().substr(0, 32);
+    TRIBUTARY_ASSIGN_OR_RETURN(agent->visits_, agent->journal_->NoteVisit(clock.Now()));
+    poll_interval = std::min(poll_interval, kVisitPoll);
+  }
+  AskingTime asking;
+  if (presence == Presence::kVisits) asking.at_once = kVisitAsking;
   agent->offers_ = std::make_unique<Offers>(agent->config_, *agent->journal_, agent->ledger_,
-                                            *agent, agent->log_limit_);
+                                            *agent, agent->log_limit_, asking);
   TRIBUTARY_RETURN_IF_ERROR(agent->offers_->Load());
-  agent->jobs_ = std::make_unique<JobMonitor>(std::move(adapter), config.job.poll_interval);
+  agent->jobs_ = std::make_unique<JobMonitor>(std::move(adapter), poll_interval);
   agent->transfer_ = std::make_unique<Transfer>(agent->channel_, Patience::kDaemon);
   agent->runner_ = std::make_unique<TaskRunner>(
       RunnerParts{agent->config_, agent->site_, std::move(key), clock, *agent->journal_,
@@ -136,6 +149,45 @@ Agent::~Agent() {
 bool Agent::Stopping() {
   MutexLock lock(mutex_);
   return stopping_;
+}
+
+Status Agent::Visit(std::chrono::seconds limit, const std::function<bool()>& keep_going) {
+  const auto until = std::chrono::steady_clock::now() + limit;
+  const auto go_on = [&] { return std::chrono::steady_clock::now() < until && keep_going(); };
+  while (go_on()) {
+    if (offers_->AtRest() && runner_->AtRest() && HeardAll(go_on) && offers_->AtRest() &&
+        runner_->AtRest()) {
+      SendFacts();  // with what this visit saw
+      (void)HeardAll(go_on);
+      return OkStatus();
+    }
+    std::this_thread::sleep_for(kStopInterval);
+  }
+  MutexLock lock(mutex_);
+  if (welcomed_ || !keep_going()) return OkStatus();
+  return UnavailableError("the server at " + config_.server + " was not reached within " +
+                          std::to_string(limit.count()) + " s");
+}
+
+bool Agent::HeardAll(const std::function<bool()>& go_on) {
+  std::uint64_t answered = 0, commands = 0;
+  {
+    MutexLock lock(mutex_);
+    answered = answered_;
+    commands = commands_;
+  }
+  v1::ClientMessage beat;
+  beat.mutable_heartbeat()->set_sent_at_us(ToMicros(SystemClock().Now()));
+  if (!Send(beat)) return false;
+  // What a report sets off (a round that closes, the next one's tasks) takes the server a moment.
+  const auto quiet = std::chrono::steady_clock::now() + kQuiet;
+  while (go_on()) {
+    std::this_thread::sleep_for(kStopInterval);
+    MutexLock lock(mutex_);
+    if (commands != commands_ || context_ == nullptr) return false;
+    if (answered != answered_ && std::chrono::steady_clock::now() >= quiet) return true;
+  }
+  return false;
 }
 
 bool Agent::Send(const v1::ClientMessage& message) {
@@ -203,6 +255,7 @@ Verdict Agent::Converse() {
   hello.mutable_hello()->set_client_version(kVersion);
   hello.mutable_hello()->set_instance(instance_);
   hello.mutable_hello()->set_host(HostName());
+  hello.mutable_hello()->set_visit_seconds(static_cast<std::uint32_t>(visits_.count()));
   for (const std::string& task : runner_->KnownTasks()) hello.mutable_hello()->add_tasks(task);
   v1::ServerMessage message;
   bool welcomed = false;
@@ -215,6 +268,7 @@ Verdict Agent::Converse() {
     {
       MutexLock lock(mutex_);
       heartbeat_ = std::chrono::seconds(message.welcome().heartbeat_seconds());
+      welcomed_ = true;
     }
     {
       MutexLock lock(write_mutex_);
@@ -226,6 +280,7 @@ Verdict Agent::Converse() {
       {
         MutexLock lock(mutex_);
         heard_ = std::chrono::steady_clock::now();
+        ++(message.has_heartbeat() ? answered_ : commands_);
       }
       Handle(std::move(message));
       message.Clear();

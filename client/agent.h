@@ -4,6 +4,7 @@
 
 #include <grpcpp/channel.h>
 
+#include <functional>
 #include <memory>
 #include <string>
 #include <thread>
@@ -24,16 +25,24 @@
 
 namespace tributary::client {
 
-// Start and destruction from one thread.
+// Whether a site's client stays connected, or comes, does what is due, and leaves.
+enum class Presence : std::uint8_t { kStays, kVisits };
+
+// Start, Visit and destruction from one thread.
 class Agent final : public Uplink {
  public:
   // Reads keys, opens the journal, continues its tasks, begins to connect. `adapter` is the site's
   // scheduler; `ledger` and `clock` outlive the agent.
   static Result<std::unique_ptr<Agent>> Start(
       const ClientConfig& config, std::unique_ptr<scheduler_adapters::SchedulerAdapter> adapter,
-      SiteLedger& ledger, const Clock& clock);
+      SiteLedger& ledger, const Clock& clock, Presence presence = Presence::kStays);
   // Closes the stream and stops; jobs run on.
   ~Agent() override;
+
+  // Of one that visits: returns when all that could be done now is done and the server has nothing
+  // more to say, at the latest after `limit`, or when `keep_going` says no. Unavailable when the
+  // server was not reached; jobs have been looked after all the same.
+  Status Visit(std::chrono::seconds limit, const std::function<bool()>& keep_going);
 
   bool Send(const v1::ClientMessage& message) override;
   const std::string& site() const { return site_; }  // as its certificate names it
@@ -45,6 +54,8 @@ class Agent final : public Uplink {
 
   void ConnectLoop();
   bool AwaitChannel();
+  // True when the server answered everything that was sent before, and said nothing else meanwhile.
+  bool HeardAll(const std::function<bool()>& go_on);
   std::string WhyAway();
   // One connection, from Hello to its end. Done when the server welcomed us.
   Verdict Converse();
@@ -63,7 +74,10 @@ class Agent final : public Uplink {
   SiteLedger& ledger_;
   std::string site_;
   std::string ca_pem_, certificate_pem_;
-  std::string instance_;  // of this process: how the server tells it from a second daemon
+  // How the server tells this daemon from a second one: drawn by its process, or kept in the
+  // journal by one that visits.
+  std::string instance_;
+  std::chrono::seconds visits_{0};  // as Hello says it
   std::shared_ptr<grpc::Channel> channel_;
   std::unique_ptr<v1::Federation::StubInterface> stub_;
   std::unique_ptr<ClientJournal> journal_;
@@ -79,6 +93,9 @@ class Agent final : public Uplink {
   grpc::ClientContext* context_ TRIBUTARY_GUARDED_BY(mutex_) = nullptr;  // of the open stream
   std::chrono::seconds heartbeat_ TRIBUTARY_GUARDED_BY(mutex_){20};
   std::chrono::steady_clock::time_point heard_ TRIBUTARY_GUARDED_BY(mutex_);
+  bool welcomed_ TRIBUTARY_GUARDED_BY(mutex_) = false;       // once, at least
+  std::uint64_t answered_ TRIBUTARY_GUARDED_BY(mutex_) = 0;  // heartbeats
+  std::uint64_t commands_ TRIBUTARY_GUARDED_BY(mutex_) = 0;  // anything else the server said
 
   Mutex write_mutex_;  // writes of a stream are one at a time; taken alone
   Stream* stream_ TRIBUTARY_GUARDED_BY(write_mutex_) = nullptr;

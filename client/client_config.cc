@@ -68,6 +68,16 @@ void JobSection::Describe(ConfigVisitor& v) {
   v.Field("pilot", &pilot, {.doc = "tasks run inside jobs that stay"});
 }
 
+void DaemonJobSection::Describe(ConfigVisitor& v) {
+  v.Field("queue", &queue);
+  v.Field("account", &account);
+  v.Field("directives", &directives, {.doc = "further arguments of sbatch or qsub"});
+  v.Field("cpus", &cpus, {.doc = "of its one node", .min = 1, .max = 4096});
+  v.Field("walltime", &walltime, {.doc = "of each of these jobs", .min = 60});
+  v.Field("successor_before", &successor_before,
+          {.doc = "the next one is submitted so long before the end of this one", .min = 1});
+}
+
 void AllocationSection::Describe(ConfigVisitor& v) {
   v.Field("unit", &unit,
           {.doc = "what is counted", .one_of = {"node-hours", "gpu-hours", "core-hours"}});
@@ -105,6 +115,8 @@ void ClientConfig::Describe(ConfigVisitor& v) {
           {.doc = "task directories, on a file system that jobs see", .non_empty = true});
   v.Field("scheduler", &scheduler);
   v.Field("job", &job, {.required = true});
+  v.Field("daemon_job", &daemon_job,
+          {.doc = "the job that is the daemon itself, for `run --in-job`"});
   v.Field("allocation", &allocation);
   v.Field("policy", &policy,
           {.doc = "what this site allows; without it every campaign is "
@@ -152,6 +164,12 @@ void ClientConfig::Check(ConfigProblems& problems) const {
   }
   if (job.pilot && job.pilot->poll_interval.count() == 0) {
     problems.Add("job.pilot", "poll_interval: must be longer than 0s");
+  }
+  if (daemon_job && scheduler.adapter == "local") {
+    problems.Add("daemon_job", "the local adapter has no queue for it; it is for slurm and pbs");
+  }
+  if (daemon_job && daemon_job->successor_before >= daemon_job->walltime) {
+    problems.Add("daemon_job", "successor_before: must be shorter than walltime");
   }
   if (job.pilot && job.pilot->walltime.count() > 0 &&
       job.pilot->successor_before >= job.pilot->walltime) {

@@ -69,6 +69,16 @@ struct JobSection {
   void Describe(ConfigVisitor& v);
 };
 
+// The daemon as a job itself, where login nodes let nothing stay (`run --in-job`).
+struct DaemonJobSection {
+  std::string queue, account;
+  std::vector<std::string> directives;
+  std::int64_t cpus = 1;
+  std::chrono::seconds walltime{24 * 3600};
+  std::chrono::seconds successor_before{2 * 3600};
+  void Describe(ConfigVisitor& v);
+};
+
 // What the site's allocation is counted in, and how much of it campaigns may use.
 struct AllocationSection {
   std::string unit = "node-hours";  // node-hours, gpu-hours, core-hours
@@ -101,6 +111,7 @@ struct ClientConfig {
   std::string workspace = "work";
   scheduler_adapters::SchedulerOptions scheduler;
   JobSection job;
+  std::optional<DaemonJobSection> daemon_job;
   AllocationSection allocation;
   std::optional<PolicySection> policy;
   LogOptions log;

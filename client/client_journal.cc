@@ -1,5 +1,8 @@
 #include "client/client_journal.h"
 
+#include <algorithm>
+#include <array>
+
 namespace tributary::client {
 namespace {
 
@@ -10,13 +13,41 @@ constexpr const char* kSchema = R"(
     assignment BLOB NOT NULL, report BLOB NOT NULL, attempt INTEGER NOT NULL,
     job_name TEXT NOT NULL, queue_us INTEGER NOT NULL, node_us INTEGER NOT NULL);
   CREATE TABLE IF NOT EXISTS offers (campaign TEXT PRIMARY KEY, offer BLOB NOT NULL);
+  CREATE TABLE IF NOT EXISTS instance (name TEXT NOT NULL);
+  CREATE TABLE IF NOT EXISTS visits (ordinal INTEGER PRIMARY KEY, at_us INTEGER NOT NULL);
 )";
+
+// Each step once, in order; a file of an earlier version has taken some of them. Older programs
+// leave out the columns that they do not know, which is why each has a default.
+constexpr std::array<const char*, 1> kMigrations = {
+    "ALTER TABLE tasks ADD COLUMN quiet_us INTEGER NOT NULL DEFAULT 0;"
+    "ALTER TABLE tasks ADD COLUMN quiet_bytes INTEGER NOT NULL DEFAULT 0;"
+    "ALTER TABLE tasks ADD COLUMN lost_us INTEGER NOT NULL DEFAULT 0;"};
+
+constexpr int kVisitsKept = 8;
+constexpr std::chrono::seconds kFirstRhythm{3600};
+
+Status Migrate(Database& database) {
+  TRIBUTARY_ASSIGN_OR_RETURN(Statement version, database.Prepare("PRAGMA user_version"));
+  TRIBUTARY_RETURN_IF_ERROR(version.Step().status());
+  const auto done = static_cast<std::size_t>(std::max<std::int64_t>(version.Int(0), 0));
+  version.Reset();
+  for (std::size_t step = done; step < kMigrations.size(); ++step) {
+    TRIBUTARY_RETURN_IF_ERROR(database.Execute(std::string("BEGIN;") + kMigrations[step] +
+                                               "PRAGMA user_version=" + std::to_string(step + 1) +
+                                               ";COMMIT"));
+  }
+  return OkStatus();
+}
+
+std::int64_t MicrosOf(const std::optional<Timestamp>& time) { return time ? ToMicros(*time) : 0; }
 
 }  // namespace
 
 Result<std::unique_ptr<ClientJournal>> ClientJournal::Open(const std::string& path) {
   TRIBUTARY_ASSIGN_OR_RETURN(Database database, Database::Open(path));
   TRIBUTARY_RETURN_IF_ERROR(database.Execute(kSchema));
+  TRIBUTARY_RETURN_IF_ERROR(Migrate(database).Annotate(path));
   return std::unique_ptr<ClientJournal>(new ClientJournal(std::move(database)));
 }
 
@@ -26,10 +57,11 @@ Status ClientJournal::SaveTask(const TaskRecord& record) {
       Statement save,
       database_.Prepare(
           "INSERT INTO tasks (task, phase, job, submitted_us, download_us, assignment, report, "
-          "attempt, job_name, queue_us, node_us) "
-          "VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11) ON CONFLICT (task) DO UPDATE SET "
+          "attempt, job_name, queue_us, node_us, quiet_us, quiet_bytes, lost_us) "
+          "VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14) "
+          "ON CONFLICT (task) DO UPDATE SET "
           "phase=?2, job=?3, submitted_us=?4, download_us=?5, report=?7, attempt=?8, job_name=?9, "
-          "queue_us=?10, node_us=?11"));
+          "queue_us=?10, node_us=?11, quiet_us=?12, quiet_bytes=?13, lost_us=?14"));
   save.Bind(1, record.assignment.task())
       .Bind(2, static_cast<std::int64_t>(record.phase))
       .Bind(3, record.job)
@@ -40,7 +72,10 @@ Status ClientJournal::SaveTask(const TaskRecord& record) {
       .Bind(8, record.attempt)
       .Bind(9, record.job_name)
       .Bind(10, static_cast<std::int64_t>(record.queue_seconds * 1e6))
-      .Bind(11, static_cast<std::int64_t>(record.node_seconds * 1e6));
+      .Bind(11, static_cast<std::int64_t>(record.node_seconds * 1e6))
+      .Bind(12, record.quiet ? ToMicros(record.quiet->since) : 0)
+      .Bind(13, record.quiet ? static_cast<std::int64_t>(record.quiet->progress_bytes) : 0)
+      .Bind(14, MicrosOf(record.lost_since));
   return save.Run().Annotate("client journal");
 }
 
@@ -57,7 +92,8 @@ Result<std::vector<TaskRecord>> ClientJournal::LoadTasks() {
   TRIBUTARY_ASSIGN_OR_RETURN(
       Statement select,
       database_.Prepare("SELECT phase, job, submitted_us, download_us, assignment, report, "
-                        "attempt, job_name, queue_us, node_us FROM tasks ORDER BY ordinal"));
+                        "attempt, job_name, queue_us, node_us, quiet_us, quiet_bytes, lost_us "
+                        "FROM tasks ORDER BY ordinal"));
   std::vector<TaskRecord> records;
   while (true) {
     TRIBUTARY_ASSIGN_OR_RETURN(const bool row, select.Step());
@@ -71,6 +107,11 @@ Result<std::vector<TaskRecord>> ClientJournal::LoadTasks() {
     record.job_name = select.Text(7);
     record.queue_seconds = static_cast<double>(select.Int(8)) * 1e-6;
     record.node_seconds = static_cast<double>(select.Int(9)) * 1e-6;
+    if (select.Int(10) != 0) {
+      record.quiet = {TimestampFromMicros(select.Int(10)),
+                      static_cast<std::uint64_t>(select.Int(11))};
+    }
+    if (select.Int(12) != 0) record.lost_since = TimestampFromMicros(select.Int(12));
     if (!record.assignment.ParseFromString(select.Text(4)) ||
         !record.report.ParseFromString(select.Text(5))) {
       return DataLossError("client journal: a task cannot be read back");
@@ -107,6 +148,43 @@ Result<std::map<std::string, v1::CampaignOffer>> ClientJournal::LoadOffers() {
       return DataLossError("client journal: an offer cannot be read back");
     }
   }
+}
+
+Result<std::string> ClientJournal::Instance(const std::string& drawn) {
+  MutexLock lock(mutex_);
+  TRIBUTARY_ASSIGN_OR_RETURN(Statement select, database_.Prepare("SELECT name FROM instance"));
+  TRIBUTARY_ASSIGN_OR_RETURN(const bool there, select.Step());
+  if (there) return select.Text(0);
+  TRIBUTARY_ASSIGN_OR_RETURN(Statement insert,
+                             database_.Prepare("INSERT INTO instance (name) VALUES (?)"));
+  insert.Bind(1, drawn);
+  TRIBUTARY_RETURN_IF_ERROR(insert.Run().Annotate("client journal"));
+  return drawn;
+}
+
+Result<std::chrono::seconds> ClientJournal::NoteVisit(Timestamp now) {
+  MutexLock lock(mutex_);
+  TRIBUTARY_ASSIGN_OR_RETURN(Statement insert,
+                             database_.Prepare("INSERT INTO visits (at_us) VALUES (?)"));
+  insert.Bind(1, ToMicros(now));
+  TRIBUTARY_RETURN_IF_ERROR(insert.Run().Annotate("client journal"));
+  TRIBUTARY_RETURN_IF_ERROR(
+      database_.Execute("DELETE FROM visits WHERE ordinal <= (SELECT MAX(ordinal) FROM visits) - " +
+                        std::to_string(kVisitsKept)));
+  TRIBUTARY_ASSIGN_OR_RETURN(Statement select,
+                             database_.Prepare("SELECT at_us FROM visits ORDER BY ordinal"));
+  std::vector<std::int64_t> visits;
+  while (true) {
+    TRIBUTARY_ASSIGN_OR_RETURN(const bool row, select.Step());
+    if (!row) break;
+    visits.push_back(select.Int(0));
+  }
+  if (visits.size() < 2) return kFirstRhythm;
+  std::int64_t longest = 1'000'000;
+  for (std::size_t i = 1; i < visits.size(); ++i) {
+    longest = std::max(longest, visits[i] - visits[i - 1]);
+  }
+  return std::chrono::seconds(longest / 1'000'000);
 }
 
 }  // namespace tributary::client

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -23,6 +24,12 @@ enum class Phase : std::uint8_t {
   kReady,       // the report is signed and the update file durable: the outbox
 };
 
+// Since when a running job wrote nothing, and what it had written by then.
+struct Quiet {
+  Timestamp since;
+  std::uint64_t progress_bytes = 0;
+};
+
 struct TaskRecord {
   v1::TaskAssignment assignment;
   Phase phase = Phase::kReceived;
@@ -33,6 +40,10 @@ struct TaskRecord {
   double queue_seconds = 0;  // of the attempts that ended
   double node_seconds = 0;   // likewise
   double download_seconds = 0;
+  // Of the record's job, noted when the daemon leaves it: a site that only visits waits no longer
+  // for a stalled or a lost job than one that stays.
+  std::optional<Quiet> quiet;
+  std::optional<Timestamp> lost_since;
   v1::TaskReport report;  // from kReady on
 };
 
@@ -48,6 +59,12 @@ class ClientJournal {
   Status SaveOffer(const v1::CampaignOffer& offer);
   Status RemoveOffer(const std::string& campaign);
   Result<std::map<std::string, v1::CampaignOffer>> LoadOffers();
+
+  // Of a site that only visits: drawn once, so that the server knows it again.
+  Result<std::string> Instance(const std::string& drawn);
+  // Notes a visit that begins now; returns how far apart the last ones were at most, an hour before
+  // there are two.
+  Result<std::chrono::seconds> NoteVisit(Timestamp now);
 
  private:
   explicit ClientJournal(Database database) : database_(std::move(database)) {}

@@ -6,12 +6,15 @@
 #include <climits>
 #include <csignal>
 #include <cstdio>
+#include <cstdlib>
 #include <cstring>
+#include <filesystem>
 #include <memory>
 #include <nlohmann/json.hpp>
 #include <thread>
 
 #include "client/agent.h"
+#include "client/daemon_job.h"
 #include "client/doctor.h"
 #include "client/job_ending.h"
 #include "client/job_rendering.h"
@@ -28,6 +31,8 @@
 #include "scheduler_adapters/pilot_worker.h"
 #include "security/grpc_credentials.h"
 #include "security/grpc_log.h"
+#include "security/key_file.h"
+#include "security/pki.h"
 
 namespace tributary::client {
 namespace {
@@ -45,6 +50,22 @@ Result<std::unique_ptr<scheduler_adapters::SchedulerAdapter>> OpenScheduler(Clie
   TRIBUTARY_ASSIGN_OR_RETURN(auto adapter,
                              scheduler_adapters::MakeSchedulerAdapter(config.scheduler, clock));
   return WithPilots(config, OwnPath(), std::move(adapter), ledger, clock);
+}
+
+constexpr std::chrono::seconds kVisitLimit{50};
+
+// `config` outlives it.
+Result<DaemonJobOptions> DaemonJobOf(const ClientConfig& config, const std::string& config_path) {
+  if (!config.daemon_job) {
+    return InvalidArgumentError(config_path +
+                                ": --in-job needs a section daemon_job: {queue, walltime, ...}");
+  }
+  TRIBUTARY_ASSIGN_OR_RETURN(const std::string certificate,
+                             security::ReadCertificateFile(config.tls.certificate));
+  TRIBUTARY_ASSIGN_OR_RETURN(
+      const auto identity,
+      security::CertificateIdentity(certificate).Annotate(config.tls.certificate));
+  return DaemonJobOptions{config, identity.name, OwnPath(), std::filesystem::absolute(config_path)};
 }
 
 // The job of a task that does not exist, with the first model and data of the policy.
@@ -83,7 +104,93 @@ Status EndAllJobs(ClientConfig& config, const std::string& site, SiteLedger* led
   return status;
 }
 
-Status Run(ClientConfig config, bool end_jobs) {
+volatile std::sig_atomic_t g_interrupted = 0;
+
+// The first signal ends what is at work and then the program, the second one the program.
+void LetSignalsInterrupt() {
+  struct sigaction interrupt {};
+  interrupt.sa_handler = [](int) { g_interrupted = 1; };
+  interrupt.sa_flags = static_cast<int>(SA_RESETHAND);
+  sigaction(SIGINT, &interrupt, nullptr);
+  sigaction(SIGTERM, &interrupt, nullptr);
+}
+
+// For cron: what is due is done and the program leaves. What a killed visit left, the next one
+// does.
+Status Visit(ClientConfig config) {
+  signal(SIGCHLD, SIG_DFL);
+  LetSignalsInterrupt();
+  TRIBUTARY_RETURN_IF_ERROR(StartLogging(config.log));
+  if (config.job.pilot) {
+    return InvalidArgumentError(
+        "job.pilot: a pilot needs a daemon that stays; it would wait, and be charged, for the next "
+        "visit");
+  }
+  const SystemClock clock;
+  TRIBUTARY_RETURN_IF_ERROR(MakeDirectories(config.state_dir).Annotate("state_dir"));
+  auto ledger = SiteLedger::Open(JoinPath(config.state_dir, "ledger.db"));
+  if (ledger.status().code() == StatusCode::kFailedPrecondition) {
+    LogInfo("client", "another visit or a daemon is at work here", {{"reason", ledger.status()}});
+    return OkStatus();
+  }
+  TRIBUTARY_RETURN_IF_ERROR(ledger.status());
+  const auto stop = std::make_shared<std::atomic<bool>>(false);
+  config.scheduler.stop = stop;
+  TRIBUTARY_ASSIGN_OR_RETURN(auto adapter, OpenScheduler(config, ledger->get(), clock));
+  TRIBUTARY_ASSIGN_OR_RETURN(
+      auto agent, Agent::Start(config, std::move(adapter), **ledger, clock, Presence::kVisits));
+  const Status status = agent->Visit(kVisitLimit, [] { return g_interrupted == 0; });
+  *stop = true;
+  agent.reset();
+  LogInfo("client", "visit ended; jobs run on");
+  return status;
+}
+
+// The signal that ended the wait; 0: the daemon's next job took over.
+int AwaitEnd(const sigset_t& signals, DaemonSuccession* succession) {
+  constexpr timespec kPause{.tv_sec = 0, .tv_nsec = 200'000'000};
+  while (true) {
+    const int signal = sigtimedwait(&signals, nullptr, &kPause);
+    if (signal > 0) return signal;
+    if (succession != nullptr && succession->HandedOver()) return 0;
+  }
+}
+
+// A daemon's job waits for the one before it, which leaves when it sees that this one can serve; or
+// leaves itself, when it was put back into the queue and another one has taken over. Cancelled by
+// that, or by a signal.
+Result<std::unique_ptr<SiteLedger>> OpenLedger(const ClientConfig& config,
+                                               DaemonSuccession* succession,
+                                               const sigset_t& signals) {
+  constexpr timespec kPause{.tv_sec = 0, .tv_nsec = 500'000'000};
+  const std::string path = JoinPath(config.state_dir, "ledger.db");
+  if (succession == nullptr) return SiteLedger::Open(path);
+  LogLimit log_limit(/*lines=*/50);
+  bool ready = false;
+  while (true) {
+    if (!ready) {
+      const Status status = succession->SayReady();
+      ready = status.ok();
+      if (!ready) {
+        log_limit.Log("ready", LogLevel::kWarning, "client", "this job cannot serve yet",
+                      {{"reason", status}});
+      }
+    }
+    auto ledger = SiteLedger::Open(path);
+    if (ledger.status().code() != StatusCode::kFailedPrecondition) return ledger;
+    log_limit.Log("wait", LogLevel::kInfo, "client", "the daemon's job before this one serves", {});
+    if (succession->HandedOver()) return CancelledError("another of the daemon's jobs serves");
+    if (sigtimedwait(&signals, nullptr, &kPause) > 0) return CancelledError("stopped by a signal");
+  }
+}
+
+struct RunOptions {
+  bool end_jobs = false;
+  std::string daemon_job = {};  // this process is it; empty: of no scheduler
+  std::string config_path = {};
+};
+
+Status Run(ClientConfig config, const RunOptions& options) {
   signal(SIGCHLD, SIG_DFL);  // ignored by some parents: then no command's end could be seen
   sigset_t signals;
   sigemptyset(&signals);
@@ -93,16 +200,28 @@ Status Run(ClientConfig config, bool end_jobs) {
   TRIBUTARY_RETURN_IF_ERROR(StartLogging(config.log));
   const SystemClock clock;
   TRIBUTARY_RETURN_IF_ERROR(MakeDirectories(config.state_dir).Annotate("state_dir"));
-  TRIBUTARY_ASSIGN_OR_RETURN(const auto ledger,
-                             SiteLedger::Open(JoinPath(config.state_dir, "ledger.db")));
   const auto stop = std::make_shared<std::atomic<bool>>(false);
   config.scheduler.stop = stop;
+  std::unique_ptr<DaemonSuccession> succession;
+  if (!options.daemon_job.empty()) {
+    TRIBUTARY_ASSIGN_OR_RETURN(const DaemonJobOptions of_job,
+                               DaemonJobOf(config, options.config_path));
+    TRIBUTARY_ASSIGN_OR_RETURN(succession,
+                               DaemonSuccession::Start(of_job, options.daemon_job, clock));
+  }
+  auto opened = OpenLedger(config, succession.get(), signals);
+  if (opened.status().code() == StatusCode::kCancelled) {
+    LogInfo("client", "this job leaves", {{"reason", opened.status()}});
+    return OkStatus();
+  }
+  TRIBUTARY_RETURN_IF_ERROR(opened.status());
+  const std::unique_ptr<SiteLedger> ledger = *std::move(opened);
+  if (succession) succession->ForgetEarlier();
   TRIBUTARY_ASSIGN_OR_RETURN(auto adapter, OpenScheduler(config, ledger.get(), clock));
   TRIBUTARY_ASSIGN_OR_RETURN(auto agent, Agent::Start(config, std::move(adapter), *ledger, clock));
-  int signal = 0;
-  sigwait(&signals, &signal);
+  (void)AwaitEnd(signals, succession.get());
   *stop = true;  // a scheduler that hangs holds nothing up
-  if (end_jobs) {
+  if (options.end_jobs) {
     const std::string site = agent->site();
     agent.reset();  // it submits no more
     return EndAllJobs(config, site, ledger.get(), signals);
@@ -116,15 +235,19 @@ int Fail(const Status& status) {
   return 1;
 }
 
-volatile std::sig_atomic_t g_interrupted = 0;
-
-// The first signal ends what is at work and then the program, the second one the program.
-void LetSignalsInterrupt() {
-  struct sigaction interrupt {};
-  interrupt.sa_handler = [](int) { g_interrupted = 1; };
-  interrupt.sa_flags = static_cast<int>(SA_RESETHAND);
-  sigaction(SIGINT, &interrupt, nullptr);
-  sigaction(SIGTERM, &interrupt, nullptr);
+int RunInJob(ClientConfig config, const std::string& config_path) {
+  const char* name = std::getenv(kDaemonJobVariable);
+  if (name != nullptr) {
+    const Status status = Run(std::move(config), {false, name, config_path});
+    return status.ok() ? 0 : Fail(status);
+  }
+  const SystemClock clock;
+  const auto options = DaemonJobOf(config, config_path);
+  if (!options.ok()) return Fail(options.status());
+  const auto there = EnsureDaemonJob(*options, clock);
+  if (!there.ok()) return Fail(there.status());
+  std::puts(there->c_str());
+  return 0;
 }
 
 int Doctor(DoctorOptions options) {
@@ -233,6 +356,18 @@ int Main(int argc, char** argv) {
       "--end-jobs", end_jobs,
       "when told to end (SIGTERM, SIGINT): cancel this site's jobs and wait for their end; "
       "a second signal ends the wait. Without it jobs run on");
+  bool once = false;
+  run->add_flag(
+         "--once", once,
+         "for cron where no daemon may stay: hand over and take over what is due, look after "
+         "the jobs, and leave within a minute")
+      ->excludes("--end-jobs");
+  bool in_job = false;
+  run->add_flag("--in-job", in_job,
+                "where login nodes let nothing stay: the daemon becomes a job (daemon_job in the "
+                "site's file), which submits its own successor; may be run again and again")
+      ->excludes("--end-jobs")
+      ->excludes("--once");
   run->add_flag("--check-config", check_config, "print the effective configuration and exit");
   JoinOptions join_options;
   CLI::App* join = app.add_subcommand(
@@ -294,7 +429,9 @@ int Main(int argc, char** argv) {
     std::fputs(text->c_str(), stdout);
     return 0;
   }
-  const Status status = Run(*std::move(config), end_jobs);
+  if (in_job) return RunInJob(*std::move(config), config_path);
+  const Status status =
+      once ? Visit(*std::move(config)) : Run(*std::move(config), {.end_jobs = end_jobs});
   return status.ok() ? 0 : Fail(status);
 }
 

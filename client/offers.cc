@@ -70,6 +70,11 @@ std::optional<v1::CampaignOffer> Offers::Find(const std::string& campaign) {
   return it == accepted_.end() ? std::nullopt : std::optional(it->second);
 }
 
+bool Offers::AtRest() {
+  MutexLock lock(mutex_);
+  return asked_.empty();
+}
+
 bool Offers::Receive(const v1::CampaignOffer& offer, const Status& sound) {
   const std::string& campaign = offer.campaign();
   Status status = sound.ok() ? CheckOffer(config_.policy, offer) : sound;

@@ -42,6 +42,7 @@ class Offers {
   // Answers now or later. `sound`: what the check of the message said. True when the campaign was
   // accepted before and is not any more.
   bool Receive(const v1::CampaignOffer& offer, const Status& sound);
+  bool AtRest();  // all are answered
   // The campaign ended. False when it is not known.
   bool Close(const std::string& campaign);
 

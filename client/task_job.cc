@@ -47,27 +47,48 @@ JobRequest RequestFor(const TaskRecord& record, const TaskWorkspace& workspace,
   return request;
 }
 
+// Between processes a time is kept by the wall clock, within one by a clock that nobody sets.
+std::chrono::microseconds ElapsedAt(const Clock& clock, Timestamp time) {
+  return clock.Elapsed() - std::max(clock.Now() - time, Timestamp::duration(0));
+}
+Timestamp TimeAt(const Clock& clock, std::chrono::microseconds elapsed) {
+  return clock.Now() - (clock.Elapsed() - elapsed);
+}
+
 // Whether a running job still does something.
 class Pulse {
  public:
-  Pulse(std::chrono::seconds timeout, const Clock& clock) : timeout_(timeout), clock_(clock) {}
+  // `before`: what an earlier process saw of the job.
+  Pulse(std::chrono::seconds timeout, const Clock& clock, const std::optional<Quiet>& before)
+      : timeout_(timeout), clock_(clock) {
+    if (!before) return;
+    bytes_ = before->progress_bytes;
+    last_ = ElapsedAt(clock_, before->since);
+  }
 
-  // True when nothing was written for longer than the time limit, counted from the first look.
+  // True when nothing was written for longer than the time limit, counted from the first look. What
+  // an earlier process saw does not suffice: the job may have been suspended since.
   bool Stalled(std::uint64_t progress_bytes) {
     const auto now = clock_.Elapsed();
+    const bool first_look = !std::exchange(looked_, true);
     if (!last_ || progress_bytes != bytes_) {
       last_ = now;
       bytes_ = progress_bytes;
     }
-    return timeout_.count() > 0 && now - *last_ > timeout_;
+    return !first_look && timeout_.count() > 0 && now - *last_ > timeout_;
   }
   void Reset() { last_.reset(); }
+  std::optional<Quiet> Seen() const {
+    if (!last_) return std::nullopt;
+    return Quiet{TimeAt(clock_, *last_), bytes_};
+  }
 
  private:
   const std::chrono::seconds timeout_;
   const Clock& clock_;
   std::optional<std::chrono::microseconds> last_;
   std::uint64_t bytes_ = 0;
+  bool looked_ = false;
 };
 
 // A full disk, or a quota.
@@ -257,12 +278,18 @@ Result<JobStatus> TaskJobs::Await(TaskRecord& record, const TaskWorkspace& works
   int unknown = 0;     // polls since anything was known
   int patience = kFirstPatience;
   std::optional<std::chrono::microseconds> lost_since;
-  Pulse pulse(config_.job.stall_timeout, clock_);
+  if (record.lost_since) lost_since = ElapsedAt(clock_, *record.lost_since);
+  Pulse pulse(config_.job.stall_timeout, clock_, record.quiet);
   const auto watch = [&](const JobStatus& status) {
     const bool running = status.state == JobState::kRunning;
-    if (running && !started) NoteStart(record.job_name, status);
+    if (running && !started) {
+      NoteStart(record.job_name, status);
+      // Started again since it was last looked at.
+      if (record.quiet && status.started && *status.started > record.quiet->since) pulse.Reset();
+    }
     started = running;
     unknown = status.state == JobState::kUnknown ? unknown + 1 : 0;
+    if (unknown == 0) lost_since.reset();
     if (unknown == 0) patience = kFirstPatience;
     const bool moves = running && !status.suspended;
     if (!moves) pulse.Reset();
@@ -289,7 +316,7 @@ Result<JobStatus> TaskJobs::Await(TaskRecord& record, const TaskWorkspace& works
                                             : scheduler_adapters::JobStateName(status.state)),
                running ? LastProgress(workspace.directory()) : std::nullopt,
                status.state == JobState::kQueued ? forecast : std::nullopt, record.submitted_at,
-               status.message});
+               status.message, running || waits});
   };
   std::optional<JobStatus> ended;
   while (!ended && enough.empty() && host.keep_going()) {
@@ -304,13 +331,22 @@ Result<JobStatus> TaskJobs::Await(TaskRecord& record, const TaskWorkspace& works
   }
   if (!ended && !enough.empty()) {
     LogWarning("client", "job is ended by this site", {{"job", record.job}, {"reason", enough}});
+    host.tell({"ending its job", {}, {}, {}, enough});
     auto cancelled = CancelUntilEnded(record, host.keep_going, host.pause);
     if (cancelled.status().code() == StatusCode::kNotFound) cancelled = LostJob(record.job);
     TRIBUTARY_RETURN_IF_ERROR(cancelled.status());
     ended = *std::move(cancelled);
     ended->message = enough + (ended->message.empty() ? "" : "; " + ended->message);
   }
-  if (!ended) return CancelledError("given up");
+  if (!ended) {
+    record.quiet = pulse.Seen();
+    record.lost_since.reset();
+    if (lost_since) record.lost_since = TimeAt(clock_, *lost_since);
+    (void)host.save();  // at worst it is waited for longer
+    return CancelledError("given up");
+  }
+  record.quiet.reset();
+  record.lost_since.reset();
   return *std::move(ended);
 }
 

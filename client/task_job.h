@@ -25,6 +25,7 @@ struct JobNews {
   std::optional<Forecast> forecast = {};  // while queued: seconds from `submitted`
   Timestamp submitted = {};
   std::string message = {};  // the scheduler's
+  bool goes_on = false;      // the scheduler has the job, and there is nothing to do but wait
 };
 
 // What a job needs from the life of its task.

@@ -90,7 +90,13 @@ void TaskRunner::Tell(const ActivePtr& task, const JobNews& news) {
 
 TaskHost TaskRunner::HostOf(const ActivePtr& task) {
   return {[this, task] { return KeepGoing(task); }, [this, task] { return Save(task); },
-          [this, task](const JobNews& news) { Tell(task, news); },
+          [this, task](const JobNews& news) {
+            {
+              MutexLock lock(mutex_);
+              task->waits = news.goes_on;
+            }
+            Tell(task, news);
+          },
           [this](std::chrono::milliseconds time) { Pause(time); }};
 }
 
@@ -146,6 +152,10 @@ Status TaskRunner::Produce(const ActivePtr& task, const TaskWorkspace& workspace
   TRIBUTARY_ASSIGN_OR_RETURN(const JobStatus job, task_jobs_.Run(task->record, workspace, file,
                                                                  task->recovered, HostOf(task)));
   task->job_ended = true;
+  {
+    MutexLock lock(mutex_);
+    task->waits = false;
+  }
   Report(task, "packaging");
   const FinishedTask finished{task->record,  task->offer, workspace,
                               parts_.config, parts_.site, parts_.clock};

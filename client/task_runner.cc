@@ -12,8 +12,8 @@
 namespace tributary::client {
 namespace {
 
-constexpr std::chrono::seconds kAskAgain{30};  // a scheduler that does not say its version
-constexpr std::size_t kMaxTasks = 1000;        // at a time: more than any honest server gives
+constexpr std::chrono::seconds kAskVersionAgain{30};  // a scheduler that does not say its version
+constexpr std::size_t kMaxTasks = 1000;  // at a time: more than any honest server gives
 static_assert(kMaxTasks <= kMaxKnownTasks);
 constexpr std::chrono::milliseconds kLookAgain{250};
 constexpr std::chrono::seconds kLongestDelay{3600};
@@ -82,7 +82,7 @@ void TaskRunner::SweepOrphans() {
   if (go_on()) ForgetEndedJobs();  // of earlier versions, which kept them all
   auto version = parts_.jobs.Version();
   while (!version.ok() && go_on()) {
-    Pause(kAskAgain);
+    Pause(kAskVersionAgain);
     version = parts_.jobs.Version();
   }
   if (!version.ok()) return;
@@ -195,6 +195,21 @@ std::vector<std::string> TaskRunner::KnownTasks() {
   std::vector<std::string> tasks;
   for (const auto& [id, task] : active_) tasks.push_back(id);
   return tasks;
+}
+
+// One that is at work in no worker and is due will be, unless all workers are taken.
+bool TaskRunner::AtRest() {
+  const auto now = std::chrono::steady_clock::now();
+  MutexLock lock(mutex_);
+  std::size_t at_work = active_.size() - waiting_.size();
+  const bool workers_free = at_work < workers_.size();
+  for (const ActivePtr& task : waiting_) {
+    if (workers_free && (task->cancelled || task->not_before <= now)) return false;
+  }
+  for (const auto& [id, task] : active_) {
+    if (task->waits && !task->cancelled) --at_work;
+  }
+  return at_work == 0;
 }
 
 void TaskRunner::Reconnected() {

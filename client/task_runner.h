@@ -59,6 +59,8 @@ class TaskRunner {
   std::string SchedulerVersion();
   // For Hello: what this site works on.
   std::vector<std::string> KnownTasks();
+  // Nothing can be done now: each task waits for its job, or to be begun.
+  bool AtRest();
   // The connection is back: reports that wait are sent again.
   void Reconnected();
   // The campaign ended: its tasks are cancelled, its directory goes when the last one is gone.
@@ -76,6 +78,7 @@ class TaskRunner {
     bool report_due = true;  // send the report at the next chance
     bool job_ended = false;  // seen by this process
     bool journaled = true;
+    bool waits = false;      // for its job, which the scheduler has
     bool recovered = false;  // a job may exist that the journal does not know
     std::string refusal;     // why nothing of it is done
     std::chrono::steady_clock::time_point not_before;  // the server asked for a pause

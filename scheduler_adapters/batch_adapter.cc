@@ -96,8 +96,29 @@ Result<std::unique_ptr<SchedulerAdapter>> BatchAdapter::Make(const SchedulerOpti
   TRIBUTARY_RETURN_IF_ERROR(MakeDirectories(options.state_directory));
   TRIBUTARY_ASSIGN_OR_RETURN(JobBook book,
                              JobBook::Open(JoinPath(options.state_directory, "jobs.db")));
-  return std::unique_ptr<SchedulerAdapter>(
+  TRIBUTARY_ASSIGN_OR_RETURN(const auto missing, book.Missing());
+  std::unique_ptr<BatchAdapter> adapter(
       new BatchAdapter(options, std::move(system), clock, std::move(book)));
+  for (const auto& [key, since] : missing) {
+    const auto age = std::max(clock.Now() - since, Timestamp::duration(0));
+    adapter->missing_since_[key] = clock.Elapsed() - age;
+  }
+  return std::unique_ptr<SchedulerAdapter>(std::move(adapter));
+}
+
+// How long the scheduler's answers have been without it, this one included. What cannot be noted is
+// counted from the start of the next process.
+std::chrono::microseconds BatchAdapter::MissingFor(const std::string& key) {
+  const auto [at, begins] = missing_since_.try_emplace(key, clock_.Elapsed());
+  if (begins) (void)book_.PutMissing(key, clock_.Now());
+  return clock_.Elapsed() - at->second;
+}
+
+void BatchAdapter::NotMissing(const std::string& key) {
+  const auto at = missing_since_.find(key);
+  if (at == missing_since_.end()) return;
+  (void)book_.RemoveMissing(std::string(key));
+  missing_since_.erase(at);
 }
 
 Result<std::string> BatchAdapter::Submit(const JobSpec& spec) {
@@ -134,7 +155,7 @@ Result<std::string> BatchAdapter::SubmitNew(const JobSpec& spec) {
   const std::string script = JoinPath(spec.working_directory, "job.sh");
   TRIBUTARY_RETURN_IF_ERROR(
       WriteFileAtomic(script, RenderJobScript(spec, system_->HeadFor(spec)), 0700));
-  missing_since_.erase(spec.name);
+  NotMissing(spec.name);
   TRIBUTARY_RETURN_IF_ERROR(book_.Put(job));
   const auto printed = system_->SubmitScript(spec, script);
   if (!printed.ok()) {
@@ -184,7 +205,7 @@ Status BatchAdapter::CancelIfCalled(const std::string& id, std::string_view name
 Result<std::optional<std::string>> BatchAdapter::LookFor(BookedJob& job) {
   auto named = system_->FindByName(job.name, /*with_history=*/true);
   if (!named.ok()) {
-    missing_since_.erase(job.name);  // what is not said any more does not count
+    NotMissing(job.name);  // what is not said any more does not count
     return named.status();
   }
   std::vector<std::string> ids = *std::move(named);
@@ -196,7 +217,7 @@ Result<std::optional<std::string>> BatchAdapter::LookFor(BookedJob& job) {
   if (!ids.empty()) {
     job.id = ids[0];
     TRIBUTARY_RETURN_IF_ERROR(book_.Put(job));
-    missing_since_.erase(job.name);
+    NotMissing(job.name);
     for (std::size_t i = 1; i < ids.size(); ++i) {
       LogWarning("scheduler", "a second job of one name is cancelled",
                  {{"name", job.name}, {"job", ids[i]}, {"first", ids[0]}});
@@ -204,8 +225,7 @@ Result<std::optional<std::string>> BatchAdapter::LookFor(BookedJob& job) {
     }
     return std::optional(job.id);
   }
-  const auto since = missing_since_.try_emplace(job.name, clock_.Elapsed()).first->second;
-  if (clock_.Elapsed() - since < options_.settle) {
+  if (MissingFor(job.name) < options_.settle) {
     return UnavailableError("job " + job.name +
                             ": a submission without an answer is still being looked for");
   }
@@ -255,7 +275,9 @@ std::vector<JobStatus> BatchAdapter::Query(std::span<const std::string> ids) {
   using Answers = std::map<std::string, JobStatus>;
   const Result<Answers> said = ask.empty() ? Result<Answers>(Answers()) : system_->List(ask);
   // Missing for a while means: in every answer of that while.
-  if (!said.ok()) missing_since_.clear();
+  if (!said.ok()) {
+    while (!missing_since_.empty()) NotMissing(missing_since_.begin()->first);
+  }
   std::vector<JobStatus> statuses;
   for (const std::string& id : ids) {
     const auto job = booked.find(id);
@@ -281,7 +303,7 @@ std::vector<JobStatus> BatchAdapter::Query(std::span<const std::string> ids) {
 // before it is told.
 Result<JobStatus> BatchAdapter::Judge(const std::string& id, const std::string& runs_as,
                                       std::optional<BookedJob> job, const JobStatus* said) {
-  if (said != nullptr) missing_since_.erase(id);
+  if (said != nullptr) NotMissing(id);
   if (said != nullptr && !IsTerminal(said->state)) {
     JobStatus status = *said;
     status.id = id;
@@ -300,8 +322,7 @@ Result<JobStatus> BatchAdapter::Judge(const std::string& id, const std::string& 
   } else if (marks.ended) {
     end = EndByMarks(marks);
   } else {
-    const auto since = missing_since_.try_emplace(id, clock_.Elapsed()).first->second;
-    if (clock_.Elapsed() - since < kMissingFor) {
+    if (MissingFor(id) < kMissingFor) {
       return Unknown(id, "the scheduler does not know the job; it is asked again");
     }
     end = marks.told ? EndAsTold(marks) : EndWithoutMarks(ours);
@@ -316,7 +337,7 @@ Result<JobStatus> BatchAdapter::Judge(const std::string& id, const std::string& 
   if (job->cancel_requested && !finished_first) end.state = JobState::kCancelled;
   job->end = end;
   TRIBUTARY_RETURN_IF_ERROR(book_.Put(*job));
-  missing_since_.erase(id);
+  NotMissing(id);
   return end;
 }
 

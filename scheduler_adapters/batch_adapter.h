@@ -54,6 +54,8 @@ class BatchAdapter final : public SchedulerAdapter {
                const Clock& clock, JobBook book)
       : options_(options), system_(std::move(system)), clock_(clock), book_(std::move(book)) {}
 
+  std::chrono::microseconds MissingFor(const std::string& key);
+  void NotMissing(const std::string& key);
   Result<std::optional<std::string>> LookFor(BookedJob& job);
   Result<std::string> SubmitNew(const JobSpec& spec);
   Result<std::string> TheOneCalled(std::string_view name, const std::vector<std::string>& ids);
@@ -74,7 +76,7 @@ class BatchAdapter final : public SchedulerAdapter {
   const std::unique_ptr<BatchSystem> system_;
   const Clock& clock_;
   JobBook book_;
-  // Clock::Elapsed() by id, or by name for one without an id.
+  // Clock::Elapsed() by id, or by name for one without an id; as the book has it, too.
   std::map<std::string, std::chrono::microseconds> missing_since_;
   std::map<std::string, Watched> running_;  // by id
 };

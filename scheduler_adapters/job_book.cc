@@ -16,7 +16,8 @@ constexpr const char* kSchema =
     "CREATE INDEX IF NOT EXISTS jobs_by_id ON jobs (id);"
     "CREATE TABLE IF NOT EXISTS runs ("
     "name TEXT NOT NULL, started INTEGER NOT NULL, seen INTEGER NOT NULL, "
-    "PRIMARY KEY (name, started))";
+    "PRIMARY KEY (name, started));"
+    "CREATE TABLE IF NOT EXISTS missing (key TEXT PRIMARY KEY, since INTEGER NOT NULL)";
 
 void WriteTime(json* object, const char* key, const std::optional<Timestamp>& time) {
   if (time) (*object)[key] = ToMicros(*time);
@@ -94,6 +95,29 @@ Status JobBook::Remove(std::string_view name) {
     TRIBUTARY_RETURN_IF_ERROR(remove.Bind(1, name).Run());
   }
   return OkStatus();
+}
+
+Result<std::map<std::string, Timestamp>> JobBook::Missing() {
+  TRIBUTARY_ASSIGN_OR_RETURN(Statement get, database_.Prepare("SELECT key, since FROM missing"));
+  std::map<std::string, Timestamp> missing;
+  while (true) {
+    TRIBUTARY_ASSIGN_OR_RETURN(const bool row, get.Step());
+    if (!row) return missing;
+    missing[get.Text(0)] = TimestampFromMicros(get.Int(1));
+  }
+}
+
+Status JobBook::PutMissing(const std::string& key, Timestamp since) {
+  TRIBUTARY_ASSIGN_OR_RETURN(
+      Statement put,
+      database_.Prepare("INSERT OR REPLACE INTO missing (key, since) VALUES (?, ?)"));
+  return put.Bind(1, key).Bind(2, ToMicros(since)).Run();
+}
+
+Status JobBook::RemoveMissing(const std::string& key) {
+  TRIBUTARY_ASSIGN_OR_RETURN(Statement remove,
+                             database_.Prepare("DELETE FROM missing WHERE key = ?"));
+  return remove.Bind(1, key).Run();
 }
 
 Result<std::optional<BookedJob>> JobBook::ByName(std::string_view name) {

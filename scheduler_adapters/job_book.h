@@ -2,6 +2,7 @@
 // one row for each name.
 #pragma once
 
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -42,6 +43,11 @@ class JobBook {
   Status PutRun(std::string_view name, const BookedRun& run);  // one for each start
   Result<std::vector<BookedRun>> Runs(std::string_view name);
   Result<std::vector<std::string>> Ended();  // names of jobs whose end is booked
+  // Since when the scheduler's answers do not have a job, by its id or its name. At most one
+  // process asks, and it may ask for a short while only: the next one goes on counting.
+  Result<std::map<std::string, Timestamp>> Missing();
+  Status PutMissing(const std::string& key, Timestamp since);
+  Status RemoveMissing(const std::string& key);
 
  private:
   explicit JobBook(Database database) : database_(std::move(database)) {}

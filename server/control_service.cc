@@ -345,6 +345,8 @@ ControlService::Unary* ControlService::Sites(Context* context, const v1::SitesRe
       site->set_connected(session.connected);
       site->set_client_version(session.client_version);
       site->set_last_seen_us(ToMicros(session.last_seen));
+      site->set_visit_seconds(static_cast<std::uint32_t>(session.visits.count()));
+      site->set_overdue(session.visits.count() > 0 && session.Away(parts_.clock.Now()));
       *site->mutable_facts() = parts_.coordinator.sessions().Facts(name);
       site->set_enrolled_at_us(ToMicros(member.enrolled_at));
       site->set_certificate_fingerprint(member.certificate_fingerprint);

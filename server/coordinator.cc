@@ -343,8 +343,9 @@ v1::CampaignStatus Coordinator::StatusOf(const Campaign& campaign) const {
   if (campaign.ended()) return status;
   for (v1::SiteAnswer& answer : *status.mutable_answers()) {
     const SessionInfo session = sessions_.Info(answer.site());
+    answer.set_visit_seconds(static_cast<std::uint32_t>(session.visits.count()));
     if (session.connected || answer.answer() == "dropped") continue;
-    answer.set_away(true);
+    answer.set_away(session.Away(clock_.Now()));
     answer.set_last_seen_us(ToMicros(session.last_seen));
   }
   return status;

@@ -153,7 +153,8 @@ class SiteReactor final : public Reactor {
           std::to_string(kProtocolMax) + "; upgrade the older one");
     }
     const Daemon daemon{hello.instance(), hello.host(), hello.client_version(),
-                        kSilentHeartbeats * parts_.heartbeat};
+                        kSilentHeartbeats * parts_.heartbeat,
+                        std::chrono::seconds(hello.visit_seconds())};
     TRIBUTARY_RETURN_IF_ERROR(
         parts_.coordinator.sessions().Add(site_, outbox_, daemon, parts_.clock.Now(), at));
     welcomed_ = true;

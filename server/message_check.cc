@@ -20,6 +20,7 @@ constexpr std::size_t kMaxLine = 200;                      // a scheduler's reas
 constexpr int kMaxAllocations = 1000;
 constexpr int kMaxForecasts = 100;
 constexpr std::size_t kMaxSignature = 512;
+constexpr std::uint32_t kMaxVisitSeconds = 31 * 86400;          // one that comes less often is away
 constexpr std::size_t kMaxUnknownBytes = std::size_t{4} << 10;  // what a newer client may sign
 
 Status TooMany(std::string_view field, std::size_t count, std::size_t most) {
@@ -41,6 +42,7 @@ bool AreFinite(std::initializer_list<double> values) {
 Status Check(v1::Hello* hello) {
   hello->set_client_version(Printable(hello->client_version(), kMaxWord));
   hello->set_host(Printable(hello->host(), kMaxWord));
+  hello->set_visit_seconds(std::min(hello->visit_seconds(), kMaxVisitSeconds));
   if (hello->instance().size() > kMaxWord) {
     return TooMany("bytes of instance", hello->instance().size(), kMaxWord);
   }
@@ -111,8 +113,8 @@ Status Check(v1::SiteFacts* facts) {
   return OkStatus();
 }
 
-// The statement is judged with the report, so that the task hears what is wrong with it; of one that
-// is too long, no more is carried there than tells.
+// The statement is judged with the report, so that the task hears what is wrong with it; of one
+// that is too long, no more is carried there than tells.
 Status Check(v1::TaskReport* report) {
   TRIBUTARY_RETURN_IF_ERROR(CheckTaskId(report->task()));
   if (report->signature().size() > kMaxSignature) {
@@ -188,6 +190,15 @@ Result<v1::Statement> ReadStatement(const std::string& bytes) {
     if (!std::isfinite(value)) {
       return InvalidArgumentError("metric \"" + Excerpt(name) + "\" is not a finite number");
     }
+  }
+  if (statement.device().size() > kMaxDeviceName ||
+      Printable(statement.device()) != statement.device()) {
+    return InvalidArgumentError("device \"" + Excerpt(statement.device()) + "\": must be " +
+                                std::to_string(kMaxDeviceName) +
+                                " bytes of printable text at most");
+  }
+  if (statement.peak_memory_bytes() < 0) {
+    return InvalidArgumentError("a negative number of bytes of memory");
   }
   if (statement.outcome() == v1::OUTCOME_FAILED) return statement;
   for (const std::int64_t count : {statement.samples(), statement.tokens(), statement.steps()}) {

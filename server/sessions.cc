@@ -44,7 +44,7 @@ Status Sessions::Add(const std::string& site, std::shared_ptr<SiteStream> stream
     entry.stream = std::move(stream);
     entry.daemon = daemon;
     entry.heard = at;
-    entry.info = {true, daemon.client_version, now};
+    entry.info = {true, daemon.client_version, now, daemon.visits};
   }
   if (replaced) replaced->Close("another connection of this site took over");
   return OkStatus();

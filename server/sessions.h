@@ -28,6 +28,14 @@ struct SessionInfo {
   bool connected = false;
   std::string client_version;
   Timestamp last_seen;
+  std::chrono::seconds visits{0};  // it keeps no daemon and comes about so often; 0: it stays
+
+  // Neither connected nor between two visits: one that comes twice as late as usual, and a minute,
+  // is missed.
+  bool Away(Timestamp now) const {
+    if (connected) return false;
+    return visits.count() == 0 || now > last_seen + 2 * visits + std::chrono::minutes(1);
+  }
 };
 
 // The daemon at the other end, as its Hello said, and how long it may be silent before it counts as
@@ -37,6 +45,7 @@ struct Daemon {
   std::string host;
   std::string client_version;
   std::chrono::seconds silence{60};
+  std::chrono::seconds visits{0};  // as SessionInfo has it
 };
 
 // Thread-safe.

@@ -174,6 +174,10 @@ TEST(ViewTest, ASiteThatIsAwayIsCalledAway) {
   EXPECT_THAT(RenderStatus(status, 0), HasSubstr("  a accepted, away since 14 22:13\n"));
   EXPECT_THAT(lines.Update(status), testing::Contains("site a, away since 14 22:13"));
   EXPECT_THAT(lines.Update(status), testing::IsEmpty());
+  answer->set_visit_seconds(900);
+  EXPECT_THAT(RenderStatus(status, 0),
+              HasSubstr("  a accepted, overdue: its last visit was 14 22:13\n"));
+  answer->set_visit_seconds(0);
   answer->set_away(false);
   EXPECT_THAT(lines.Update(status), testing::Contains("site a is connected again"));
   answer->set_answer("dropped");

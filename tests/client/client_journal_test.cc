@@ -104,15 +104,79 @@ TEST_F(ClientJournalTest, ADamagedRecordIsDataLoss) {
   journal_.reset();
   {
     auto database = Database::Open(directory_ / "client.db");
-    ASSERT_TRUE(
-        database
-            ->Execute("INSERT INTO offers VALUES ('c', X'FF');"
-                      "INSERT INTO tasks VALUES (1, 't', 0, '', 0, 0, X'FF', X'', 1, '', 0, 0)")
-            .ok());
+    ASSERT_TRUE(database
+                    ->Execute("INSERT INTO offers VALUES ('c', X'FF');"
+                              "INSERT INTO tasks (ordinal, task, phase, job, submitted_us, "
+                              "download_us, assignment, "
+                              "report, attempt, job_name, queue_us, node_us) VALUES (1, 't', 0, "
+                              "'', 0, 0, X'FF', X'', 1, '', 0, 0)")
+                    .ok());
   }
   Open();
   EXPECT_EQ(journal_->LoadOffers().status().code(), StatusCode::kDataLoss);
   EXPECT_EQ(journal_->LoadTasks().status().code(), StatusCode::kDataLoss);
+}
+
+TEST_F(ClientJournalTest, AFileOfAnEarlierVersionIsReadAndGoesOn) {
+  const std::string path = directory_ / "old.db";
+  {
+    auto old = Database::Open(path);
+    ASSERT_TRUE(old.ok()) << old.status();
+    TaskRecord task = Record("c.r1.a.t1");
+    ASSERT_TRUE(
+        old->Execute("CREATE TABLE tasks (ordinal INTEGER PRIMARY KEY, task TEXT UNIQUE NOT NULL, "
+                     "phase INTEGER NOT NULL, job TEXT NOT NULL, submitted_us INTEGER NOT "
+                     "NULL, download_us INTEGER NOT NULL, assignment BLOB NOT NULL, report "
+                     "BLOB NOT NULL, attempt INTEGER NOT NULL, job_name TEXT NOT NULL, "
+                     "queue_us INTEGER NOT NULL, node_us INTEGER NOT NULL)")
+            .ok());
+    auto insert =
+        old->Prepare("INSERT INTO tasks VALUES (1, ?, 2, '17', 5, 0, ?, '', 2, 'n', 0, 0)");
+    ASSERT_TRUE(insert.ok()) << insert.status();
+    insert->Bind(1, task.assignment.task()).BindBytes(2, task.assignment.SerializeAsString());
+    ASSERT_TRUE(insert->Run().ok());
+  }
+  for (int opened = 0; opened < 2; ++opened) {
+    auto journal = ClientJournal::Open(path);
+    ASSERT_TRUE(journal.ok()) << journal.status();
+    auto records = (*journal)->LoadTasks();
+    ASSERT_TRUE(records.ok()) << records.status();
+    ASSERT_EQ(records->size(), 1u);
+    TaskRecord& record = records->front();
+    EXPECT_EQ(record.job, "17");
+    EXPECT_EQ(record.attempt, 2);
+    EXPECT_EQ(record.assignment.seed(), UINT64_MAX);
+    EXPECT_EQ(record.quiet.has_value(), opened == 1);
+    if (opened == 1) {
+      EXPECT_EQ(ToMicros(record.quiet->since), 70);
+      EXPECT_EQ(record.quiet->progress_bytes, 90u);
+      EXPECT_EQ(ToMicros(record.lost_since.value()), 80);
+    }
+    record.quiet = Quiet{TimestampFromMicros(70), 90};
+    record.lost_since = TimestampFromMicros(80);
+    ASSERT_TRUE((*journal)->SaveTask(record).ok());
+  }
+}
+
+TEST_F(ClientJournalTest, TheRhythmOfVisitsIsTheirLongestGap) {
+  const auto at = [&](int minutes) {
+    const auto rhythm = journal_->NoteVisit(Timestamp(std::chrono::minutes(minutes)));
+    EXPECT_TRUE(rhythm.ok()) << rhythm.status();
+    return std::chrono::duration_cast<std::chrono::minutes>(*rhythm).count();
+  };
+  EXPECT_EQ(at(0), 60) << "there is no gap yet";
+  EXPECT_EQ(at(15), 15);
+  EXPECT_EQ(at(45), 30);
+  Open();
+  for (int visit = 4; visit < 10; ++visit) EXPECT_EQ(at(visit * 15), 30) << visit;
+  EXPECT_EQ(at(150), 15) << "the long gap is eight visits ago";
+  EXPECT_EQ(at(100), 15) << "a clock that was set back is no gap";
+}
+
+TEST_F(ClientJournalTest, AnInstanceIsDrawnOnce) {
+  EXPECT_EQ(*journal_->Instance("first"), "first");
+  Open();
+  EXPECT_EQ(*journal_->Instance("second"), "first");
 }
 
 }  // namespace

@@ -561,5 +561,33 @@ TEST_F(TaskJobsTest, ARefusedSubmissionLeavesNothingPending) {
   EXPECT_EQ(jobs[0].charged, seconds(0));
 }
 
+// Each visit looks at the job for less than the stall timeout.
+TEST_F(TaskJobsTest, AStallIsSeenOverSeveralVisits) {
+  config_.job.stall_timeout = seconds(600);
+  plan_ = [](int) {
+    FakeJobPlan plan;
+    plan.run_time = hours(1000);
+    return plan;
+  };
+  task_.walltime_seconds = 0;
+  int visits = 0;
+  Result<JobStatus> status = CancelledError("");
+  while (status.status().code() == StatusCode::kCancelled && visits < 30) {
+    ++visits;
+    TaskHost host = Host();
+    int polls = 0;
+    host.keep_going = [&] {
+      clock_.Advance(seconds(20));
+      return ++polls < 3;
+    };
+    status = task_jobs_.Run(record_, Workspace(), task_, visits > 1, host);
+    clock_.Advance(seconds(60));
+  }
+  ASSERT_TRUE(status.ok()) << status.status();
+  EXPECT_NE(status->message.find("no progress for 600 s"), std::string::npos) << status->message;
+  EXPECT_GE(visits, 3);
+  EXPECT_LE(visits, 9);
+}
+
 }  // namespace
 }  // namespace tributary::client

@@ -509,5 +509,39 @@ TEST_F(BatchAdapterTest, AnOutageStartsTheCountOfMissingAnswersAgain) {
   EXPECT_EQ(StatusOf(id).state, JobState::kQueued);
 }
 
+// A site that only visits asks for less than a minute each time.
+TEST_F(BatchAdapterTest, WhatIsMissingIsCountedOverVisits) {
+  const std::string id = *adapter_->Submit(Spec("forgotten"));
+  script_.jobs.clear();
+  script_.names.clear();
+  JobStatus status;
+  int visits = 0;
+  for (; visits < 10 && !IsTerminal(status.state); ++visits) {
+    Restart();
+    status = StatusOf(id);
+    clock_.Advance(seconds(30));
+    if (!IsTerminal(status.state)) status = StatusOf(id);
+  }
+  EXPECT_EQ(status.state, JobState::kNodeFailed);
+  EXPECT_GE(visits, 4) << "it may have been an answer before the scheduler had read its jobs";
+  EXPECT_LE(visits, 6);
+}
+
+TEST_F(BatchAdapterTest, ASubmissionWithoutAnAnswerIsGivenUpOverVisits) {
+  script_.refusal = UnavailableError("no answer");
+  EXPECT_FALSE(adapter_->Submit(Spec("lost")).ok());
+  script_.refusal = OkStatus();
+  Result<std::string> id = UnavailableError("");
+  int visits = 0;
+  for (; visits < 10 && !id.ok(); ++visits) {
+    Restart();
+    id = adapter_->Submit(Spec("lost"));
+    clock_.Advance(seconds(20));
+  }
+  EXPECT_TRUE(id.ok()) << id.status();
+  EXPECT_GE(visits, 4);
+  EXPECT_EQ(script_.submissions, 1);
+}
+
 }  // namespace
 }  // namespace tributary::scheduler_adapters

@@ -98,5 +98,20 @@ TEST(PeerSlotsTest, OneMemberCannotTakeThemAll) {
   EXPECT_TRUE(slots.Take("a"));
 }
 
+TEST_F(SessionsTest, ASiteThatVisitsIsAwayWhenItComesMuchLaterThanUsual) {
+  const auto at = [](int minutes) { return Timestamp(std::chrono::minutes(minutes)); };
+  ASSERT_TRUE(
+      sessions_.Add("chem", first_, {"one", "", "1.0", seconds(60), seconds(900)}, at(0), At(0))
+          .ok());
+  EXPECT_FALSE(sessions_.Info("chem").Away(at(0)));
+  sessions_.Remove("chem", first_.get(), at(1));
+  EXPECT_FALSE(sessions_.Info("chem").Away(at(16)));
+  EXPECT_FALSE(sessions_.Info("chem").Away(at(32)));
+  EXPECT_TRUE(sessions_.Info("chem").Away(at(33)));
+  ASSERT_TRUE(Add(second_, "two", 2).ok());
+  sessions_.Remove("chem", second_.get(), at(3));
+  EXPECT_TRUE(sessions_.Info("chem").Away(at(3))) << "one that stays is away when it is gone";
+}
+
 }  // namespace
 }  // namespace tributary::server
