@@ -83,6 +83,8 @@ scheduler_adapters::JobSpec MakeJob(const JobSection& job, const JobRequest& req
   spec.working_directory = request.directory;
   spec.command = CommandFor(job, request);
   spec.environment = job.environment;
+  // A trainer that finds none of them says so at once (docs/trainer_contract.md).
+  spec.environment.emplace("TRIBUTARY_GPUS", std::to_string(job.gpus));
   for (const std::string& module : job.modules) {
     spec.prologue.push_back("load_module " + scheduler_adapters::ShellQuote(module));
   }

@@ -9,6 +9,7 @@
 #include "client/site_state.h"
 #include "core/log.h"
 #include "core/text.h"
+#include "core/wire_bounds.h"
 
 namespace tributary::client {
 namespace {
@@ -124,6 +125,8 @@ Result<v1::Statement> MakeStatement(const FinishedTask& task,
   for (const auto& [name, value] : FilterMetrics(result->metrics, policy)) {
     (*statement.mutable_metrics())[name] = value;
   }
+  statement.set_device(Printable(result->device, kMaxDeviceName));
+  statement.set_peak_memory_bytes(result->peak_memory_bytes);
   const auto begin = task.clock.Elapsed();
   if (statement.kind() == v1::TASK_KIND_TRAIN) {
     TRIBUTARY_ASSIGN_OR_RETURN(const auto written, Package(task, *result));

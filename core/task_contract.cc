@@ -11,6 +11,7 @@ namespace {
 
 using nlohmann::json;
 
+constexpr std::int64_t kMaxBytes = std::int64_t{1} << 50;
 constexpr std::int64_t kMaxCount = std::int64_t{1} << 40;  // counters that only grow
 
 std::string Dump(const json& value, int indent) {
@@ -287,17 +288,19 @@ Result<TaskFile> TaskFile::FromJson(std::string_view text) {
 }
 
 std::string TaskResult::ToJson() const {
-  const json object = {{"schema", kTaskSchema},
-                       {"completion", CompletionName(completion)},
-                       {"message", message},
-                       {"samples", samples},
-                       {"tokens", tokens},
-                       {"steps", steps},
-                       {"learning_rate_sum", learning_rate_sum},
-                       {"loss_first", loss_first},
-                       {"loss_last", loss_last},
-                       {"train_seconds", train_seconds},
-                       {"metrics", metrics}};
+  json object = {{"schema", kTaskSchema},
+                 {"completion", CompletionName(completion)},
+                 {"message", message},
+                 {"samples", samples},
+                 {"tokens", tokens},
+                 {"steps", steps},
+                 {"learning_rate_sum", learning_rate_sum},
+                 {"loss_first", loss_first},
+                 {"loss_last", loss_last},
+                 {"train_seconds", train_seconds},
+                 {"metrics", metrics}};
+  if (!device.empty()) object["device"] = device;
+  if (peak_memory_bytes > 0) object["peak_memory_bytes"] = peak_memory_bytes;
   return Dump(object, 2) + "\n";
 }
 
@@ -325,6 +328,8 @@ Result<TaskResult> TaskResult::FromJson(std::string_view text) {
   result.loss_first = reader.Number("loss_first", 0);
   result.loss_last = reader.Number("loss_last", 0);
   result.train_seconds = reader.Number("train_seconds", 0);
+  result.device = reader.String("device", "");
+  result.peak_memory_bytes = reader.Int("peak_memory_bytes", 0, kMaxBytes, 0);
   if (reader.Has("metrics")) {
     JsonObjectReader metrics = reader.Object("metrics");
     for (const auto& [name, value] : object["metrics"].items()) {

@@ -114,6 +114,8 @@ struct TaskResult {
   double learning_rate_sum = 0;          // over those steps
   double loss_first = 0, loss_last = 0;  // mean of the first and the last tenth of the steps
   double train_seconds = 0;
+  std::string device;                     // that computed, "cuda, NVIDIA H100"; empty: not said
+  std::int64_t peak_memory_bytes = 0;     // of that device; 0: not said
   std::map<std::string, double> metrics;  // "loss/<data name>", "perplexity/<data name>", ...
 
   std::string ToJson() const;

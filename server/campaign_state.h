@@ -34,6 +34,8 @@ struct ReportFacts {
   double startup_seconds = 0;
   double compute_seconds = 0;
   double transfer_seconds = 0;
+  std::string device;  // that computed
+  std::int64_t peak_memory_bytes = 0;
   std::string statement_hex;  // what the site signed, and its signature: proof of what it sent
   std::string signature_hex;
 };

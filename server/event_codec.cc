@@ -28,6 +28,9 @@ class Writer {
   void Later(const char* key, const std::vector<std::string>& v) {
     if (!v.empty()) object_[key] = v;
   }
+  void Later(const char* key, const std::string& v) {
+    if (!v.empty()) object_[key] = v;
+  }
   void operator()(const char* key, const Digest& v) {
     if (!v.IsZero()) object_[key] = v.ToHex();
   }
@@ -64,6 +67,7 @@ class Reader {
   void Later(const char* key, std::int64_t& v, std::int64_t absent) {
     v = reader_.Has(key) ? reader_.Int(key, INT64_MIN, INT64_MAX) : absent;
   }
+  void Later(const char* key, std::string& v) { v = reader_.String(key, std::string()); }
   void Later(const char* key, std::vector<std::string>& v) {
     if (!reader_.Has(key)) return;
     if (!reader_.Raw(key).is_array()) return reader_.Problem(key, "must be a list");
@@ -198,6 +202,8 @@ void Fields(F& f, auto& e) requires requires {
   f("startup_seconds", facts.startup_seconds);
   f("compute_seconds", facts.compute_seconds);
   f("transfer_seconds", facts.transfer_seconds);
+  f.Later("device", facts.device);
+  f.Later("peak_memory_bytes", facts.peak_memory_bytes, 0);
   f("statement", facts.statement_hex);
   f("signature", facts.signature_hex);
 }

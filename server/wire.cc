@@ -123,6 +123,8 @@ void FillContribution(const Task& task, v1::Contribution* out) {
   out->set_startup_seconds(task.facts.startup_seconds);
   out->set_compute_seconds(task.facts.compute_seconds);
   out->set_transfer_seconds(task.facts.transfer_seconds);
+  out->set_device(task.facts.device);
+  out->set_peak_memory_bytes(task.facts.peak_memory_bytes);
 }
 
 // The last evaluation of each site that has none that counts, by round.
@@ -273,6 +275,8 @@ ReportFacts FromStatement(const v1::Statement& statement) {
   facts.startup_seconds = statement.startup_seconds();
   facts.compute_seconds = statement.compute_seconds();
   facts.transfer_seconds = statement.transfer_seconds();
+  facts.device = statement.device();
+  facts.peak_memory_bytes = statement.peak_memory_bytes();
   return facts;
 }
 

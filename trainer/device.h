@@ -9,6 +9,7 @@
 #include <string_view>
 
 #include "core/status.h"
+#include "core/task_contract.h"
 
 namespace tributary::trainer {
 
@@ -27,9 +28,19 @@ struct Compute {
 Result<Compute> ChooseCompute(std::string_view device, std::string_view precision, int local_rank);
 
 // "auto": a CUDA device where there is one, else the CPU; "cpu"; "cuda". Process
-// `local_rank` of a node takes that device, modulo the node's devices. Failed precondition for cuda
-// where LibTorch has none.
+// `local_rank` of a node takes that device, modulo the node's devices. Failed precondition where
+// LibTorch finds none: for cuda, and for auto in a job that was given some (TRIBUTARY_GPUS).
 Result<at::Device> ChooseDevice(std::string_view name, int local_rank);
+
+// "cuda", or "cpu, " and the processor's name where the system says it.
+std::string DeviceName(const at::Device& device);
+
+// The most memory that this process had in use on the host.
+std::int64_t PeakMemory();
+
+// What computed it and how much memory that took, where the daemon knows these keys of a result: it
+// says TRIBUTARY_GPUS to its jobs, 0 too.
+void NoteDevice(const at::Device& device, TaskResult* result);
 
 // "cpu", or "cpu, 2 x cuda".
 std::string DevicesText();

@@ -7,6 +7,7 @@
 #include <cmath>
 
 #include "core/files.h"
+#include "trainer/device.h"
 #include "trainer/generation.h"
 #include "trainer/model_directory.h"
 #include "trainer/progress.h"
@@ -130,6 +131,7 @@ Result<TaskResult> RunEvaluateTask(const std::string& directory, const TaskFile&
     }
   }
   result.train_seconds = progress.Seconds();
+  NoteDevice(compute.device, &result);
   TRIBUTARY_RETURN_IF_ERROR(WriteUpdate(directory, result, nullptr));
   return result;
 }

@@ -6,6 +6,7 @@
 
 #include "core/files.h"
 #include "trainer/dataset.h"
+#include "trainer/device.h"
 #include "trainer/local_objective.h"
 #include "trainer/model_directory.h"
 #include "trainer/optimizer.h"
@@ -17,7 +18,8 @@
 namespace tributary::trainer {
 namespace {
 
-TaskResult ToResult(const TrainingOutcome& outcome, std::int64_t planned, const Dataset& dataset) {
+TaskResult ToResult(const TrainingOutcome& outcome, std::int64_t planned, const Dataset& dataset,
+                    const at::Device& device) {
   TaskResult result;
   result.samples = outcome.samples;
   result.tokens = outcome.tokens;
@@ -26,6 +28,7 @@ TaskResult ToResult(const TrainingOutcome& outcome, std::int64_t planned, const 
   result.loss_first = outcome.loss_first;
   result.loss_last = outcome.loss_last;
   result.train_seconds = outcome.seconds;
+  NoteDevice(device, &result);
   const auto count = [&result](const char* name, std::int64_t number) {
     if (number > 0) result.metrics[name] = static_cast<double>(number);
   };
@@ -82,7 +85,7 @@ Result<TaskResult> RunTrainTask(const std::string& directory, const TaskFile& ta
       RunTraining(*loaded.model, trained, dataset, task.training, task.seed, objective,
                   optimizer.get(), {&progress, stop, &checkpoint, &workers}));
   if (outcome.steps == 0) return CancelledError("stopped by a signal before the first step");
-  const TaskResult result = ToResult(outcome, task.training.steps, dataset);
+  const TaskResult result = ToResult(outcome, task.training.steps, dataset, compute.device);
   if (!workers.first()) return result;
   TRIBUTARY_RETURN_IF_ERROR(WriteUpdate(directory, result, &loaded.adapter,
                                         task.keep_optimizer ? optimizer->State() : NamedTensors()));

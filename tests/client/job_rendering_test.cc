@@ -41,7 +41,12 @@ TEST(JobRenderingTest, AJobIsWhatTheSiteConfigured) {
               ElementsAre("/opt/trainer", "--quiet", "train", "--task", "/work/chem/chem.r1"));
   EXPECT_EQ(spec.name, "trib-1.chem.r1");
   EXPECT_EQ(spec.working_directory, "/work/chem/chem.r1");
-  EXPECT_EQ(spec.environment, job.environment);
+  auto environment = job.environment;
+  environment["TRIBUTARY_GPUS"] = "2";  // on each node: a trainer that finds none says so
+  EXPECT_EQ(spec.environment, environment);
+  job.environment["TRIBUTARY_GPUS"] = "0";
+  EXPECT_EQ(MakeJob(job, Request()).environment, job.environment) << "the site's own word stands";
+  EXPECT_EQ(MakeJob(Section(), Request()).environment.at("TRIBUTARY_GPUS"), "0");
   EXPECT_EQ(spec.stderr_path, "/work/chem/chem.r1/job.err");
   EXPECT_EQ(spec.queue, "gpu");
   EXPECT_EQ(spec.account, "chem");

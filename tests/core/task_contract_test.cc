@@ -137,6 +137,14 @@ TEST(TaskResultTest, RoundTrips) {
   ASSERT_TRUE(read.ok()) << read.status();
   EXPECT_EQ(read->ToJson(), result.ToJson());
   EXPECT_EQ(read->metrics, result.metrics);
+  EXPECT_EQ(result.ToJson().find("device"), std::string::npos)
+      << "nothing that older daemons refuse";
+  result.device = "cuda, NVIDIA H100";
+  result.peak_memory_bytes = std::int64_t{2} << 40;
+  const auto with_device = TaskResult::FromJson(result.ToJson());
+  ASSERT_TRUE(with_device.ok()) << with_device.status();
+  EXPECT_EQ(with_device->device, result.device);
+  EXPECT_EQ(with_device->peak_memory_bytes, result.peak_memory_bytes);
 }
 
 TEST(TaskResultTest, NamesWhatIsWrong) {

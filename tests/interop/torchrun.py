@@ -18,7 +18,7 @@ TOGETHER = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--np
 
 def run(command, kind, directory):
     done = subprocess.run([*command, kind, "--task", directory], stderr=subprocess.PIPE, text=True,
-                          env={**os.environ, "OMP_NUM_THREADS": "1"})
+                          env={**os.environ, "OMP_NUM_THREADS": "1", "TRIBUTARY_GPUS": "0"})
     assert done.returncode == 0, done.stderr
     with open(f"{directory}/update/result.json") as file:
         return json.load(file)
@@ -40,6 +40,7 @@ with tempfile.TemporaryDirectory() as root:
         write_task(f"{root}/{name}-evaluate", "evaluate", f"{root}/{name}/update", evaluation={"batch_size": 2})
         losses.append(run(command, "evaluate", f"{root}/{name}-evaluate")["metrics"]["loss/texts"])
     one, two = results
+    assert all(result["device"].startswith("cpu") and result["peak_memory_bytes"] > 1 << 24 for result in results)
     start = load_file(f"{root}/adapter/adapter_model.safetensors")
     moved = max((weights[0][name] - start[name]).abs().max().item() for name in start)
     apart = max((weights[0][name] - weights[1][name]).abs().max().item() for name in weights[0])

@@ -28,6 +28,8 @@ UpdateAccepted FullUpdate() {
   facts.startup_seconds = 12345678.901234567;
   facts.compute_seconds = 3;
   facts.transfer_seconds = -1e22;
+  facts.device = "cuda, \xC3\xA9";
+  facts.peak_memory_bytes = std::numeric_limits<std::int64_t>::max();
   facts.statement_hex = "00ff";
   facts.signature_hex = "ab";
   return event;
@@ -97,6 +99,8 @@ TEST(EventCodecTest, NumbersAndTextsSurviveExactly) {
   EXPECT_EQ(read.queue_seconds, facts.queue_seconds);
   EXPECT_EQ(read.startup_seconds, facts.startup_seconds);
   EXPECT_EQ(read.transfer_seconds, facts.transfer_seconds);
+  EXPECT_EQ(read.device, facts.device);
+  EXPECT_EQ(read.peak_memory_bytes, facts.peak_memory_bytes);
   EXPECT_EQ(read.statement_hex, facts.statement_hex);
 }
 

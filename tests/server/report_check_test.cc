@@ -140,6 +140,9 @@ TEST_F(ReportCheckTest, RefusesNumbersThatCannotBe) {
   EXPECT_THAT(RefusalAfter([](S& s) { s.set_samples(-5); }), HasSubstr("refused"));
   EXPECT_THAT(RefusalAfter([](S& s) { s.set_tokens(-5); }), HasSubstr("negative"));
   EXPECT_THAT(RefusalAfter([](S& s) { s.set_loss_last(std::nan("")); }), HasSubstr("finite"));
+  EXPECT_THAT(RefusalAfter([](S& s) { s.set_peak_memory_bytes(-1); }), HasSubstr("memory"));
+  EXPECT_THAT(RefusalAfter([](S& s) { s.set_device("a\x1b[31m"); }), HasSubstr("printable"));
+  EXPECT_THAT(RefusalAfter([](S& s) { s.set_device(std::string(129, 'x')); }), HasSubstr("device"));
   EXPECT_THAT(RefusalAfter([](S& s) { s.set_transfer_seconds(HUGE_VAL); }), HasSubstr("finite"));
   EXPECT_THAT(RefusalAfter([](S& s) { (*s.mutable_metrics())["x"] = std::nan(""); }),
               HasSubstr("metric \"x\" is not a finite number"));

@@ -96,6 +96,16 @@ TEST(DeviceTest, CudaIsRefusedWhereThereIsNone) {
   EXPECT_EQ(*ChooseDevice("auto", 0), at::Device(at::kCPU));
   EXPECT_THAT(ChooseDevice("cuda", 0).status().message(),
               testing::HasSubstr("finds no CUDA device"));
+  setenv("TRIBUTARY_GPUS", "4", 1);
+  const Status none = ChooseDevice("auto", 0).status();
+  EXPECT_EQ(none.code(), StatusCode::kFailedPrecondition);
+  EXPECT_THAT(none.message(), testing::HasSubstr("the job was given 4 GPUs on each node"));
+  EXPECT_TRUE(ChooseDevice("cpu", 0).ok()) << "who names the CPU gets it";
+  setenv("TRIBUTARY_GPUS", "0", 1);
+  EXPECT_TRUE(ChooseDevice("auto", 0).ok());
+  unsetenv("TRIBUTARY_GPUS");
+  EXPECT_THAT(DeviceName(at::kCPU), testing::StartsWith("cpu"));
+  EXPECT_GT(PeakMemory(), 1 << 20);
 }
 
 }  // namespace

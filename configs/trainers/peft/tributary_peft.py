@@ -11,7 +11,9 @@
 DIR is the task directory of docs/task_directory.md. With several processes every micro-batch is shared out among them
 and gradients are summed, so that the result is that of one process up to rounding.
 
-Environment: TRIBUTARY_DTYPE=float32|bfloat16 (of the frozen base weights; default float32 on a CPU, bfloat16 on a GPU).
+Environment: TRIBUTARY_DTYPE=float32|bfloat16 (of the frozen base weights; default float32 on a CPU, bfloat16 on a GPU);
+TRIBUTARY_DEVICE=auto|cpu|cuda|xpu|mps (default auto: the first there is of cuda, which is ROCm too, xpu, mps; in a job that
+was given GPUs, as the daemon says in TRIBUTARY_GPUS, it is an error that there is none).
 """
 import argparse
 import importlib
@@ -21,6 +23,7 @@ import math
 import os
 import random
 import re
+import resource
 import shutil
 import signal
 import sys
@@ -28,6 +31,7 @@ import tempfile
 import time
 
 MINIMUM = {"torch": (1, 13), "transformers": (4, 36), "peft": (0, 7), "safetensors": (0, 4)}
+VISIBLE = ("CUDA_VISIBLE_DEVICES", "HIP_VISIBLE_DEVICES", "ROCR_VISIBLE_DEVICES", "ZE_AFFINITY_MASK")  # they hide devices
 TASK_SCHEMA = 1
 CHECKPOINT_SECONDS = 60
 PROGRESS_SECONDS = 0.5
@@ -53,10 +57,11 @@ class TaskError(Exception):
     """What goes into result.json as the reason of a failure."""
 
 
-def check_packages():
-    """Fails with every package that is missing or too old, before anything is loaded."""
+def check_packages(names=tuple(MINIMUM)):
+    """Fails with every package of these that is missing or too old, before anything is loaded."""
     problems = []
-    for name, minimum in MINIMUM.items():
+    for name in names:
+        minimum = MINIMUM[name]
         wanted = ".".join(map(str, minimum))
         try:
             version = importlib.import_module(name).__version__
@@ -493,20 +498,84 @@ def find_master():
     os.environ.setdefault("MASTER_PORT", str(20000 + int("".join(c for c in job if c.isdigit()) or 0) % 12000))
 
 
+def is_there(torch, kind):
+    backend = getattr(torch.backends, "mps", None) if kind == "mps" else getattr(torch, kind, None)
+    return backend is not None and backend.is_available()
+
+
+def device_kind(torch, kind):
+    """As people call it: PyTorch built for ROCm calls AMD's devices cuda."""
+    return "rocm" if kind == "cuda" and getattr(torch.version, "hip", None) else kind
+
+
+def choose_device(torch, local):
+    """The accelerator of process `local` of this node; the CPU where the job has none, or TRIBUTARY_DEVICE says so."""
+    asked = os.environ.get("TRIBUTARY_DEVICE", "auto")
+    if asked not in ("auto", "cpu", "cuda", "xpu", "mps"):
+        raise TaskError(f"TRIBUTARY_DEVICE={asked}: must be auto, cpu, cuda (also for ROCm), xpu or mps")
+    for kind in ("cuda", "xpu", "mps") if asked == "auto" else (asked,):
+        if kind == "mps" and is_there(torch, kind):
+            return torch.device("mps")
+        if kind != "cpu" and is_there(torch, kind):
+            return torch.device(kind, local % getattr(torch, kind).device_count())
+    given = os.environ.get("TRIBUTARY_GPUS", "0")
+    if asked == "cpu" or (asked == "auto" and given in ("", "0")):
+        return torch.device("cpu")
+    seen = [f"{name}={os.environ[name]}" for name in VISIBLE if name in os.environ]
+    built = " ".join(f"{name} {getattr(torch.version, name)}" for name in ("cuda", "hip", "xpu")
+                     if getattr(torch.version, name, None)) or "CPUs alone"
+    wanted = f"the job was given {given} GPUs on each node" if asked == "auto" else f"TRIBUTARY_DEVICE={asked}"
+    raise TaskError(f"{wanted} and PyTorch {torch.__version__}, built for {built}, sees none "
+                    f"({', '.join(seen) or 'no variable hides any'}); install a PyTorch for them, set job.gpus to 0, or name "
+                    "the CPU with TRIBUTARY_DEVICE: cpu in job.environment")
+
+
+def group_backend(torch, kind):
+    """How processes exchange gradients."""
+    if kind == "cuda":
+        return "nccl"
+    if kind == "xpu":
+        return "xccl" if getattr(torch.distributed, "is_xccl_available", lambda: False)() else "ccl"
+    return "gloo"
+
+
+def cpu_name():
+    try:
+        with open("/proc/cpuinfo", encoding="utf-8", errors="replace") as file:
+            return next(f"cpu, {line.split(':', 1)[1].strip()}"[:128] for line in file if line.startswith("model name"))
+    except (OSError, StopIteration):
+        return "cpu"
+
+
 class Workers:
     """The processes that train together; one when there is no launcher."""
 
     def __init__(self):
         import torch
         self.rank, self.size, local = launcher_ranks()
-        local %= max(1, torch.cuda.device_count())
-        self.device = torch.device("cuda", local) if torch.cuda.is_available() else torch.device("cpu")
+        self.device = choose_device(torch, local)
+        self.exact = torch.float if self.device.type == "mps" else torch.double  # of sums; MPS has no double
         if self.size > 1:
             find_master()
-            if self.device.type == "cuda":
-                torch.cuda.set_device(self.device)
-            torch.distributed.init_process_group("nccl" if self.device.type == "cuda" else "gloo",
-                                                 rank=self.rank, world_size=self.size)
+            if self.device.type in ("cuda", "xpu"):
+                getattr(torch, self.device.type).set_device(self.device)
+            torch.distributed.init_process_group(group_backend(torch, self.device.type), rank=self.rank,
+                                                 world_size=self.size)
+
+    def facts(self):
+        """What computed, and the most of its memory that was in use by this process; for a daemon that knows these keys."""
+        import torch
+        if "TRIBUTARY_GPUS" not in os.environ:
+            return {}
+        kind = getattr(torch, self.device.type, None)
+        if self.device.type in ("cuda", "xpu"):
+            peak = getattr(kind, "max_memory_allocated", lambda _: 0)(self.device)
+            return {"device": f"{device_kind(torch, self.device.type)}, {kind.get_device_name(self.device)}"[:128],
+                    "peak_memory_bytes": int(peak)}
+        if self.device.type == "mps":
+            return {"device": "mps", "peak_memory_bytes": int(torch.mps.driver_allocated_memory())}
+        unit = 1 if sys.platform == "darwin" else 1024
+        return {"device": cpu_name(), "peak_memory_bytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit}
 
     def sum(self, tensor):
         import torch
@@ -561,7 +630,7 @@ def load_model(task, directory, device, train):
     with open(os.path.join(directory, "global", "adapter_config.json"), encoding="utf-8") as file:
         adapter = json.load(file)
     full = adapter.get("tributary_adapter") == "full"
-    default = "float32" if full or device.type == "cpu" else "bfloat16"
+    default = "float32" if full or device.type in ("cpu", "mps") else "bfloat16"
     settings = task["training"] if train else task.get("evaluation", {})
     precision = settings.get("base_precision", "fp32")
     if precision not in ("fp32", "stored"):
@@ -853,7 +922,7 @@ def train(task, directory, workers, stopped):
         "message": "" if complete else f"stopped by a signal after {len(losses)} of {settings['steps']} steps",
         "steps": len(losses), "loss_first": mean_of_tenth(losses, False), "loss_last": mean_of_tenth(losses, True),
         "train_seconds": time.monotonic() - began,
-        "metrics": left_out, **facts}
+        "metrics": left_out, **facts, **workers.facts()}
 
     def write_adapter(where):
         save_file({name: p.detach().float().cpu().contiguous() for name, p in parameters.items()},
@@ -881,7 +950,7 @@ def exact_match(model, tokens_of, data, answer_tokens, length, workers, stopped)
         begin = loss.rfind(0, 0, end) + 1
         if begin > 1:  # not a text: it asks nothing
             asked.append((ids[:begin], ids[begin:end], ids[end]))
-    counts = torch.zeros(1, dtype=torch.double, device=workers.device)
+    counts = torch.zeros(1, dtype=workers.exact, device=workers.device)
     for number in range(0, len(asked), workers.size):
         if workers.any(stopped()):
             raise TaskError("stopped by a signal before the evaluation was complete")
@@ -914,14 +983,14 @@ def evaluate(task, directory, workers, stopped):
     model.eval()
     with torch.no_grad():
         for name, data in sources.items():
-            total, tokens = torch.zeros(1, dtype=torch.double, device=workers.device), 0
+            total, tokens = torch.zeros(1, dtype=workers.exact, device=workers.device), 0
             for begin in range(0, len(data), batch_size):
                 if workers.any(stopped()):
                     raise TaskError("stopped by a signal before the evaluation was complete")
                 batch = data[begin:begin + batch_size]
                 mine = batch[workers.rank::workers.size]
                 if mine:
-                    total += loss_sum(model, mine, workers.device).double()
+                    total += loss_sum(model, mine, workers.device).to(workers.exact)
                 tokens += loss_tokens(batch)
                 result["samples"] += len(batch)
                 if progress:
@@ -937,6 +1006,7 @@ def evaluate(task, directory, workers, stopped):
                 if match is not None:
                     result["metrics"][f"exact_match/{name}"] = match
     result["train_seconds"] = time.monotonic() - began
+    result.update(workers.facts())
     if workers.rank == 0:
         write_update(directory, result)
     return result
@@ -945,12 +1015,13 @@ def evaluate(task, directory, workers, stopped):
 # --- one run ----------------------------------------------------------------------------------------------------------
 
 def run(kind, directory, stopped):
-    check_packages()
     task = read_task(directory, kind)
+    check_packages(["torch"])
     import torch
+    workers = Workers()  # before the others are loaded: a job without its accelerators ends at once
+    check_packages()
     import transformers
     transformers.utils.logging.set_verbosity_error()
-    workers = Workers()
     torch.use_deterministic_algorithms(workers.device.type == "cpu")
     return (train if kind == "train" else evaluate)(task, directory, workers, stopped)
 
