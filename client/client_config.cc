@@ -165,9 +165,6 @@ void ClientConfig::Check(ConfigProblems& problems) const {
   if (job.pilot && job.pilot->poll_interval.count() == 0) {
     problems.Add("job.pilot", "poll_interval: must be longer than 0s");
   }
-  if (daemon_job && scheduler.adapter == "local") {
-    problems.Add("daemon_job", "the local adapter has no queue for it; it is for slurm and pbs");
-  }
   if (daemon_job && daemon_job->successor_before >= daemon_job->walltime) {
     problems.Add("daemon_job", "successor_before: must be shorter than walltime");
   }

@@ -60,6 +60,10 @@ Result<DaemonJobOptions> DaemonJobOf(const ClientConfig& config, const std::stri
     return InvalidArgumentError(config_path +
                                 ": --in-job needs a section daemon_job: {queue, walltime, ...}");
   }
+  if (config.scheduler.adapter == "local") {
+    return InvalidArgumentError(
+        config_path + ": --in-job: the local adapter has no queue; it is for slurm and pbs");
+  }
   TRIBUTARY_ASSIGN_OR_RETURN(const std::string certificate,
                              security::ReadCertificateFile(config.tls.certificate));
   TRIBUTARY_ASSIGN_OR_RETURN(

@@ -43,6 +43,7 @@ if(TRIBUTARY_STATIC)
   foreach(name cares crypto grpc pcre2 protobuf sqlite ssl yaml)
     tributary_library(${name} lib::archives)
   endforeach()
+  target_compile_options(tributary_lib_grpc INTERFACE -pthread)  # as gRPC's own target asks for
 else()
   pkg_check_modules(PCRE2 REQUIRED IMPORTED_TARGET GLOBAL libpcre2-8)
   pkg_check_modules(CARES REQUIRED IMPORTED_TARGET GLOBAL libcares)
