@@ -108,6 +108,14 @@ int FederationHarness::StopServer() {
   return server_->Poll().value_or(-1);
 }
 
+Result<std::string> FederationHarness::RunToTheEnd(int rounds, std::chrono::seconds limit) {
+  const CampaignFile campaign = Campaign("allowed", rounds);
+  TRIBUTARY_RETURN_IF_ERROR(Submit(campaign).status());
+  TRIBUTARY_ASSIGN_OR_RETURN(const v1::CampaignStatus status, AwaitEnd(campaign.name, limit));
+  if (status.phase() != "completed") return AbortedError("it ended as " + status.phase());
+  return status.version_digest();
+}
+
 Result<std::string> FederationHarness::NewToken(const std::string& role, const std::string& name,
                                                 int valid_seconds) {
   TRIBUTARY_ASSIGN_OR_RETURN(cli::Session session, cli::Session::Open(lead_));

@@ -62,6 +62,9 @@ class FederationHarness {
   // Waits until the campaign has ended; its last status.
   Result<v1::CampaignStatus> AwaitEnd(const std::string& campaign,
                                       std::chrono::seconds limit = std::chrono::seconds(60));
+  // Campaign("allowed", rounds) from its submission to its end; the digest of its last version.
+  Result<std::string> RunToTheEnd(int rounds,
+                                  std::chrono::seconds limit = std::chrono::seconds(120));
   // A member's profile or site directory, enrolled with a fresh token.
   Status Enroll(const std::string& role, const std::string& name, const std::string& directory);
   Result<std::string> NewToken(const std::string& role, const std::string& name, int valid_seconds);
