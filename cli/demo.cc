@@ -13,7 +13,6 @@
 #include "cli/demo_samples.h"
 #include "cli/demo_training.h"
 #include "cli/initial_adapter.h"
-#include "cli/interruption.h"
 #include "cli/output.h"
 #include "cli/watch_command.h"
 #include "cli/watch_view.h"
@@ -21,6 +20,7 @@
 #include "core/config.h"
 #include "core/count_text.h"
 #include "core/files.h"
+#include "core/interruption.h"
 
 namespace tributary::cli {
 namespace {

@@ -47,6 +47,8 @@ void AddMemberCommands(CLI::App& app, Arguments& a, std::map<CLI::App*, Run>& ru
       ->check(CLI::Range(1, 65535));
   provision->add_option("--listen", a.provision.listen, "address to listen on")
       ->capture_default_str();
+  provision->add_option("--data-dir", a.provision.data_dir,
+                        "the server's data_dir, where it is not to be beside its file");
   provision->add_option("--lead", a.provision.lead, "name of the first lead")
       ->capture_default_str();
   runs[provision] = [&a] { return ProvisionCommand(a.global, a.provision); };

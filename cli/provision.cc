@@ -2,6 +2,7 @@
 
 #include "cli/profile.h"
 #include "core/clock.h"
+#include "core/config.h"
 #include "core/endpoint.h"
 #include "core/files.h"
 #include "security/key_file.h"
@@ -23,23 +24,20 @@ std::string AddressOf(const std::string& host, const ProvisionOptions& options) 
   return JoinHostAndPort(host, static_cast<std::uint16_t>(options.port));
 }
 
-// In YAML an address in brackets would be a list.
-std::string Quoted(const std::string& address) {
-  return address.starts_with('[') ? "\"" + address + "\"" : address;
-}
-
 std::string ServerFile(const ProvisionOptions& options) {
   return "# The federation's server. See configs/server.yaml for every key.\n"
          "federation: " +
          options.name +
          "\n"
          "listen: " +
-         Quoted(AddressOf(options.listen, options)) +
+         YamlText(AddressOf(options.listen, options)) +
          "\n"
          "advertise: " +
-         Quoted(AddressOf(options.hosts.front(), options)) +
+         YamlText(AddressOf(options.hosts.front(), options)) +
          "\n"
-         "data_dir: data           # journal and blobs, on a local disk\n"
+         "data_dir: " +
+         YamlText(options.data_dir) +
+         "  # journal and blobs, on a local disk\n"
          "tls:\n"
          "  ca: ca.crt\n"
          "  ca_key: ca.key\n"

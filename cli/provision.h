@@ -14,7 +14,8 @@ struct ProvisionOptions {
   std::vector<std::string> hosts;  // DNS names and addresses of the server
   int port = 8443;
   std::string listen = "0.0.0.0";
-  std::string lead = "lead";  // the first lead; may also enroll members
+  std::string data_dir = "data";  // relative to <directory>/server
+  std::string lead = "lead";      // the first lead; may also enroll members
 };
 
 struct Provisioned {

@@ -84,20 +84,13 @@ bool IsPythonName(std::string_view path) {
          name.find_first_not_of("0123456789.t", std::string_view("python").size()) == name.npos;
 }
 
-std::vector<std::string> Words(const std::string& text) {
-  std::istringstream stream(text);
-  std::vector<std::string> words;
-  for (std::string word; stream >> word;) words.push_back(std::move(word));
-  return words;
-}
-
 // "#!/usr/bin/env -S python3 -u", "#!/opt/env/bin/python", and what installers write when the path
 // is too long for such a line: "#!/bin/sh" and "'''exec' /long/path/bin/python "$0" "$@"".
 std::vector<std::string> InterpreterIn(const std::string& script) {
   const std::vector<std::string> lines = LinesOf(script);
   if (lines.empty() || !lines[0].starts_with("#!")) return {};
-  std::vector<std::string> words = Words(lines[0].substr(2));
-  if (lines.size() > 1 && lines[1].starts_with("'''exec'")) words = Words(lines[1].substr(8));
+  std::vector<std::string> words = SplitWords(lines[0].substr(2));
+  if (lines.size() > 1 && lines[1].starts_with("'''exec'")) words = SplitWords(lines[1].substr(8));
   const auto found = std::find_if(words.begin(), words.end(),
                                   [](const std::string& word) { return IsPythonName(word); });
   return found == words.end() ? std::vector<std::string>() : std::vector<std::string>{*found};

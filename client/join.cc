@@ -1,12 +1,11 @@
 #include "client/join.h"
 
-#include <unistd.h>
-
-#include <climits>
 #include <cstdio>
 #include <filesystem>
 
 #include "client/client_config.h"
+#include "core/child_process.h"
+#include "core/config.h"
 #include "core/files.h"
 #include "core/text.h"
 #include "security/enroll.h"
@@ -14,23 +13,10 @@
 namespace tributary::client {
 namespace {
 
-// The trainer beside this program.
-std::string TrainerPath() {
-  char path[PATH_MAX];
-  const ssize_t size = readlink("/proc/self/exe", path, sizeof path);
-  const std::string self(path, size > 0 ? static_cast<std::size_t>(size) : 0);
-  return JoinPath(size > 0 ? DirectoryOf(self) : "/usr/bin", "tributary-trainer");
-}
-
-// In YAML an address in brackets would be a list.
-std::string Quoted(const std::string& address) {
-  return address.starts_with('[') ? "\"" + address + "\"" : address;
-}
-
 std::string StarterFile(const JoinOptions& options) {
   return "# This site's file. See configs/client.yaml for every key.\n"
          "server: " +
-         Quoted(options.server) + "\n" +
+         YamlText(options.server) + "\n" +
          (options.server_name.empty() ? "" : "server_name: " + options.server_name + "\n") +
          "state_dir: state        # the daemon's journal: a local disk\n"
          "workspace: work         # task directories: a file system that jobs see\n"
@@ -38,7 +24,7 @@ std::string StarterFile(const JoinOptions& options) {
          "  adapter: local\n"
          "job:\n"
          "  trainer: [" +
-         TrainerPath() +
+         JoinPath(ProgramDirectory(), "tributary-trainer") +
          "]\n"
          "  cpus: 1\n"
          "# What this site allows. As it stands: nothing.\n"

@@ -1,275 +1,53 @@
 // tributary-client: a site's daemon.
-#include <pthread.h>
+#include <unistd.h>
 
 #include <CLI/CLI.hpp>
-#include <atomic>
-#include <climits>
-#include <csignal>
 #include <cstdio>
-#include <cstdlib>
 #include <cstring>
-#include <filesystem>
 #include <memory>
 #include <nlohmann/json.hpp>
-#include <thread>
 
-#include "client/agent.h"
-#include "client/daemon_job.h"
+#include "client/daemon.h"
 #include "client/doctor.h"
-#include "client/job_ending.h"
-#include "client/job_rendering.h"
+#include "client/init.h"
 #include "client/join.h"
-#include "client/pilots.h"
 #include "client/site_adapter.h"
-#include "client/site_ledger.h"
 #include "client/trainer_check.h"
+#include "core/child_process.h"
 #include "core/command_line.h"
 #include "core/files.h"
+#include "core/interruption.h"
 #include "core/text.h"
 #include "core/version.h"
 #include "scheduler_adapters/local_supervisor.h"
 #include "scheduler_adapters/pilot_worker.h"
 #include "security/grpc_credentials.h"
 #include "security/grpc_log.h"
-#include "security/key_file.h"
-#include "security/pki.h"
 
 namespace tributary::client {
 namespace {
-
-std::string OwnPath() {
-  char path[PATH_MAX];
-  const ssize_t size = readlink("/proc/self/exe", path, sizeof path);
-  return size > 0 ? std::string(path, static_cast<std::size_t>(size)) : "tributary-client";
-}
-
-Result<std::unique_ptr<scheduler_adapters::SchedulerAdapter>> OpenScheduler(ClientConfig& config,
-                                                                            SiteLedger* ledger,
-                                                                            const Clock& clock) {
-  config.scheduler.supervisor_command = {OwnPath(), "supervise"};
-  TRIBUTARY_ASSIGN_OR_RETURN(auto adapter,
-                             scheduler_adapters::MakeSchedulerAdapter(config.scheduler, clock));
-  return WithPilots(config, OwnPath(), std::move(adapter), ledger, clock);
-}
-
-constexpr std::chrono::seconds kVisitLimit{50};
-
-// `config` outlives it.
-Result<DaemonJobOptions> DaemonJobOf(const ClientConfig& config, const std::string& config_path) {
-  if (!config.daemon_job) {
-    return InvalidArgumentError(config_path +
-                                ": --in-job needs a section daemon_job: {queue, walltime, ...}");
-  }
-  if (config.scheduler.adapter == "local") {
-    return InvalidArgumentError(
-        config_path + ": --in-job: the local adapter has no queue; it is for slurm and pbs");
-  }
-  TRIBUTARY_ASSIGN_OR_RETURN(const std::string certificate,
-                             security::ReadCertificateFile(config.tls.certificate));
-  TRIBUTARY_ASSIGN_OR_RETURN(
-      const auto identity,
-      security::CertificateIdentity(certificate).Annotate(config.tls.certificate));
-  return DaemonJobOptions{config, identity.name, OwnPath(), std::filesystem::absolute(config_path)};
-}
-
-// The job of a task that does not exist, with the first model and data of the policy.
-Result<std::string> RenderSample(ClientConfig config, const std::string& kind) {
-  const SystemClock clock;
-  // Its records are not for a preview; a daemon may hold the real ones.
-  TRIBUTARY_ASSIGN_OR_RETURN(const auto scratch, TemporaryDirectory::Create("tributary-render-"));
-  config.scheduler.state_directory = scratch.path();
-  TRIBUTARY_ASSIGN_OR_RETURN(const auto adapter, OpenScheduler(config, nullptr, clock));
-  const scheduler_adapters::JobSpec spec = SampleJob(config, kind);
-  TRIBUTARY_RETURN_IF_ERROR(scheduler_adapters::CheckJobSpec(spec));
-  return adapter->Render(spec);
-}
-
-// Until a second signal comes, also while a command of the scheduler hangs.
-Status EndAllJobs(ClientConfig& config, const std::string& site, SiteLedger* ledger,
-                  const sigset_t& signals) {
-  const SystemClock clock;
-  LogInfo("client", "stopping, and ending the jobs");
-  const auto stop = std::make_shared<std::atomic<bool>>(false);
-  config.scheduler.stop = stop;
-  std::atomic<bool> done = false;
-  constexpr timespec kPause{.tv_sec = 0, .tv_nsec = 200'000'000};
-  std::thread listener([&] {
-    while (!done && !*stop) *stop = sigtimedwait(&signals, nullptr, &kPause) >= 0;
-  });
-  const Status status = [&]() -> Status {
-    TRIBUTARY_ASSIGN_OR_RETURN(const auto adapter, OpenScheduler(config, ledger, clock));
-    return EndJobs(*adapter, JobNamePrefix(config, site), [&] {
-      std::this_thread::sleep_for(std::chrono::nanoseconds(kPause.tv_nsec));
-      return !*stop;
-    });
-  }();
-  done = true;
-  listener.join();
-  return status;
-}
-
-volatile std::sig_atomic_t g_interrupted = 0;
-
-// The first signal ends what is at work and then the program, the second one the program.
-void LetSignalsInterrupt() {
-  struct sigaction interrupt {};
-  interrupt.sa_handler = [](int) { g_interrupted = 1; };
-  interrupt.sa_flags = static_cast<int>(SA_RESETHAND);
-  sigaction(SIGINT, &interrupt, nullptr);
-  sigaction(SIGTERM, &interrupt, nullptr);
-}
-
-// For cron: what is due is done and the program leaves. What a killed visit left, the next one
-// does.
-Status Visit(ClientConfig config) {
-  signal(SIGCHLD, SIG_DFL);
-  LetSignalsInterrupt();
-  TRIBUTARY_RETURN_IF_ERROR(StartLogging(config.log));
-  if (config.job.pilot) {
-    return InvalidArgumentError(
-        "job.pilot: a pilot needs a daemon that stays; it would wait, and be charged, for the next "
-        "visit");
-  }
-  const SystemClock clock;
-  TRIBUTARY_RETURN_IF_ERROR(MakeDirectories(config.state_dir).Annotate("state_dir"));
-  auto ledger = SiteLedger::Open(JoinPath(config.state_dir, "ledger.db"));
-  if (ledger.status().code() == StatusCode::kFailedPrecondition) {
-    LogInfo("client", "another visit or a daemon is at work here", {{"reason", ledger.status()}});
-    return OkStatus();
-  }
-  TRIBUTARY_RETURN_IF_ERROR(ledger.status());
-  const auto stop = std::make_shared<std::atomic<bool>>(false);
-  config.scheduler.stop = stop;
-  TRIBUTARY_ASSIGN_OR_RETURN(auto adapter, OpenScheduler(config, ledger->get(), clock));
-  TRIBUTARY_ASSIGN_OR_RETURN(
-      auto agent, Agent::Start(config, std::move(adapter), **ledger, clock, Presence::kVisits));
-  const Status status = agent->Visit(kVisitLimit, [] { return g_interrupted == 0; });
-  *stop = true;
-  agent.reset();
-  LogInfo("client", "visit ended; jobs run on");
-  return status;
-}
-
-// The signal that ended the wait; 0: the daemon's next job took over.
-int AwaitEnd(const sigset_t& signals, DaemonSuccession* succession) {
-  constexpr timespec kPause{.tv_sec = 0, .tv_nsec = 200'000'000};
-  while (true) {
-    const int signal = sigtimedwait(&signals, nullptr, &kPause);
-    if (signal > 0) return signal;
-    if (succession != nullptr && succession->HandedOver()) return 0;
-  }
-}
-
-// A daemon's job waits for the one before it, which leaves when it sees that this one can serve; or
-// leaves itself, when it was put back into the queue and another one has taken over. Cancelled by
-// that, or by a signal.
-Result<std::unique_ptr<SiteLedger>> OpenLedger(const ClientConfig& config,
-                                               DaemonSuccession* succession,
-                                               const sigset_t& signals) {
-  constexpr timespec kPause{.tv_sec = 0, .tv_nsec = 500'000'000};
-  const std::string path = JoinPath(config.state_dir, "ledger.db");
-  if (succession == nullptr) return SiteLedger::Open(path);
-  LogLimit log_limit(/*lines=*/50);
-  bool ready = false;
-  while (true) {
-    if (!ready) {
-      const Status status = succession->SayReady();
-      ready = status.ok();
-      if (!ready) {
-        log_limit.Log("ready", LogLevel::kWarning, "client", "this job cannot serve yet",
-                      {{"reason", status}});
-      }
-    }
-    auto ledger = SiteLedger::Open(path);
-    if (ledger.status().code() != StatusCode::kFailedPrecondition) return ledger;
-    log_limit.Log("wait", LogLevel::kInfo, "client", "the daemon's job before this one serves", {});
-    if (succession->HandedOver()) return CancelledError("another of the daemon's jobs serves");
-    if (sigtimedwait(&signals, nullptr, &kPause) > 0) return CancelledError("stopped by a signal");
-  }
-}
-
-struct RunOptions {
-  bool end_jobs = false;
-  std::string daemon_job = {};  // this process is it; empty: of no scheduler
-  std::string config_path = {};
-};
-
-Status Run(ClientConfig config, const RunOptions& options) {
-  signal(SIGCHLD, SIG_DFL);  // ignored by some parents: then no command's end could be seen
-  sigset_t signals;
-  sigemptyset(&signals);
-  sigaddset(&signals, SIGTERM);
-  sigaddset(&signals, SIGINT);
-  pthread_sigmask(SIG_BLOCK, &signals, nullptr);
-  TRIBUTARY_RETURN_IF_ERROR(StartLogging(config.log));
-  const SystemClock clock;
-  TRIBUTARY_RETURN_IF_ERROR(MakeDirectories(config.state_dir).Annotate("state_dir"));
-  const auto stop = std::make_shared<std::atomic<bool>>(false);
-  config.scheduler.stop = stop;
-  std::unique_ptr<DaemonSuccession> succession;
-  if (!options.daemon_job.empty()) {
-    TRIBUTARY_ASSIGN_OR_RETURN(const DaemonJobOptions of_job,
-                               DaemonJobOf(config, options.config_path));
-    TRIBUTARY_ASSIGN_OR_RETURN(succession,
-                               DaemonSuccession::Start(of_job, options.daemon_job, clock));
-  }
-  auto opened = OpenLedger(config, succession.get(), signals);
-  if (opened.status().code() == StatusCode::kCancelled) {
-    LogInfo("client", "this job leaves", {{"reason", opened.status()}});
-    return OkStatus();
-  }
-  TRIBUTARY_RETURN_IF_ERROR(opened.status());
-  const std::unique_ptr<SiteLedger> ledger = *std::move(opened);
-  if (succession) succession->ForgetEarlier();
-  TRIBUTARY_ASSIGN_OR_RETURN(auto adapter, OpenScheduler(config, ledger.get(), clock));
-  TRIBUTARY_ASSIGN_OR_RETURN(auto agent, Agent::Start(config, std::move(adapter), *ledger, clock));
-  (void)AwaitEnd(signals, succession.get());
-  *stop = true;  // a scheduler that hangs holds nothing up
-  if (options.end_jobs) {
-    const std::string site = agent->site();
-    agent.reset();  // it submits no more
-    return EndAllJobs(config, site, ledger.get(), signals);
-  }
-  LogInfo("client", "stopping; jobs run on");
-  return OkStatus();
-}
 
 int Fail(const Status& status) {
   std::fprintf(stderr, "tributary-client: %s\n", PrintableLines(status.message()).c_str());
   return 1;
 }
 
-int RunInJob(ClientConfig config, const std::string& config_path) {
-  const char* name = std::getenv(kDaemonJobVariable);
-  if (name != nullptr) {
-    const Status status = Run(std::move(config), {false, name, config_path});
-    return status.ok() ? 0 : Fail(status);
-  }
-  const SystemClock clock;
-  const auto options = DaemonJobOf(config, config_path);
-  if (!options.ok()) return Fail(options.status());
-  const auto there = EnsureDaemonJob(*options, clock);
-  if (!there.ok()) return Fail(there.status());
-  std::puts(there->c_str());
-  return 0;
-}
-
 int Doctor(DoctorOptions options) {
-  LetSignalsInterrupt();
-  options.keep_going = [] { return g_interrupted == 0; };
+  NoteInterruption();
+  options.keep_going = [] { return !Interrupted(); };
   LogOptions quiet;  // what is wrong is a check's to say
   quiet.level = "off";
   if (const Status status = StartLogging(quiet); !status.ok()) return Fail(status);
   return RunDoctor(options, [](const ClientConfig& config, const Clock& clock) {
     scheduler_adapters::SchedulerOptions scheduler = config.scheduler;
-    scheduler.supervisor_command = {OwnPath(), "supervise"};
+    scheduler.supervisor_command = {ProgramPath(), "supervise"};
     return scheduler_adapters::MakeSchedulerAdapter(scheduler, clock);
   });
 }
 
 int CheckTrainerCommand(TrainerCheckOptions options, bool as_json) {
-  LetSignalsInterrupt();
-  options.keep_going = [] { return g_interrupted == 0; };
+  NoteInterruption();
+  options.keep_going = [] { return !Interrupted(); };
   CheckPrinter printer(as_json);
   const Status status =
       CheckTrainerContract(options, [&](const Check& check) { printer.Print(check); });
@@ -306,6 +84,71 @@ void AddDoctor(CLI::App* app, DoctorOptions* options) {
          "seconds after which the job is cancelled")
       ->default_str("600")
       ->check(CLI::Range(std::int64_t{1}, std::int64_t{604800}));
+}
+
+void AddInit(CLI::App* app, InitOptions* options, bool* ask_nothing, bool* no_doctor) {
+  app->add_option("--dir", options->directory, "where the site's file, certificate and key go")
+      ->capture_default_str();
+  app->add_option("--server", options->server, "host:port of the federation's server");
+  app->add_option("--server-name", options->server_name,
+                  "name in the server's certificate, where --server is a tunnel or an alias");
+  app->add_option("--ca-fingerprint", options->ca_fingerprint,
+                  "SHA256:... of the federation's authority: the site is enrolled as well");
+  app->add_option("--token", options->token.token,
+                  "one-time token; others on the machine see it here: without it --token-file, or "
+                  "it is asked for")
+      ->envname("TRIBUTARY_TOKEN");
+  app->add_option("--token-file", options->token.file, "a file that holds it; -: standard input");
+  app->add_option("--scheduler", options->scheduler,
+                  "local, slurm or pbs (default: what is found)");
+  app->add_option("--command-directory", options->command_directory,
+                  "where sbatch or qsub is (default: found by the PATH)");
+  app->add_option("--queue", options->queue, "queue, or partition, of the jobs");
+  app->add_option("--account", options->account, "account of the jobs");
+  app->add_option(
+         "--directive", options->directives,
+         "a further option of sbatch or qsub: --directive=--constraint=gpu; may be repeated")
+      ->allow_extra_args(false);
+  app->add_option("--module", options->modules, "a module that jobs load; may be repeated")
+      ->allow_extra_args(false);
+  app->add_option("--cpus", options->cpus, "of a job, on each node")
+      ->check(CLI::Range(std::int64_t{1}, std::int64_t{4096}));
+  app->add_option("--gpus", options->gpus, "of a job, on each node")
+      ->check(CLI::Range(std::int64_t{0}, std::int64_t{1024}));
+  app->add_option("--walltime", options->walltime, "of the longest job: 30m, 2h");
+  app->add_option("--node-hours", options->node_hours, "that campaigns may use in all; 0: no limit")
+      ->check(CLI::NonNegativeNumber);
+  app->add_option("--workspace", options->workspace, "task directories, which jobs see");
+  app->add_option("--state-dir", options->state_dir, "the daemon's own directory, on a local disk");
+  app->add_option("--model", options->models,
+                  "NAME=DIRECTORY of a base model that campaigns may use; may be repeated")
+      ->allow_extra_args(false);
+  app->add_option("--data", options->data,
+                  "NAME=FILE of JSON lines that campaigns may use; may be repeated")
+      ->allow_extra_args(false);
+  app->add_option("--campaign", options->campaigns,
+                  "a campaign that this site takes part in; may be repeated")
+      ->allow_extra_args(false);
+  app->add_option("--lead", options->leads, "who may lead it; may be repeated")
+      ->allow_extra_args(false);
+  app->add_option("trainer", options->trainer, "the trainer's command, after --");
+  app->add_flag("--replace", options->replace,
+                "write a new file; the one that is there is kept as client.yaml.before");
+  app->add_flag("--defaults", *ask_nothing,
+                "ask nothing: what is not given is what would have been proposed. So it is where "
+                "standard input is no terminal");
+  app->add_flag("--no-doctor", *no_doctor, "do not check the site at the end");
+}
+
+int InitCommand(const InitOptions& options, bool ask_nothing, bool no_doctor) {
+  const bool ask = !ask_nothing && isatty(STDIN_FILENO) != 0;
+  Questions questions(ask ? stdin : nullptr, stdout);
+  const auto file = Init(options, questions);
+  if (!file.ok()) return Fail(file.status());
+  if (no_doctor) return 0;
+  DoctorOptions doctor;
+  doctor.config_path = *file;
+  return Doctor(std::move(doctor));
 }
 
 // Adapters of personalised strategies, which are whole at this site alone.
@@ -391,6 +234,13 @@ int Main(int argc, char** argv) {
       ->required();
   join->add_option("--dir", join_options.directory, "where key and certificate go")
       ->capture_default_str();
+  InitOptions init_options;
+  bool ask_nothing = false, no_doctor = false;
+  CLI::App* init = app.add_subcommand(
+      "init",
+      "make a site of this machine: write its file by asking, enroll it, and check it. Ends as "
+      "doctor does");
+  AddInit(init, &init_options, &ask_nothing, &no_doctor);
   CLI::App* render = app.add_subcommand(
       "render", "print the job of a made-up task, as the scheduler would get it");
   std::string kind = "train";
@@ -416,6 +266,7 @@ int Main(int argc, char** argv) {
   CLI11_PARSE(app, argc, argv);
   if (check_trainer->parsed()) return CheckTrainerCommand(trainer_options, trainer_json);
   if (doctor->parsed()) return Doctor(std::move(doctor_options));
+  if (init->parsed()) return InitCommand(init_options, ask_nothing, no_doctor);
   if (join->parsed()) {
     const Status status = Join(join_options);
     return status.ok() ? 0 : Fail(status);
@@ -433,9 +284,14 @@ int Main(int argc, char** argv) {
     std::fputs(text->c_str(), stdout);
     return 0;
   }
-  if (in_job) return RunInJob(*std::move(config), config_path);
+  if (in_job) {
+    const auto said = RunInJob(*std::move(config), config_path);
+    if (!said.ok()) return Fail(said.status());
+    if (!said->empty()) std::puts(said->c_str());
+    return 0;
+  }
   const Status status =
-      once ? Visit(*std::move(config)) : Run(*std::move(config), {.end_jobs = end_jobs});
+      once ? RunVisit(*std::move(config)) : RunDaemon(*std::move(config), end_jobs);
   return status.ok() ? 0 : Fail(status);
 }
 

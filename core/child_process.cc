@@ -93,10 +93,15 @@ void ChildProcess::Await(std::chrono::seconds grace) {
   }
 }
 
-std::string ProgramDirectory() {
+std::string ProgramPath() {
   char path[PATH_MAX];
   const ssize_t size = readlink("/proc/self/exe", path, sizeof path);
-  return size > 0 ? DirectoryOf(std::string(path, static_cast<std::size_t>(size))) : ".";
+  return size > 0 ? std::string(path, static_cast<std::size_t>(size)) : "";
+}
+
+std::string ProgramDirectory() {
+  const std::string path = ProgramPath();
+  return path.empty() ? "." : DirectoryOf(path);
 }
 
 }  // namespace tributary

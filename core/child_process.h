@@ -39,7 +39,9 @@ class ChildProcess {
   std::optional<int> exit_code_;
 };
 
-// The directory of the running program: its siblings are there.
+// The running program's own file, and its directory: its siblings are there. "" and "." where
+// /proc does not tell.
+std::string ProgramPath();
 std::string ProgramDirectory();
 
 }  // namespace tributary

@@ -160,6 +160,9 @@ std::string PrintYaml(const T& value, bool with_docs = false) {
   return config_internal::Print(config_internal::MakeNode(&copy), with_docs);
 }
 
+// A text as a value or key of YAML, in quotes where it needs them.
+std::string YamlText(std::string_view text);
+
 // "64MiB", "90s": as the loader reads them, in the largest unit that divides the value.
 std::string FormatByteSize(ByteSize size);
 std::string FormatDuration(std::chrono::milliseconds duration);

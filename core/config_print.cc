@@ -12,34 +12,19 @@ constexpr std::string_view kHidden = "<hidden>";
 constexpr std::size_t kIndent = 2;
 
 bool IsPlain(std::string_view text) {
-  constexpr std::array<std::string_view, 8> kReserved = {"null", "true", "false", "yes",
-                                                         "no",   "on",   "off",   "n"};
+  constexpr std::array<std::string_view, 9> kReserved = {"null", "true", "false", "yes", "no",
+                                                         "on",   "off",  "n",     "y"};
   const auto letter = [](char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z'); };
   const auto allowed = [&](char c) {
-    return letter(c) || (c >= '0' && c <= '9') || c == '_' || c == '.' || c == '/' || c == '-';
+    return letter(c) || (c >= '0' && c <= '9') || c == '_' || c == '.' || c == '/' || c == '-' ||
+           c == ':';
   };
-  if (text.empty() || (!letter(text[0]) && text[0] != '/' && text[0] != '_')) return false;
-  return std::all_of(text.begin(), text.end(), allowed) &&
+  // "127.0.0.1:8443" is no number to anybody.
+  const bool address = text.find('.') != text.npos && text.find(':') != text.npos;
+  const bool begins = !text.empty() && (letter(text[0]) || text[0] == '/' || text[0] == '_');
+  if (text.empty() || (!begins && !(address && text[0] >= '0' && text[0] <= '9'))) return false;
+  return std::all_of(text.begin(), text.end(), allowed) && !text.ends_with(':') &&
          std::find(kReserved.begin(), kReserved.end(), text) == kReserved.end();
-}
-
-std::string Quoted(std::string_view text) {
-  constexpr std::string_view kHex = "0123456789abcdef";
-  if (IsPlain(text)) return std::string(text);
-  std::string quoted = "\"";
-  for (const char c : text) {
-    const auto byte = static_cast<unsigned char>(c);
-    if (c == '"' || c == '\\') {
-      quoted.append("\\").append(1, c);
-    } else if (c == '\n') {
-      quoted += "\\n";
-    } else if (byte < 0x20 || byte == 0x7F) {
-      quoted.append("\\x").append(1, kHex[byte >> 4]).append(1, kHex[byte & 15]);
-    } else {
-      quoted += c;
-    }
-  }
-  return quoted + "\"";
 }
 
 std::string DoubleText(double value) {
@@ -51,7 +36,7 @@ std::string DoubleText(double value) {
 struct ScalarText {
   bool secret;
   std::string operator()(std::string* v) const {
-    return Quoted(secret && !v->empty() ? kHidden : std::string_view(*v));
+    return YamlText(secret && !v->empty() ? kHidden : std::string_view(*v));
   }
   std::string operator()(bool* v) const { return *v ? "true" : "false"; }
   std::string operator()(int* v) const { return std::to_string(*v); }
@@ -77,7 +62,7 @@ class Printer final : public ConfigVisitor {
     if (with_docs_ && !options.doc.empty()) {
       out_.append(indent_, ' ').append("# ").append(options.doc).append("\n");
     }
-    out_.append(indent_, ' ').append(Quoted(key)).append(":");
+    out_.append(indent_, ' ').append(YamlText(key)).append(":");
     Value(node, options);
   }
 
@@ -135,3 +120,26 @@ std::string Print(const Node& root, bool with_docs) {
 }
 
 }  // namespace tributary::config_internal
+
+namespace tributary {
+
+std::string YamlText(std::string_view text) {
+  constexpr std::string_view kHex = "0123456789abcdef";
+  if (config_internal::IsPlain(text)) return std::string(text);
+  std::string quoted = "\"";
+  for (const char c : text) {
+    const auto byte = static_cast<unsigned char>(c);
+    if (c == '"' || c == '\\') {
+      quoted.append("\\").append(1, c);
+    } else if (c == '\n') {
+      quoted += "\\n";
+    } else if (byte < 0x20 || byte == 0x7F) {
+      quoted.append("\\x").append(1, kHex[byte >> 4]).append(1, kHex[byte & 15]);
+    } else {
+      quoted += c;
+    }
+  }
+  return quoted + "\"";
+}
+
+}  // namespace tributary

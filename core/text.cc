@@ -8,6 +8,8 @@
 namespace tributary {
 namespace {
 
+constexpr std::string_view kSpace = " \t\r\n";
+
 // Bytes of the well-formed character at the start of `text`; 0 when there is none.
 std::size_t CharacterBytes(std::string_view text) {
   const auto byte = [&](std::size_t i) { return static_cast<unsigned char>(text[i]); };
@@ -155,6 +157,22 @@ std::string Printable(std::string_view text, std::size_t max_bytes) {
 
 std::string PrintableLines(std::string_view text, std::size_t max_bytes) {
   return Bounded(text, max_bytes, "\\\n");
+}
+
+std::string Trimmed(std::string_view text) {
+  const std::size_t begin = text.find_first_not_of(kSpace);
+  if (begin == std::string_view::npos) return "";
+  return std::string(text.substr(begin, text.find_last_not_of(kSpace) - begin + 1));
+}
+
+std::vector<std::string> SplitWords(std::string_view text) {
+  std::vector<std::string> words;
+  for (std::size_t at = text.find_first_not_of(kSpace); at != std::string_view::npos;) {
+    const std::size_t end = std::min(text.find_first_of(kSpace, at), text.size());
+    words.emplace_back(text.substr(at, end - at));
+    at = text.find_first_not_of(kSpace, end);
+  }
+  return words;
 }
 
 std::optional<std::string> NearestName(std::string_view word,

@@ -6,6 +6,7 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <vector>
 
 namespace tributary {
 
@@ -25,6 +26,10 @@ std::string Excerpt(std::string_view text, std::size_t max_bytes = 80);
 std::string Printable(std::string_view text, std::size_t max_bytes = 4000);
 // The same with line breaks left in. For texts of several lines.
 std::string PrintableLines(std::string_view text, std::size_t max_bytes = std::size_t{1} << 20);
+
+// Without blanks, tabs and line ends around it; the words between them.
+std::string Trimmed(std::string_view text);
+std::vector<std::string> SplitWords(std::string_view text);
 
 // The candidate closest to `word` by edit distance (a swap of neighbours counts one), if it is
 // close enough to be a probable misspelling; the first of equally close ones.

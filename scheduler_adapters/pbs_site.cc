@@ -7,6 +7,7 @@
 
 #include "core/json.h"
 #include "core/text.h"
+#include "scheduler_adapters/pbs_text.h"
 
 namespace tributary::scheduler_adapters {
 namespace {
@@ -46,6 +47,24 @@ PbsQueue ParsePbsQueue(std::string_view text) {
   queue.started = ValueOf(text, "started") != "False";
   queue.execution = ValueOf(text, "queue_type") != "Route";
   return queue;
+}
+
+std::vector<QueueOffer> ParsePbsQueues(std::string_view text, std::string_view default_queue) {
+  constexpr std::string_view kHead = "Queue: ";
+  std::vector<QueueOffer> offers;
+  for (std::size_t at = text.find(kHead); at != std::string_view::npos;) {
+    const std::size_t next = text.find("\nQueue: ", at);
+    const std::string_view block = text.substr(at + kHead.size(), next - at - kHead.size());
+    at = next == std::string_view::npos ? next : next + 1;
+    const std::string_view name = block.substr(0, block.find_first_of(" \r\n"));
+    if (name.empty()) continue;
+    QueueOffer& offer = offers.emplace_back();
+    offer.name = name;
+    offer.is_default = name == default_queue;
+    offer.open = ValueOf(block, "enabled") != "False" && ValueOf(block, "started") != "False";
+    offer.walltime = ParsePbsDuration(ValueOf(block, "resources_max.walltime"));
+  }
+  return offers;
 }
 
 std::string DefaultPbsQueue(std::string_view text) {

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "core/status.h"
+#include "scheduler_adapters/queue_survey.h"
 #include "scheduler_adapters/scheduler_adapter.h"
 
 namespace tributary::scheduler_adapters {
@@ -18,6 +19,9 @@ struct PbsQueue {
   bool execution = true;  // a routing queue runs nothing by itself
 };
 PbsQueue ParsePbsQueue(std::string_view text);
+
+// Every queue of `qstat -Q -f`, the one of this name as the default.
+std::vector<QueueOffer> ParsePbsQueues(std::string_view text, std::string_view default_queue);
 
 // default_queue of `qstat -B -f`; empty when there is none.
 std::string DefaultPbsQueue(std::string_view text);

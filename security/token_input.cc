@@ -7,18 +7,12 @@
 #include <cstdio>
 
 #include "core/files.h"
+#include "core/text.h"
 
 namespace tributary::security {
 namespace {
 
 constexpr std::size_t kMaxToken = 4096;
-
-std::string Trimmed(const std::string& text) {
-  constexpr const char* kSpace = " \t\r\n";
-  const std::size_t begin = text.find_first_not_of(kSpace);
-  if (begin == std::string::npos) return "";
-  return text.substr(begin, text.find_last_not_of(kSpace) - begin + 1);
-}
 
 Result<std::string> FirstLine() {
   std::string line;

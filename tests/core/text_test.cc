@@ -71,5 +71,12 @@ TEST(TextTest, FindsTheProbableSpelling) {
   EXPECT_EQ(NearestName(std::string(100000, 'a'), names), std::nullopt);
 }
 
+TEST(TextTest, WordsAreWhatIsBetweenBlanks) {
+  EXPECT_EQ(SplitWords("  a\tb c \r\n"), (std::vector<std::string>{"a", "b", "c"}));
+  EXPECT_TRUE(SplitWords(" \n").empty());
+  EXPECT_EQ(Trimmed(" a b\r\n"), "a b");
+  EXPECT_EQ(Trimmed(" \t"), "");
+}
+
 }  // namespace
 }  // namespace tributary

@@ -16,6 +16,30 @@ TEST(PbsSiteTest, AStoppedQueueIsSeen) {
   EXPECT_EQ(DefaultPbsQueue("Server: a\n"), "");
 }
 
+TEST(PbsSiteTest, QueuesAreListedWithTheirLimits) {
+  const std::string text =
+      "Queue: workq\n    queue_type = Execution\n    state_count = Transit:0 Exiting:0 Begun\n\t:0 "
+      "\n"
+      "    enabled = True\n    started = True\n\n"
+      "Queue: debug\n    queue_type = Execution\n    resources_max.nodect = 2\n"
+      "    resources_max.walltime = 01:00:00\n    enabled = True\n    started = True\n\n"
+      "Queue: stopped\n    enabled = True\n    started = False\n\n"
+      "Queue: disabled\n    enabled = False\n    started = True\n";
+  const std::vector<QueueOffer> queues = ParsePbsQueues(text, "debug");
+  ASSERT_EQ(queues.size(), 4U);
+  EXPECT_EQ(queues[0].name, "workq");
+  EXPECT_FALSE(queues[0].walltime);
+  EXPECT_TRUE(queues[0].open);
+  EXPECT_FALSE(queues[0].is_default);
+  EXPECT_EQ(queues[1].name, "debug");
+  EXPECT_EQ(queues[1].walltime, std::chrono::hours(1));
+  EXPECT_TRUE(queues[1].is_default);
+  EXPECT_FALSE(queues[2].open);
+  EXPECT_FALSE(queues[3].open);
+  EXPECT_TRUE(ParsePbsQueues("", "").empty());
+  EXPECT_TRUE(ParsePbsQueues("Queue: \n", "").empty());
+}
+
 TEST(PbsSiteTest, VnodesOfAHostAreAddedUp) {
   const auto hosts = ParsePbsNodes(R"({"nodes": {
       "a": {"resources_available": {"host": "a", "ncpus": 0}},

@@ -1,8 +1,8 @@
-#include "cli/interruption.h"
+#include "core/interruption.h"
 
 #include <csignal>
 
-namespace tributary::cli {
+namespace tributary {
 namespace {
 
 volatile std::sig_atomic_t g_interrupted = 0;
@@ -27,4 +27,4 @@ void NoteInterruption() {
 
 bool Interrupted() { return g_interrupted != 0; }
 
-}  // namespace tributary::cli
+}  // namespace tributary

@@ -1,7 +1,7 @@
 // Ctrl-C and SIGTERM for a command that has something to put in order before it ends.
 #pragma once
 
-namespace tributary::cli {
+namespace tributary {
 
 // From now on the first SIGINT or SIGTERM is only noted; the second one ends the program.
 void NoteInterruption();
@@ -9,4 +9,4 @@ void NoteInterruption();
 // Whether one has come. Any thread.
 bool Interrupted();
 
-}  // namespace tributary::cli
+}  // namespace tributary
