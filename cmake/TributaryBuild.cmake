@@ -94,14 +94,15 @@ function(tributary_folder_library folder)
 endfunction()
 
 # tributary_tests(<program> SOURCES ... [LIBRARIES ...] [DEFINITIONS ...] [PROGRAMS ...]
-#                 [SHARDS <n> | WHOLE | CASES] [LABELS ...] [TIMEOUT <s>] [NO_PRECOMPILED_HEADER] [THREAD_SANITIZER])
+#                 [SHARDS <n> | WHOLE | CASES] [LABELS ...] [TIMEOUT <s>] [OPTIMIZED] [NO_PRECOMPILED_HEADER]
+#                 [THREAD_SANITIZER])
 # One test program of sources in tests/. In ctest it is n entries that share its cases (SHARDS, 2 by default), one entry
 # (WHOLE: starting it is dear, or it has a main of its own), or an entry for each case (CASES: long ones that start
 # processes). What may take longest is started first. PROGRAMS are built before it runs. The default label is `unit`. Target check_tests builds those labelled `unit` or
-# `contract`. THREAD_SANITIZER adds the label `tsan` and makes tsan_tests build it: for what links no gRPC, whose packages
+# `contract`. OPTIMIZED: it computes much itself. THREAD_SANITIZER adds the label `tsan` and makes tsan_tests build it: for what links no gRPC, whose packages
 # are not instrumented.
 function(tributary_tests program)
-  cmake_parse_arguments(ARG "WHOLE;CASES;NO_PRECOMPILED_HEADER;THREAD_SANITIZER" "SHARDS;TIMEOUT" "SOURCES;LIBRARIES;DEFINITIONS;PROGRAMS;LABELS" ${ARGN})
+  cmake_parse_arguments(ARG "WHOLE;CASES;OPTIMIZED;NO_PRECOMPILED_HEADER;THREAD_SANITIZER" "SHARDS;TIMEOUT" "SOURCES;LIBRARIES;DEFINITIONS;PROGRAMS;LABELS" ${ARGN})
   if(NOT ARG_LABELS)
     set(ARG_LABELS unit)
   endif()
@@ -148,13 +149,14 @@ endfunction()
 # How test code is compiled: nobody waits for it to run, everybody for it to compile. GoogleTest's headers are parsed once.
 # (The product's sources do without: GCC takes as long to load what would be worth precompiling as to parse it.)
 function(tributary_as_test target)
-  if(CMAKE_BUILD_TYPE STREQUAL Release)
-    # GCC 12 at -O1 misreads moved strings.
-    target_compile_options(${target} PRIVATE -O1 "$<$<CXX_COMPILER_ID:GNU>:-Wno-array-bounds;-Wno-stringop-overflow>")
+  if(ARG_OPTIMIZED)
+    # GCC 12 misreads moved strings.
+    target_compile_options(${target} PRIVATE -O2 "$<$<CXX_COMPILER_ID:GNU>:-Wno-array-bounds;-Wno-stringop-overflow>")
+  else()
+    target_compile_options(${target} PRIVATE -O0)
   endif()
   if(TRIBUTARY_SANITIZE)  # the compilers' own words for it differ
     target_compile_definitions(${target} PRIVATE TRIBUTARY_SANITIZED)
-    target_compile_options(${target} PRIVATE -O0)
   endif()
   target_compile_options(${target} PRIVATE -pthread)  # as gRPC asks for: one precompiled header fits all only so
   if(NOT target STREQUAL tributary_test_main AND NOT ARG_NO_PRECOMPILED_HEADER)
