@@ -1,17 +1,20 @@
 #!/usr/bin/env bash
 # Installs the Debian packages that Tributary needs (Debian 12 and 13; as root or with sudo).
-#   --dev      also what tests, sanitizers, fuzzing and formatting need
-#   --missing  only prints what would be installed
+#   --dev        also what tests, sanitizers, fuzzing and formatting need
+#   --packaging  also what Debian packages are made with
+#   --missing    only prints what would be installed
 # With APT_STATUS_LINES=1 apt's machine-readable progress is among the output.
 set -euo pipefail
 
 dev=0
+packaging=0
 only_list=0
 for argument in "$@"; do
   case $argument in
     --dev) dev=1 ;;
+    --packaging) packaging=1 ;;
     --missing) only_list=1 ;;
-    *) echo "usage: $0 [--dev] [--missing]" >&2; exit 2 ;;
+    *) echo "usage: $0 [--dev] [--packaging] [--missing]" >&2; exit 2 ;;
   esac
 done
 
@@ -31,6 +34,7 @@ if [ "$dev" = 1 ]; then
   packages+=(python3-torch python3-packaging)  # what the trainer is compared with, and what doctor compares versions with
   packages+=(slurmctld slurmd slurm-client munge slurmdbd mariadb-server-core)  # a Slurm cluster for the tests
 fi
+[ "$packaging" = 0 ] || packages+=(dpkg-dev file git)
 
 # The sanitizer and fuzzer runtimes of the distribution's default Clang; nothing before its lists of packages are there.
 clang_runtime() {
