@@ -17,28 +17,14 @@ constexpr const char* kSchema = R"(
   CREATE TABLE IF NOT EXISTS visits (ordinal INTEGER PRIMARY KEY, at_us INTEGER NOT NULL);
 )";
 
-// Each step once, in order; a file of an earlier version has taken some of them. Older programs
-// leave out the columns that they do not know, which is why each has a default.
+// Older programs leave out the columns that they do not know, which is why each has a default.
 constexpr std::array<const char*, 1> kMigrations = {
     "ALTER TABLE tasks ADD COLUMN quiet_us INTEGER NOT NULL DEFAULT 0;"
     "ALTER TABLE tasks ADD COLUMN quiet_bytes INTEGER NOT NULL DEFAULT 0;"
-    "ALTER TABLE tasks ADD COLUMN lost_us INTEGER NOT NULL DEFAULT 0;"};
+    "ALTER TABLE tasks ADD COLUMN lost_us INTEGER NOT NULL DEFAULT 0"};
 
 constexpr int kVisitsKept = 8;
 constexpr std::chrono::seconds kFirstRhythm{3600};
-
-Status Migrate(Database& database) {
-  TRIBUTARY_ASSIGN_OR_RETURN(Statement version, database.Prepare("PRAGMA user_version"));
-  TRIBUTARY_RETURN_IF_ERROR(version.Step().status());
-  const auto done = static_cast<std::size_t>(std::max<std::int64_t>(version.Int(0), 0));
-  version.Reset();
-  for (std::size_t step = done; step < kMigrations.size(); ++step) {
-    TRIBUTARY_RETURN_IF_ERROR(database.Execute(std::string("BEGIN;") + kMigrations[step] +
-                                               "PRAGMA user_version=" + std::to_string(step + 1) +
-                                               ";COMMIT"));
-  }
-  return OkStatus();
-}
 
 std::int64_t MicrosOf(const std::optional<Timestamp>& time) { return time ? ToMicros(*time) : 0; }
 
@@ -47,7 +33,7 @@ std::int64_t MicrosOf(const std::optional<Timestamp>& time) { return time ? ToMi
 Result<std::unique_ptr<ClientJournal>> ClientJournal::Open(const std::string& path) {
   TRIBUTARY_ASSIGN_OR_RETURN(Database database, Database::Open(path));
   TRIBUTARY_RETURN_IF_ERROR(database.Execute(kSchema));
-  TRIBUTARY_RETURN_IF_ERROR(Migrate(database).Annotate(path));
+  TRIBUTARY_RETURN_IF_ERROR(database.Migrate(kMigrations));
   return std::unique_ptr<ClientJournal>(new ClientJournal(std::move(database)));
 }
 

@@ -1,5 +1,7 @@
 #include "client/site_ledger.h"
 
+#include <array>
+
 namespace tributary::client {
 namespace {
 
@@ -11,6 +13,7 @@ constexpr const char* kSchema = R"(
     charged INTEGER NOT NULL, p50_us INTEGER NOT NULL, p80_us INTEGER NOT NULL);
   CREATE INDEX IF NOT EXISTS jobs_by_campaign ON jobs (campaign);
 )";
+constexpr std::array<const char*, 1> kSteps = {kSchema};
 constexpr std::int64_t kAbsent = -1;
 
 std::int64_t Micros(const std::optional<Timestamp>& time) {
@@ -30,7 +33,7 @@ std::optional<double> SecondsOf(std::int64_t micros) {
 
 Result<std::unique_ptr<SiteLedger>> SiteLedger::Open(const std::string& path) {
   TRIBUTARY_ASSIGN_OR_RETURN(Database database, Database::Open(path));
-  TRIBUTARY_RETURN_IF_ERROR(database.Execute(kSchema));
+  TRIBUTARY_RETURN_IF_ERROR(database.Migrate(kSteps));
   return std::unique_ptr<SiteLedger>(new SiteLedger(std::move(database)));
 }
 

@@ -36,7 +36,7 @@ if(TARGET tributary-trainer)
 endif()
 
 set(share ${CMAKE_INSTALL_DATADIR}/tributary)
-install(DIRECTORY configs/campaigns configs/strategies DESTINATION ${share} COMPONENT cli)
+install(DIRECTORY configs/campaigns configs/strategies deploy/modulefiles DESTINATION ${share} COMPONENT cli)
 install(DIRECTORY configs/sites configs/trainers DESTINATION ${share} COMPONENT client PATTERN "__pycache__" EXCLUDE)
 install(FILES configs/client.yaml deploy/tributary-client.service DESTINATION ${share} COMPONENT client)
 install(FILES configs/server.yaml DESTINATION ${share} COMPONENT server)

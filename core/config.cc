@@ -258,6 +258,13 @@ Status Load(std::string_view text, std::string_view name, const Node& root) {
   return std::move(loader).Finish();
 }
 
+Status LoadRecorded(std::string_view text, const Node& root) {
+  TRIBUTARY_ASSIGN_OR_RETURN(const YamlValue document, ParseYamlDocument(text, "recorded"));
+  Loader loader("recorded");
+  loader.Load("", document, root, {});
+  return OkStatus();  // whatever is wrong with it by today's rules
+}
+
 Status LoadFile(const std::string& path, std::string* text) {
   TRIBUTARY_ASSIGN_OR_RETURN(*text, ReadFile(path, kMaxDocumentBytes));
   return OkStatus();

@@ -114,6 +114,7 @@ template <typename T>
 Node MakeNode(T* value);
 
 Status Load(std::string_view text, std::string_view name, const Node& root);
+Status LoadRecorded(std::string_view text, const Node& root);
 Status LoadFile(const std::string& path, std::string* text);
 std::string Print(const Node& root, bool with_docs);
 
@@ -141,6 +142,18 @@ Status LoadYaml(std::string_view text, std::string_view name_for_errors, T* out)
   T loaded = *out;
   TRIBUTARY_RETURN_IF_ERROR(
       config_internal::Load(text, name_for_errors, config_internal::MakeNode(&loaded)));
+  *out = std::move(loaded);
+  return OkStatus();
+}
+
+// Of text that LoadYaml() took once, perhaps in an earlier version of the program, and that was
+// kept since: a key that is no longer known is passed over, a value that would not be taken any
+// more is taken as it stands, what is missing keeps its default. Fails only for what is no YAML.
+template <typename T>
+Status LoadRecordedYaml(std::string_view text, T* out) {
+  T loaded = *out;
+  TRIBUTARY_RETURN_IF_ERROR(
+      config_internal::LoadRecorded(text, config_internal::MakeNode(&loaded)));
   *out = std::move(loaded);
   return OkStatus();
 }

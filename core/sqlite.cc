@@ -2,6 +2,7 @@
 
 #include <sqlite3.h>
 #include <sys/vfs.h>
+#include <algorithm>
 
 #include <array>
 #include <utility>
@@ -115,6 +116,26 @@ Result<Database> Database::Open(const std::string& path) {
       "PRAGMA locking_mode=EXCLUSIVE; PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; "
       "BEGIN IMMEDIATE; COMMIT;"));
   return database;
+}
+
+Status Database::Migrate(std::span<const char* const> steps) {
+  TRIBUTARY_ASSIGN_OR_RETURN(Statement version, Prepare("PRAGMA user_version"));
+  TRIBUTARY_RETURN_IF_ERROR(version.Step().status());
+  const std::int64_t done = std::max<std::int64_t>(version.Int(0), 0);
+  version.Reset();
+  if (done > static_cast<std::int64_t>(steps.size())) {
+    return FailedPreconditionError(path_ + ": is of version " + std::to_string(done) +
+                                   "; this program knows those up to " +
+                                   std::to_string(steps.size()) + ": use a later one");
+  }
+  for (auto step = static_cast<std::size_t>(done); step < steps.size(); ++step) {
+    const Status taken = Execute(std::string("BEGIN IMMEDIATE;") + steps[step] +
+                                 ";PRAGMA user_version=" + std::to_string(step + 1) + ";COMMIT");
+    if (taken.ok()) continue;
+    (void)Execute("ROLLBACK");
+    return taken;
+  }
+  return OkStatus();
 }
 
 Status Database::Execute(const std::string& sql) {

@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <span>
 #include <string>
 #include <string_view>
 
@@ -44,6 +45,11 @@ class Database {
   // Opens or creates the file. Failed precondition when another process has it open (a second
   // daemon on one directory).
   static Result<Database> Open(const std::string& path);
+
+  // Brings the file's schema forward: `steps` are SQL, of which each is taken once, in order, with
+  // all that it changes or nothing; how many were taken is the file's user_version. Steps are only
+  // ever added. Failed precondition, with both numbers named, when a later program has taken more.
+  Status Migrate(std::span<const char* const> steps);
 
   // Runs SQL without parameters or rows (schema, BEGIN, COMMIT, ...).
   Status Execute(const std::string& sql);

@@ -1,5 +1,6 @@
 #include "scheduler_adapters/job_book.h"
 
+#include <array>
 #include <nlohmann/json.hpp>
 
 #include "core/json.h"
@@ -18,6 +19,7 @@ constexpr const char* kSchema =
     "name TEXT NOT NULL, started INTEGER NOT NULL, seen INTEGER NOT NULL, "
     "PRIMARY KEY (name, started));"
     "CREATE TABLE IF NOT EXISTS missing (key TEXT PRIMARY KEY, since INTEGER NOT NULL)";
+constexpr std::array<const char*, 1> kSteps = {kSchema};
 
 void WriteTime(json* object, const char* key, const std::optional<Timestamp>& time) {
   if (time) (*object)[key] = ToMicros(*time);
@@ -73,7 +75,7 @@ Result<std::optional<JobStatus>> EndFromJson(const std::string& text, const std:
 
 Result<JobBook> JobBook::Open(const std::string& path) {
   TRIBUTARY_ASSIGN_OR_RETURN(Database database, Database::Open(path));
-  TRIBUTARY_RETURN_IF_ERROR(database.Execute(kSchema));
+  TRIBUTARY_RETURN_IF_ERROR(database.Migrate(kSteps));
   return JobBook(std::move(database));
 }
 

@@ -10,6 +10,18 @@ std::string_view CampaignPhaseName(CampaignPhase phase) {
   return kNames[static_cast<std::size_t>(phase)];
 }
 
+std::string_view TaskPhaseName(TaskPhase phase) {
+  static constexpr std::array<std::string_view, 5> kNames = {"outstanding", "accepted", "failed",
+                                                             "missed", "cancelled"};
+  return kNames[static_cast<std::size_t>(phase)];
+}
+
+std::string_view SiteAnswerName(SiteAnswer::Kind kind) {
+  static constexpr std::array<std::string_view, 4> kNames = {"waiting", "accepted", "refused",
+                                                             "dropped"};
+  return kNames[static_cast<std::size_t>(kind)];
+}
+
 const Campaign* State::FindCampaign(std::string_view id) const {
   const auto it = campaigns.find(std::string(id));
   return it == campaigns.end() ? nullptr : &it->second;

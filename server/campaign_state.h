@@ -48,6 +48,8 @@ enum class TaskPhase : std::uint8_t {
   kCancelled,
 };
 
+std::string_view TaskPhaseName(TaskPhase phase);  // "outstanding", ...
+
 struct Task {
   std::string id;
   std::string campaign;
@@ -105,6 +107,8 @@ struct SiteAnswer {
   Kind kind = Kind::kWaiting;
   std::string reason;
 };
+
+std::string_view SiteAnswerName(SiteAnswer::Kind kind);  // "waiting", ...
 
 enum class CampaignPhase : std::uint8_t {
   kGathering,    // waits for the sites' answers

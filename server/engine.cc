@@ -1,6 +1,7 @@
 #include "server/engine.h"
 
-#include "server/campaign_step.h"
+#include "server/apply.h"
+#include "server/decider.h"
 
 namespace tributary::server {
 namespace {
@@ -15,43 +16,6 @@ Overload(Ts...) -> Overload<Ts...>;
 // Folds that ended the server, one after the other, before the round is given up.
 constexpr std::int64_t kMostFoldTries = 3;
 
-Campaign NewCampaign(const CampaignSubmitted& event, Timestamp now) {
-  Campaign campaign;
-  campaign.id = event.campaign;
-  campaign.lead = event.lead;
-  campaign.yaml = event.yaml;
-  campaign.submitted_at = now;
-  campaign.versions.push_back({0, event.initial_digest, event.initial_bytes, now, {}, {}, {}});
-  // Loaded before it was journaled, so it loads again.
-  if (!LoadYaml(event.yaml, event.campaign, &campaign.file).ok()) std::abort();
-  campaign.rules = event.rules;
-  campaign.agreed_rounds = campaign.file.pacing.rounds;
-  return campaign;
-}
-
-void Apply(Campaign& campaign, const Event& event, CampaignStep& step) {
-  std::visit(
-      Overload{
-          [](const SiteEnrolled&) {}, [&](const CampaignSubmitted&) { step.Begin(); },
-          [&](const CampaignAnswered& e) { step.Answer(e.site, e.accepted, e.reason); },
-          [&](const CampaignPaused& e) { step.Pause("paused by " + e.by); },
-          [&](const CampaignResumed& e) { step.Resume(e); },
-          [&](const CampaignChanged& e) { step.Change(e); },
-          [&](const CampaignCancelled& e) { step.Cancel(e.by); },
-          [&](const UpdateAccepted& e) { step.Accept(campaign.tasks.at(e.task), e.facts); },
-          [&](const TaskFailed& e) { step.Fail(campaign.tasks.at(e.task), e.reason, e.refused); },
-          [&](const VersionPublished& e) { step.Publish(e); },
-          [&](const AggregationFailed& e) { step.GiveUpFold(e.round, e.reason); },
-          [&](const AggregationTried& e) { step.Try(e.tries); },
-          [&](const VersionDamaged& e) { step.NoteDamage(e.version, e.reason); },
-          [&](const VersionRestored& e) {
-            campaign.versions[static_cast<std::size_t>(e.version)].damage.clear();
-          },
-          [&](const UpdateDamaged& e) { step.Spoil(campaign.tasks.at(e.task), e.reason); },
-          [&](const DeadlinePassed&) { campaign.deadline_passed = true; }},
-      event);
-}
-
 }  // namespace
 
 std::string CampaignOf(const Event& event) {
@@ -60,23 +24,25 @@ std::string CampaignOf(const Event& event) {
                              [&](const UpdateAccepted& e) { return of_task(e.task); },
                              [&](const TaskFailed& e) { return of_task(e.task); },
                              [&](const UpdateDamaged& e) { return of_task(e.task); },
+                             [&](const TaskSettled& e) { return of_task(e.task); },
                              [&](const auto& e) { return e.campaign; }},
                     event);
 }
 
+bool IsDecision(const Event& event) {
+  constexpr std::size_t kFirstDecision = 16;
+  static_assert(std::is_same_v<std::variant_alternative_t<kFirstDecision, Event>, PhaseStarted>);
+  return event.index() >= kFirstDecision;
+}
+
 StepResult Step(State state, const Event& event, Timestamp now) {
-  StepResult result{std::move(state), {}};
-  if (const auto* enrolled = std::get_if<SiteEnrolled>(&event)) {
-    result.state.sites[enrolled->site] = {enrolled->site, enrolled->certificate_fingerprint, now};
-    return result;
-  }
-  if (const auto* submitted = std::get_if<CampaignSubmitted>(&event)) {
-    result.state.campaigns[submitted->campaign] = NewCampaign(*submitted, now);
-  }
-  Campaign& campaign = result.state.campaigns.at(CampaignOf(event));
-  CampaignStep step(campaign, now, &result.actions);
-  Apply(campaign, event, step);
-  step.Advance();
+  StepResult result{std::move(state), {}, {}};
+  Apply(&result.state, event, now);
+  const std::string id = CampaignOf(event);
+  if (id.empty() || !result.state.campaigns.contains(id)) return result;
+  Decider decider(&result.state, id, now, &result.decisions, &result.actions);
+  std::visit([&](const auto& e) { decider.React(e); }, event);
+  decider.Advance();
   return result;
 }
 

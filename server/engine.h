@@ -2,8 +2,9 @@
 // seeded from the campaign, so the same code serves production, virtual time and generated fault
 // sequences.
 //
-// The daemon around it (engine_runner.h) calls Check, journals the event, calls Step, then performs
-// the actions. Pure functions: any thread.
+// The daemon around it (engine_runner.h) calls Check, calls Step, journals the event with what was
+// decided because of it, then performs the actions. A journal is folded by Apply (apply.h) alone,
+// which decides nothing. Pure functions: any thread.
 #pragma once
 
 #include <map>
@@ -26,9 +27,10 @@ Status Check(const State& state, const Event& event);
 
 struct StepResult {
   State state;
+  std::vector<Event> decisions;  // journaled after the event; applied to `state`
   std::vector<Action> actions;
 };
-// The event must have passed Check (a journal holds only such events).
+// Applies an event that came from outside and has passed Check, and decides what follows from it.
 StepResult Step(State state, const Event& event, Timestamp now);
 
 // What a site that just connected must hear: open offers, outstanding tasks.

@@ -4,7 +4,7 @@
 #include <set>
 
 #include "core/count_text.h"
-#include "server/campaign_step.h"
+#include "server/decider.h"
 #include "server/engine.h"
 #include "server/pacing.h"
 #include "server/strategy.h"
@@ -270,6 +270,12 @@ Status CheckEvent(const State& state, const DeadlinePassed& event) {
   TRIBUTARY_ASSIGN_OR_RETURN(const Campaign* campaign, LiveCampaign(state, event.campaign));
   if (campaign->deadline && !campaign->deadline_passed && !campaign->paused) return OkStatus();
   return FailedPreconditionError("no deadline runs in campaign " + event.campaign);
+}
+
+// What the engine decides comes from nowhere else.
+template <typename Decision>
+Status CheckEvent(const State&, const Decision&) {
+  return InvalidArgumentError("the engine itself decides this");
 }
 
 }  // namespace

@@ -1,7 +1,9 @@
 #include "server/engine_runner.h"
 
 #include "core/log.h"
+#include "server/apply.h"
 #include "server/event_codec.h"
+#include "server/state_codec.h"
 
 namespace tributary::server {
 namespace {
@@ -10,6 +12,9 @@ namespace {
 constexpr std::chrono::milliseconds kTick{250};
 constexpr std::chrono::seconds kRetryPause{5};
 constexpr std::int64_t kJournalPage = 500;  // entries read in one turn of the engine's thread
+// Entries after which a start would rather read a snapshot.
+constexpr std::int64_t kSnapshotEvery = 20'000;
+constexpr std::int64_t kSnapshotAtEnd = 200;
 constexpr std::size_t kJournalPageBytes = std::size_t{1} << 20;  // or so many bytes
 
 }  // namespace
@@ -24,19 +29,60 @@ Result<std::unique_ptr<EngineRunner>> EngineRunner::Open(const std::string& jour
 
 EngineRunner::~EngineRunner() { Stop(); }
 
+// The newest snapshot that can be read; else the state before the first entry.
+Result<Snapshot> EngineRunner::FindSnapshot(State* state) {
+  TRIBUTARY_ASSIGN_OR_RETURN(const std::vector<Snapshot> snapshots, journal_.ReadSnapshots());
+  for (const Snapshot& snapshot : snapshots) {
+    auto decoded = DecodeState(snapshot.state);
+    if (decoded.ok()) {
+      *state = *std::move(decoded);
+      return snapshot;
+    }
+    LogWarning("engine", "a snapshot cannot be read; the journal is",
+               {{"sequence", snapshot.sequence}, {"reason", decoded.status()}});
+  }
+  return Snapshot{};
+}
+
 Status EngineRunner::Replay() {
   State state;
-  TRIBUTARY_RETURN_IF_ERROR(journal_.Read([&](const JournalEntry& entry) -> Status {
-    const std::string where = "journal entry " + std::to_string(entry.sequence);
-    TRIBUTARY_ASSIGN_OR_RETURN(const Event event, DecodeEvent(entry.event_json).Annotate(where));
-    if (const Status status = Check(state, event); !status.ok()) {
-      return DataLossError(where + " does not fit the state before it: " + status.message());
-    }
-    state = Step(std::move(state), event, entry.at).state;
-    return OkStatus();
-  }));
+  TRIBUTARY_ASSIGN_OR_RETURN(const Snapshot snapshot, FindSnapshot(&state));
+  since_snapshot_ = 0;
+  bool derived = false;
+  const Status read = journal_.Read(
+      [&](const JournalEntry& entry) -> Status {
+        const std::string where = "journal entry " + std::to_string(entry.sequence);
+        TRIBUTARY_ASSIGN_OR_RETURN(const RecordedEvent recorded,
+                                   DecodeRecord(entry.event_json).Annotate(where));
+        ++since_snapshot_;
+        if (recorded.format > 1) {
+          Apply(&state, recorded.event, entry.at);
+          return OkStatus();
+        }
+        // Of before decisions were written down: they are made again, for the last time.
+        derived = true;
+        const bool asks_of_file = std::holds_alternative<CampaignSubmitted>(recorded.event);
+        const Status status = asks_of_file ? OkStatus() : Check(state, recorded.event);
+        if (!status.ok()) {
+          return DataLossError(where + " does not fit the state before it: " + status.message());
+        }
+        state = Step(std::move(state), recorded.event, entry.at).state;
+        return OkStatus();
+      },
+      snapshot.sequence);
+  TRIBUTARY_RETURN_IF_ERROR(read);
   state_ = std::move(state);
+  if (derived) TakeSnapshot();
   return OkStatus();
+}
+
+void EngineRunner::TakeSnapshot() {
+  if (const Status status = journal_.WriteSnapshot(EncodeState(state_)); !status.ok()) {
+    LogWarning("engine", "no snapshot can be written; a start reads more of the journal",
+               {{"reason", status}});
+    return;
+  }
+  since_snapshot_ = 0;
 }
 
 void EngineRunner::Start() {
@@ -110,7 +156,10 @@ void EngineRunner::Loop() {
     } else {
       Process(std::move(items));
     }
-    if (stopping) return;
+    if (stopping) {
+      if (since_snapshot_ >= kSnapshotAtEnd) TakeSnapshot();
+      return;
+    }
   }
 }
 
@@ -145,6 +194,9 @@ void EngineRunner::Process(std::deque<Item> items) {
       const Timestamp now = clock_.Now();
       entries.push_back({0, now, EncodeEvent(*item.event)});
       StepResult result = Step(std::move(state_), *item.event, now);
+      for (const Event& decision : result.decisions) {
+        entries.push_back({0, now, EncodeEvent(decision)});
+      }
       state_ = std::move(result.state);
       for (Action& action : result.actions) actions.push_back(std::move(action));
     }
@@ -168,6 +220,10 @@ void EngineRunner::Process(std::deque<Item> items) {
         std::abort();  // state and journal would part: a restart reads the journal again
       }
     }
+  }
+  if (!entries.empty() && !Rests()) {
+    since_snapshot_ += static_cast<std::int64_t>(entries.size());
+    if (since_snapshot_ >= kSnapshotEvery) TakeSnapshot();
   }
   deadlines_.Look(state_, clock_);  // now, while the clock is what the events were written with
   for (auto& [done, status] : answers) {

@@ -31,7 +31,7 @@ class ActionSink {
 // Thread-safe. `clock` and `sink` outlive the runner.
 class EngineRunner {
  public:
-  // Folds the journal. Start() begins to work.
+  // Folds the journal from its last snapshot on. Start() begins to work.
   static Result<std::unique_ptr<EngineRunner>> Open(const std::string& journal_path,
                                                     const Clock& clock, ActionSink& sink);
   ~EngineRunner();  // Stop()
@@ -68,6 +68,8 @@ class EngineRunner {
   void Loop();
   void Process(std::deque<Item> items);
   Status Replay();
+  Result<Snapshot> FindSnapshot(State* state);
+  void TakeSnapshot();
   void Enqueue(Item item);
   void AddDeadlineEvent(std::deque<Item>* items);
   bool Rests() const;
@@ -75,8 +77,9 @@ class EngineRunner {
   Journal journal_;
   const Clock& clock_;
   ActionSink& sink_;
-  State state_;              // the engine's thread only, once started
-  DeadlineWatch deadlines_;  // likewise
+  State state_;                      // the engine's thread only, once started
+  DeadlineWatch deadlines_;          // likewise
+  std::int64_t since_snapshot_ = 0;  // journal entries; likewise
   // After the journal refused: until then nothing is tried. Likewise.
   std::optional<std::chrono::steady_clock::time_point> rests_until_;
   LogLimit log_limit_{/*lines=*/1};

@@ -1,9 +1,12 @@
-// Everything that can happen to the campaign engine. Events are journaled; what they mean is in
-// engine.cc.
+// Everything that can happen to the campaign engine. Events are journaled; what they do to the
+// state is in apply.cc, and only that. First what comes from outside, then what the engine decided
+// because of it (decide.h): all that a policy chose is in the event, so that a journal is folded
+// without asking any policy again.
 #pragma once
 
 #include <cstdint>
 #include <map>
+#include <optional>
 #include <string>
 #include <variant>
 #include <vector>
@@ -115,10 +118,81 @@ struct DeadlinePassed {
   std::string campaign;
 };
 
-using Event = std::variant<SiteEnrolled, CampaignSubmitted, CampaignAnswered, CampaignPaused,
-                           CampaignResumed, CampaignCancelled, UpdateAccepted, TaskFailed,
-                           VersionPublished, AggregationFailed, DeadlinePassed, AggregationTried,
-                           UpdateDamaged, CampaignChanged, VersionDamaged, VersionRestored>;
+// --- decided by the engine ---
+
+// The campaign is in this phase now; with a time it may not last longer than that.
+struct PhaseStarted {
+  std::string campaign;
+  CampaignPhase phase = CampaignPhase::kGathering;
+  std::optional<Timestamp> deadline = {};
+};
+// What it waits for, for people.
+struct CampaignNoted {
+  std::string campaign;
+  std::string note;
+};
+// It waits for somebody who resumes it.
+struct CampaignHeld {
+  std::string campaign;
+  std::string note;
+};
+// Its file as it is from now on, in its effective form.
+struct CampaignRevised {
+  std::string campaign;
+  std::string yaml;
+};
+// The next round, with a task for each of its sites.
+struct RoundOpened {
+  std::string campaign;
+  std::int64_t round = 0;
+  std::vector<Task> tasks = {};
+};
+// Further tasks: of sites that take part in an open round from now on, of those that try again, and
+// evaluations. A train task takes the place of its site's one before.
+struct TasksGiven {
+  std::string campaign;
+  std::vector<Task> tasks = {};
+};
+// A task ends otherwise than by its site's report, or what it sent does not count any more.
+struct TaskSettled {
+  std::string task;
+  TaskPhase phase = TaskPhase::kFailed;
+  std::string reason = {};
+};
+// The round waits for nobody any more: these tasks' updates become the next version.
+struct RoundClosed {
+  std::string campaign;
+  std::int64_t round = 0;
+  std::vector<std::string> counted = {};
+};
+// It waits again, without these sites.
+struct RoundReopened {
+  std::string campaign;
+  std::int64_t round = 0;
+  std::vector<std::string> without = {};
+};
+// The fold is tried anew.
+struct FoldRequested {
+  std::string campaign;
+  std::int64_t round = 0;
+};
+// Its version is published.
+struct RoundFinished {
+  std::string campaign;
+  std::int64_t round = 0;
+  double mean_loss = 0;
+};
+
+using Event =
+    std::variant<SiteEnrolled, CampaignSubmitted, CampaignAnswered, CampaignPaused, CampaignResumed,
+                 CampaignCancelled, UpdateAccepted, TaskFailed, VersionPublished, AggregationFailed,
+                 DeadlinePassed, AggregationTried, UpdateDamaged, CampaignChanged, VersionDamaged,
+                 VersionRestored, PhaseStarted, CampaignNoted, CampaignHeld, CampaignRevised,
+                 RoundOpened, TasksGiven, TaskSettled, RoundClosed, RoundReopened, FoldRequested,
+                 RoundFinished>;
+
+// Whether the engine decided it; else it came from outside.
+bool IsDecision(const Event& event);
 
 // The id of the campaign that the event is about; empty for SiteEnrolled.
 std::string CampaignOf(const Event& event);

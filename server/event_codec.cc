@@ -3,137 +3,17 @@
 #include <nlohmann/json.hpp>
 
 #include "core/json.h"
+#include "server/field_codec.h"
 
 namespace tributary::server {
 namespace {
 
+using codec::Reader;
+using codec::Writer;
 using nlohmann::json;
 
-// One Fields() per event serves both directions.
-class Writer {
- public:
-  explicit Writer(json* object) : object_(*object) {}
-  void operator()(const char* key, const std::string& v) { object_[key] = v; }
-  void operator()(const char* key, bool v) { object_[key] = v; }
-  void operator()(const char* key, std::int64_t v) { object_[key] = v; }
-  void operator()(const char* key, std::uint64_t v) { object_[key] = v; }
-  void operator()(const char* key, double v) { object_[key] = v; }
-  void Later(const char* key, double v) { object_[key] = v; }
-  void Later(const char* key, bool v) {
-    if (v) object_[key] = v;
-  }
-  void Later(const char* key, std::int64_t v, std::int64_t absent) {
-    if (v != absent) object_[key] = v;
-  }
-  void Later(const char* key, const std::vector<std::string>& v) {
-    if (!v.empty()) object_[key] = v;
-  }
-  void Later(const char* key, const std::string& v) {
-    if (!v.empty()) object_[key] = v;
-  }
-  void operator()(const char* key, const Digest& v) {
-    if (!v.IsZero()) object_[key] = v.ToHex();
-  }
-  void operator()(const char* key, const std::map<std::string, double>& v) {
-    if (!v.empty()) object_[key] = v;
-  }
-  void operator()(const char* key, Completion v) { object_[key] = CompletionName(v); }
-  void operator()(const char* key, const BlobRef& v) {
-    if (!v.digest.IsZero()) object_[key] = {{"digest", v.digest.ToHex()}, {"bytes", v.bytes}};
-  }
-  void operator()(const char* key, const std::map<std::string, BlobRef>& v) {
-    if (v.empty()) return;
-    Writer blobs(&object_[key]);
-    for (const auto& [name, blob] : v) blobs(name.c_str(), blob);
-  }
-
- private:
-  json& object_;
-};
-
-class Reader {
- public:
-  explicit Reader(const json& object) : reader_(object, "event", &problems_) {}
-  void operator()(const char* key, std::string& v) { v = reader_.String(key); }
-  void operator()(const char* key, bool& v) { v = reader_.Bool(key); }
-  void operator()(const char* key, std::int64_t& v) { v = reader_.Int(key, INT64_MIN, INT64_MAX); }
-  void operator()(const char* key, std::uint64_t& v) {
-    v = static_cast<std::uint64_t>(reader_.Int(key, 0, INT64_MAX));
-  }
-  void operator()(const char* key, double& v) { v = reader_.Number(key); }
-  // Fields that journals of the first format do not have.
-  void Later(const char* key, double& v) { v = reader_.Number(key, 0); }
-  void Later(const char* key, bool& v) { v = reader_.Has(key) && reader_.Bool(key); }
-  void Later(const char* key, std::int64_t& v, std::int64_t absent) {
-    v = reader_.Has(key) ? reader_.Int(key, INT64_MIN, INT64_MAX) : absent;
-  }
-  void Later(const char* key, std::string& v) { v = reader_.String(key, std::string()); }
-  void Later(const char* key, std::vector<std::string>& v) {
-    if (!reader_.Has(key)) return;
-    if (!reader_.Raw(key).is_array()) return reader_.Problem(key, "must be a list");
-    for (const json& item : reader_.Raw(key)) {
-      if (!item.is_string()) return reader_.Problem(key, "holds a value that is not text");
-      v.push_back(item.get<std::string>());
-    }
-  }
-  void operator()(const char* key, Digest& v) {
-    const std::string hex = reader_.String(key, std::string());
-    if (hex.empty()) return;
-    const auto digest = Digest::FromHex(hex);
-    if (digest.ok()) {
-      v = *digest;
-    } else {
-      reader_.Problem(key, digest.status().message());
-    }
-  }
-  void operator()(const char* key, std::map<std::string, double>& v) {
-    if (!reader_.Has(key)) return;
-    if (!reader_.Raw(key).is_object()) return reader_.Problem(key, "must be an object");
-    for (const auto& [name, value] : reader_.Raw(key).items()) {
-      if (value.is_number()) {
-        v[name] = value.get<double>();
-      } else {
-        reader_.Problem(key, "holds a value that is not a number");
-      }
-    }
-  }
-  void operator()(const char* key, BlobRef& v) {
-    if (!reader_.Has(key)) return;
-    JsonObjectReader blob = reader_.Object(key);
-    const auto digest = Digest::FromHex(blob.String("digest"));
-    v.bytes = static_cast<std::uint64_t>(blob.Int("bytes", 0, INT64_MAX));
-    if (digest.ok()) {
-      v.digest = *digest;
-    } else {
-      blob.Problem("digest", digest.status().message());
-    }
-  }
-  void operator()(const char* key, std::map<std::string, BlobRef>& v) {
-    if (!reader_.Has(key)) return;
-    if (!reader_.Raw(key).is_object()) return reader_.Problem(key, "must be an object");
-    Reader blobs(reader_.Raw(key));
-    for (const auto& [name, value] : reader_.Raw(key).items()) blobs(name.c_str(), v[name]);
-    if (const Status status = blobs.status(); !status.ok()) reader_.Problem(key, status.message());
-  }
-  void operator()(const char* key, Completion& v) {
-    const std::string name = reader_.String(key);
-    for (const auto c : {Completion::kComplete, Completion::kPartial, Completion::kFailed}) {
-      if (CompletionName(c) == name) {
-        v = c;
-        return;
-      }
-    }
-    reader_.Problem(key, "is not known");
-  }
-  Status status() const { return ProblemsToStatus(problems_); }
-
- private:
-  std::vector<std::string> problems_;
-  JsonObjectReader reader_;
-};
-
 template <class F>
-void Fields(F& f, auto& e) requires requires {
+void EventFields(F& f, auto& e) requires requires {
   e.certificate_fingerprint;
 }
 {
@@ -141,7 +21,7 @@ void Fields(F& f, auto& e) requires requires {
   f("certificate_fingerprint", e.certificate_fingerprint);
 }
 template <class F>
-void Fields(F& f, auto& e) requires requires {
+void EventFields(F& f, auto& e) requires requires {
   e.initial_digest;
 }
 {
@@ -153,7 +33,7 @@ void Fields(F& f, auto& e) requires requires {
   f.Later("rules", e.rules, 0);
 }
 template <class F>
-void Fields(F& f, auto& e) requires requires {
+void EventFields(F& f, auto& e) requires requires {
   e.accepted;
 }
 {
@@ -163,7 +43,7 @@ void Fields(F& f, auto& e) requires requires {
   f("reason", e.reason);
 }
 template <class F>
-void Fields(F& f, auto& e) requires requires {
+void EventFields(F& f, auto& e) requires requires {
   e.by;
 }
 {
@@ -181,34 +61,15 @@ void Fields(F& f, auto& e) requires requires {
   }
 }
 template <class F>
-void Fields(F& f, auto& e) requires requires {
+void EventFields(F& f, auto& e) requires requires {
   e.facts;
 }
 {
   f("task", e.task);
-  auto& facts = e.facts;
-  f("completion", facts.completion);
-  f("message", facts.message);
-  f("digest", facts.digest);
-  f("bytes", facts.bytes);
-  f("samples", facts.samples);
-  f("tokens", facts.tokens);
-  f("steps", facts.steps);
-  f.Later("learning_rate_sum", facts.learning_rate_sum);
-  f("loss_first", facts.loss_first);
-  f("loss_last", facts.loss_last);
-  f("metrics", facts.metrics);
-  f("queue_seconds", facts.queue_seconds);
-  f("startup_seconds", facts.startup_seconds);
-  f("compute_seconds", facts.compute_seconds);
-  f("transfer_seconds", facts.transfer_seconds);
-  f.Later("device", facts.device);
-  f.Later("peak_memory_bytes", facts.peak_memory_bytes, 0);
-  f("statement", facts.statement_hex);
-  f("signature", facts.signature_hex);
+  codec::FactFields(f, e.facts);
 }
 template <class F>
-void Fields(F& f, auto& e) requires requires {
+void EventFields(F& f, auto& e) requires requires {
   e.task;
   e.reason;
 }
@@ -216,9 +77,10 @@ void Fields(F& f, auto& e) requires requires {
   f("task", e.task);
   f("reason", e.reason);
   if constexpr (requires { e.refused; }) f.Later("refused", e.refused);
+  if constexpr (requires { e.phase; }) f("phase", e.phase);
 }
 template <class F>
-void Fields(F& f, auto& e) requires requires {
+void EventFields(F& f, auto& e) requires requires {
   e.tries;
 }
 {
@@ -227,7 +89,7 @@ void Fields(F& f, auto& e) requires requires {
   f("tries", e.tries);
 }
 template <class F>
-void Fields(F& f, auto& e) requires requires {
+void EventFields(F& f, auto& e) requires requires {
   e.round;
   e.digest;
 }
@@ -241,7 +103,7 @@ void Fields(F& f, auto& e) requires requires {
   f("merged", e.merged);
 }
 template <class F>
-void Fields(F& f, auto& e) requires requires {
+void EventFields(F& f, auto& e) requires requires {
   e.round;
   e.reason;
 }
@@ -251,7 +113,7 @@ void Fields(F& f, auto& e) requires requires {
   f("reason", e.reason);
 }
 template <class F>
-void Fields(F& f, auto& e) requires requires {
+void EventFields(F& f, auto& e) requires requires {
   e.version;
 }
 {
@@ -260,12 +122,79 @@ void Fields(F& f, auto& e) requires requires {
   if constexpr (requires { e.reason; }) f("reason", e.reason);
 }
 template <class F>
-void Fields(F& f, DeadlinePassed& e) {
+void EventFields(F& f, DeadlinePassed& e) {
   f("campaign", e.campaign);
 }
 template <class F>
-void Fields(F& f, const DeadlinePassed& e) {
+void EventFields(F& f, const DeadlinePassed& e) {
   f("campaign", e.campaign);
+}
+template <class F>
+void EventFields(F& f, auto& e) requires requires {
+  e.deadline;
+}
+{
+  f("campaign", e.campaign);
+  f("phase", e.phase);
+  f("deadline_us", e.deadline);
+}
+template <class F>
+void EventFields(F& f, auto& e) requires requires {
+  e.note;
+}
+{
+  f("campaign", e.campaign);
+  f("note", e.note);
+}
+template <class F>
+void EventFields(F& f, auto& e) requires(
+    requires { e.yaml; } && !requires { e.lead; }) {
+  f("campaign", e.campaign);
+  f("yaml", e.yaml);
+}
+template <class F>
+void EventFields(F& f, auto& e) requires requires {
+  e.tasks;
+}
+{
+  f("campaign", e.campaign);
+  if constexpr (requires { e.round; }) f("round", e.round);
+  f.List("tasks", e.tasks);
+}
+template <class F>
+void EventFields(F& f, auto& e) requires requires {
+  e.counted;
+}
+{
+  f("campaign", e.campaign);
+  f("round", e.round);
+  f.Later("counted", e.counted);
+}
+template <class F>
+void EventFields(F& f, auto& e) requires(
+    requires { e.without; } && !requires { e.by; }) {
+  f("campaign", e.campaign);
+  f("round", e.round);
+  f.Later("without", e.without);
+}
+template <class F>
+void EventFields(F& f, auto& e) requires requires {
+  e.mean_loss;
+}
+{
+  f("campaign", e.campaign);
+  f("round", e.round);
+  f("mean_loss", e.mean_loss);
+}
+template <class F>
+void EventFields(F& f, FoldRequested& e) {
+  f("campaign", e.campaign);
+  f("round", e.round);
+}
+template <class F>
+void EventFields(F& f, const FoldRequested& e) {
+  f("campaign", e.campaign);
+  f("round", e.round);
 }
 
 const char* Name(const SiteEnrolled*) { return "site_enrolled"; }
@@ -284,6 +213,17 @@ const char* Name(const CampaignChanged*) { return "campaign_changed"; }
 const char* Name(const VersionDamaged*) { return "version_damaged"; }
 const char* Name(const VersionRestored*) { return "version_restored"; }
 const char* Name(const UpdateDamaged*) { return "update_damaged"; }
+const char* Name(const PhaseStarted*) { return "phase_started"; }
+const char* Name(const CampaignNoted*) { return "campaign_noted"; }
+const char* Name(const CampaignHeld*) { return "campaign_held"; }
+const char* Name(const CampaignRevised*) { return "campaign_revised"; }
+const char* Name(const RoundOpened*) { return "round_opened"; }
+const char* Name(const TasksGiven*) { return "tasks_given"; }
+const char* Name(const TaskSettled*) { return "task_settled"; }
+const char* Name(const RoundClosed*) { return "round_closed"; }
+const char* Name(const RoundReopened*) { return "round_reopened"; }
+const char* Name(const FoldRequested*) { return "fold_requested"; }
+const char* Name(const RoundFinished*) { return "round_finished"; }
 
 // Tries the variant's alternatives one after the other.
 template <std::size_t I = 0>
@@ -295,7 +235,7 @@ Result<Event> DecodeAs(const std::string& type, const json& object) {
     if (type != Name(static_cast<const E*>(nullptr))) return DecodeAs<I + 1>(type, object);
     E event;
     Reader reader(object);
-    Fields(reader, event);
+    EventFields(reader, event);
     const Status status = reader.status();
     if (!status.ok()) return DataLossError(status.message());
     return Event(std::move(event));
@@ -305,24 +245,41 @@ Result<Event> DecodeAs(const std::string& type, const json& object) {
 }  // namespace
 
 std::string EncodeEvent(const Event& event) {
-  json object;
+  nlohmann::json object;
+  object["v"] = kEventFormat;
   std::visit(
       [&](const auto& e) {
         object["type"] = Name(&e);
         Writer writer(&object);
-        Fields(writer, e);
+        EventFields(writer, e);
       },
       event);
-  return object.dump(-1, ' ', false, json::error_handler_t::replace);
+  return object.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
 }
 
-Result<Event> DecodeEvent(std::string_view text) {
+Result<RecordedEvent> DecodeRecord(std::string_view text) {
   const auto object = ParseJson(text, "event");
   if (!object.ok()) return DataLossError(object.status().message());
   if (!object->is_object() || !object->contains("type") || !(*object)["type"].is_string()) {
     return DataLossError("event has no type");
   }
-  return DecodeAs((*object)["type"].get<std::string>(), *object);
+  std::int64_t format = 1;  // of before there were numbers
+  if (const auto v = object->find("v"); v != object->end()) {
+    if (!v->is_number_integer()) return DataLossError("event.v is no number");
+    format = v->get<std::int64_t>();
+  }
+  if (format < 1 || format > kEventFormat) {
+    return FailedPreconditionError("is of event format " + std::to_string(format) +
+                                   "; this program knows those up to " +
+                                   std::to_string(kEventFormat) + ": use a later version");
+  }
+  TRIBUTARY_ASSIGN_OR_RETURN(Event event, DecodeAs((*object)["type"].get<std::string>(), *object));
+  return RecordedEvent{std::move(event), format};
+}
+
+Result<Event> DecodeEvent(std::string_view text) {
+  TRIBUTARY_ASSIGN_OR_RETURN(RecordedEvent recorded, DecodeRecord(text));
+  return std::move(recorded.event);
 }
 
 }  // namespace tributary::server

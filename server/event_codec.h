@@ -2,6 +2,7 @@
 // round trip exactly.
 #pragma once
 
+#include <cstdint>
 #include <string>
 #include <string_view>
 
@@ -10,9 +11,20 @@
 
 namespace tributary::server {
 
-// {"type": "update_accepted", "task": ..., ...}
+// 1, which is not written down: journals in which only what came from outside stands; what followed
+// from it was decided again whenever the journal was folded. 2: with the engine's decisions.
+inline constexpr std::int64_t kEventFormat = 2;
+
+// {"v": 2, "type": "update_accepted", "task": ..., ...}
 std::string EncodeEvent(const Event& event);
-// Data loss when the text is not what EncodeEvent of this or the previous version writes.
+
+struct RecordedEvent {
+  Event event;
+  std::int64_t format = kEventFormat;
+};
+// Of any format so far. Data loss when the text is none; failed precondition, with both formats
+// named, when a later version wrote it.
+Result<RecordedEvent> DecodeRecord(std::string_view text);
 Result<Event> DecodeEvent(std::string_view text);
 
 }  // namespace tributary::server

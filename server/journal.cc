@@ -2,15 +2,23 @@
 
 #include <fcntl.h>
 
+#include <array>
 #include <charconv>
 #include <cstdio>
 
 #include "core/log.h"
+#include "core/sha256.h"
 
 namespace tributary::server {
 namespace {
 
 constexpr std::size_t kMarkDigits = 20;  // a fixed size, so that each mark covers the last
+
+constexpr std::array<const char*, 2> kJournalSteps = {
+    "CREATE TABLE IF NOT EXISTS journal ("
+    "sequence INTEGER PRIMARY KEY, at_us INTEGER NOT NULL, event TEXT NOT NULL)",
+    "CREATE TABLE snapshots ("
+    "sequence INTEGER PRIMARY KEY, entry_sha256 TEXT NOT NULL, state BLOB NOT NULL)"};
 
 Result<std::int64_t> LastSequence(Database& database) {
   TRIBUTARY_ASSIGN_OR_RETURN(Statement select,
@@ -42,9 +50,7 @@ Status CheckMark(const std::string& path, const std::string& mark_path, std::int
 
 Result<Journal> Journal::Open(const std::string& path) {
   TRIBUTARY_ASSIGN_OR_RETURN(Database database, Database::Open(path));
-  TRIBUTARY_RETURN_IF_ERROR(database.Execute(
-      "CREATE TABLE IF NOT EXISTS journal ("
-      "sequence INTEGER PRIMARY KEY, at_us INTEGER NOT NULL, event TEXT NOT NULL)"));
+  TRIBUTARY_RETURN_IF_ERROR(database.Migrate(kJournalSteps));
   TRIBUTARY_ASSIGN_OR_RETURN(Statement insert,
                              database.Prepare("INSERT INTO journal (at_us, event) VALUES (?, ?)"));
   TRIBUTARY_ASSIGN_OR_RETURN(const std::int64_t last, LastSequence(database));
@@ -97,6 +103,47 @@ Status Journal::Read(const std::function<Status(const JournalEntry&)>& visit, st
     if (!row) return OkStatus();
     TRIBUTARY_RETURN_IF_ERROR(
         visit({select.Int(0), TimestampFromMicros(select.Int(1)), select.Text(2)}));
+  }
+}
+
+Result<std::string> Journal::DigestOf(std::int64_t sequence) {
+  TRIBUTARY_ASSIGN_OR_RETURN(
+      Statement select, database_.Prepare("SELECT at_us, event FROM journal WHERE sequence = ?"));
+  select.Bind(1, sequence);
+  TRIBUTARY_ASSIGN_OR_RETURN(const bool there, select.Step());
+  if (!there) return std::string();
+  return Sha256Of(std::to_string(select.Int(0)) + " " + select.Text(1)).ToHex();
+}
+
+Status Journal::WriteSnapshot(std::string_view state) {
+  TRIBUTARY_ASSIGN_OR_RETURN(const std::string digest, DigestOf(last_));
+  TRIBUTARY_ASSIGN_OR_RETURN(
+      Statement insert,
+      database_.Prepare("INSERT OR REPLACE INTO snapshots (sequence, entry_sha256, state) "
+                        "VALUES (?, ?, ?)"));
+  insert.Bind(1, last_).Bind(2, digest).BindBytes(3, state);
+  TRIBUTARY_RETURN_IF_ERROR(insert.Run().Annotate("snapshot"));
+  return database_.Execute(
+      "DELETE FROM snapshots WHERE sequence NOT IN "
+      "(SELECT sequence FROM snapshots ORDER BY sequence DESC LIMIT 2)");
+}
+
+Result<std::vector<Snapshot>> Journal::ReadSnapshots() {
+  TRIBUTARY_ASSIGN_OR_RETURN(
+      Statement select, database_.Prepare("SELECT sequence, entry_sha256, state FROM snapshots "
+                                          "ORDER BY sequence DESC"));
+  std::vector<Snapshot> snapshots;
+  while (true) {
+    TRIBUTARY_ASSIGN_OR_RETURN(const bool row, select.Step());
+    if (!row) return snapshots;
+    const std::int64_t sequence = select.Int(0);
+    TRIBUTARY_ASSIGN_OR_RETURN(const std::string digest, DigestOf(sequence));
+    if (sequence == 0 || (!digest.empty() && digest == select.Text(1))) {
+      snapshots.push_back({sequence, select.Text(2)});
+    } else {
+      LogWarning("engine", "a snapshot does not fit its journal and is not used",
+                 {{"sequence", sequence}});
+    }
   }
 }
 

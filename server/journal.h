@@ -2,10 +2,14 @@
 //
 // Beside the database lies "<path>.mark": the number of its last entry, written over after each
 // commit. A database that lost its write-ahead file, its tail or all it had is behind its mark.
+//
+// Snapshots of the state lie in the database as well. Each names the entry that it was taken after
+// and that entry's digest; whoever has one folds the entries after it.
 #pragma once
 
 #include <functional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "core/clock.h"
@@ -19,6 +23,11 @@ struct JournalEntry {
   std::int64_t sequence = 0;
   Timestamp at;
   std::string event_json;
+};
+
+struct Snapshot {
+  std::int64_t sequence = 0;  // of the last entry in it
+  std::string state;
 };
 
 // Used by one thread at a time.
@@ -36,6 +45,11 @@ class Journal {
   Status Read(const std::function<Status(const JournalEntry&)>& visit, std::int64_t after = 0,
               std::int64_t limit = INT64_MAX);
 
+  // Of the state after the last entry. The newest two are kept.
+  Status WriteSnapshot(std::string_view state);
+  // Those whose entry is still as it was, the newest first.
+  Result<std::vector<Snapshot>> ReadSnapshots();
+
  private:
   Journal(Database database, Statement insert, FileDescriptor mark, std::int64_t last)
       : database_(std::move(database)),
@@ -43,6 +57,8 @@ class Journal {
         mark_(std::move(mark)),
         last_(last) {}
   void WriteMark();
+  // Of an entry as it stands; empty: it is not there.
+  Result<std::string> DigestOf(std::int64_t sequence);
 
   Database database_;
   Statement insert_;

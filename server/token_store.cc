@@ -1,12 +1,19 @@
 #include "server/token_store.h"
 
+#include <array>
+
 namespace tributary::server {
+namespace {
+
+constexpr std::array<const char*, 1> kTokenSteps = {
+    "CREATE TABLE IF NOT EXISTS tokens (hash TEXT PRIMARY KEY, role TEXT NOT NULL, "
+    "name TEXT NOT NULL, expires_us INTEGER NOT NULL, used_us INTEGER NOT NULL DEFAULT 0)"};
+
+}  // namespace
 
 Result<std::unique_ptr<TokenStore>> TokenStore::Open(const std::string& path) {
   TRIBUTARY_ASSIGN_OR_RETURN(Database database, Database::Open(path));
-  TRIBUTARY_RETURN_IF_ERROR(database.Execute(
-      "CREATE TABLE IF NOT EXISTS tokens (hash TEXT PRIMARY KEY, role TEXT NOT NULL, "
-      "name TEXT NOT NULL, expires_us INTEGER NOT NULL, used_us INTEGER NOT NULL DEFAULT 0)"));
+  TRIBUTARY_RETURN_IF_ERROR(database.Migrate(kTokenSteps));
   return std::unique_ptr<TokenStore>(new TokenStore(std::move(database)));
 }
 

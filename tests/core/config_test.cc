@@ -331,5 +331,20 @@ TEST(ConfigUnitsTest, ReadsAndWritesDurationsAndSizes) {
   EXPECT_EQ(FormatByteSize({1536}), "1536B");
 }
 
+TEST(ConfigTest, WhatWasRecordedIsReadWhateverIsAskedToday) {
+  SampleConfig config;
+  const Status status = LoadRecordedYaml(
+      "retries: -4\nmode: lockstep\ngone: {a: [1]}\nscale: 1e6\npaths: []\nsites: [{weight: 4}]\n",
+      &config);
+  ASSERT_TRUE(status.ok()) << status;
+  EXPECT_EQ(config.retries, -4);
+  EXPECT_EQ(config.mode, "lockstep");
+  EXPECT_EQ(config.scale, 1e6);
+  ASSERT_EQ(config.sites.size(), 1U);
+  EXPECT_EQ(config.sites[0].weight, 4);
+  EXPECT_EQ(config.listen, SampleConfig().listen);
+  EXPECT_FALSE(LoadRecordedYaml("a: [", &config).ok());
+}
+
 }  // namespace
 }  // namespace tributary

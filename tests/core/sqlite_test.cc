@@ -100,6 +100,30 @@ TEST_F(SqliteTest, WritesAheadAndSynchronously) {
   EXPECT_EQ(synchronous->Int(0), 2);  // FULL
 }
 
+TEST_F(SqliteTest, ASchemaIsBroughtForwardStepByStep) {
+  constexpr std::array<const char*, 1> kFirst = {"CREATE TABLE IF NOT EXISTS t (i INTEGER)"};
+  constexpr std::array<const char*, 2> kSecond = {kFirst[0],
+                                                  "ALTER TABLE t ADD COLUMN s TEXT DEFAULT 'x'"};
+  constexpr std::array<const char*, 3> kWrong = {kSecond[0], kSecond[1],
+                                                 "CREATE TABLE u (i INTEGER);NONSENSE"};
+  Database database = std::move(Database::Open(directory_ / "steps.db")).value();
+  ASSERT_TRUE(database.Migrate(kFirst).ok());
+  ASSERT_TRUE(database.Execute("INSERT INTO t (i) VALUES (1)").ok());
+  ASSERT_TRUE(database.Migrate(kSecond).ok());
+  ASSERT_TRUE(database.Migrate(kSecond).ok());
+  ASSERT_FALSE(database.Migrate(kWrong).ok());
+  EXPECT_FALSE(database.Prepare("SELECT * FROM u").ok());  // a step is taken whole or not
+  auto select = database.Prepare("SELECT s FROM t");
+  ASSERT_TRUE(select.ok() && *select->Step());
+  EXPECT_EQ(select->Text(0), "x");
+  select->Reset();
+  const Status status = database.Migrate(kFirst);
+  EXPECT_EQ(status.code(), StatusCode::kFailedPrecondition);
+  EXPECT_NE(status.message().find("is of version 2; this program knows those up to 1"),
+            std::string::npos)
+      << status;
+}
+
 TEST(NetworkFilesystemTest, ALocalDirectoryHasNone) {
   EXPECT_EQ(NetworkFilesystemOf("/proc"), "");
   EXPECT_EQ(NetworkFilesystemOf("/no/such/path"), "");

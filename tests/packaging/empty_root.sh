@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# The portable programs in a root that has nothing but them, resolv.conf, hosts, /proc and a writable folder, as root and as a user
+# The portable programs in a root that has nothing but them, resolv.conf, hosts, /proc, /dev/null and a writable folder, as root and as a user
 # without a line in passwd: a federation of three sites, joined by the server's name, and a campaign.
 #   empty_root.sh PORTABLE_TREE [BASE_ROOT]      BASE_ROOT: a root of another distribution, copied, in the place of nothing
 # PORTABLE_TREE: build/portable, with the target constant_trainer built. Needs root, for chroot.
@@ -10,6 +10,7 @@ tree=${1:?"usage: $0 PORTABLE_TREE [BASE_ROOT]"} base=${2-}
 . "$here/federation.sh"
 
 root=$(mktemp -d /var/tmp/tributary-empty-XXXXXX)
+chmod 755 "$root"
 finish() {
   stop_all
   pkill -KILL -f "^$root" 2>/dev/null || true
@@ -17,8 +18,11 @@ finish() {
   rm -rf --one-file-system "$root"
 }
 trap finish EXIT
+bare=1
+[ -z "$base" ] || bare=
 [ -z "$base" ] || cp -a --one-file-system "$base/." "$root/"
-mkdir -p "$root/etc" "$root/proc" "$root/programs"
+mkdir -p "$root/etc" "$root/proc" "$root/dev" "$root/programs"
+[ -e "$root/dev/null" ] || mknod -m 666 "$root/dev/null" c 1 3
 cp "$tree"/bin/tributary{,-client,-server} "$tree/tests/constant_trainer" "$root/programs/"
 strip "$root"/programs/*
 cp /etc/resolv.conf "$root/etc/"
@@ -30,7 +34,7 @@ host=fed.packaged.test
 exec_in() {
   local program=$1
   shift
-  exec env -i HOME="$inside" TRIBUTARY_HOST_DIR="$inside" chroot ${user:+--userspec="$user" --groups=} "$root" "/programs/$program" "$@"
+  exec env -i HOME="$inside" TMPDIR="$inside" /usr/sbin/chroot ${user:+--userspec="$user" --groups=} "$root" "/programs/$program" "$@"
 }
 
 for who in 0:0 54321:54321; do
@@ -45,7 +49,12 @@ for who in 0:0 54321:54321; do
   server=$started
   await_line "$outside/server.log" "serving federation"
   for site in "${sites[@]}"; do
-    make_site "$inside/fed/lead" "$site" "$inside/$site"
+    make_site "$inside/fed/lead" "$site" "$inside/$site" ${bare:+--no-doctor}
+    # A trainer is looked at by a shell, which is not there.
+    as_user "$who" tributary-client doctor --config "$inside/$site/client.yaml" >"$outside/doctor" || [ -n "$bare" ]
+    unexpected=$(grep '^FAILED' "$outside/doctor" | grep -v '^FAILED   trainer ' || true)
+    [ -z "$unexpected" ] || fail "$unexpected"
+    tail -n 1 "$outside/doctor"
     start "$who" "$outside/$site.log" tributary-client run --config "$inside/$site/client.yaml"
   done
   campaign "$inside/fed/lead" 3

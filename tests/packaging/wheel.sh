@@ -37,6 +37,6 @@ for modules in /usr/share/lmod/lmod/init/bash /usr/share/modules/init/bash; do
 done
 stop_all
 "$outside/environment/bin/pip" uninstall --quiet --yes tributary
-left=$(find "$outside/environment" -path '*tributary*' -not -type d)
+left=$(cd "$outside/environment" && find . -path '*tributary*' -not -type d)
 [ -z "$left" ] || fail "pip left $left"
 say "all is well"

@@ -8,6 +8,7 @@
 #include <set>
 
 #include "core/random.h"
+#include "server/state_codec.h"
 #include "tests/server/engine_harness.h"
 
 namespace tributary::server {
@@ -33,6 +34,15 @@ class History {
     const State replayed = Replay(log_);
     ASSERT_EQ(Text(replayed), Text(state_));
     state_ = replayed;
+    TakeSnapshot();
+  }
+
+  // From here on the state is one that was written down and read again.
+  void TakeSnapshot() {
+    auto restored = DecodeState(EncodeState(state_));
+    ASSERT_TRUE(restored.ok()) << restored.status();
+    ASSERT_EQ(Text(*restored), Text(state_));
+    state_ = *std::move(restored);
   }
 
   // From wherever it is, with sites and people who do what is asked, every campaign must end.
@@ -189,9 +199,11 @@ class History {
       return;
     }
     now_ += std::chrono::microseconds(random_.Below(5'000'000));
+    if (Chance(2)) TakeSnapshot();
     log_.push_back({now_, EncodeEvent(event)});
     const State before = state_;
     StepResult result = Step(std::move(state_), event, now_);
+    for (const Event& decision : result.decisions) log_.push_back({now_, EncodeEvent(decision)});
     state_ = std::move(result.state);
     for (const Action& action : result.actions) Obey(action);
     for (const auto& [id, campaign] : state_.campaigns) {

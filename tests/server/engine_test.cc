@@ -118,7 +118,7 @@ TEST(EngineTest, AnOldJournalFoldsToWhatItMeantThen) {
       R"(pacing: {rounds: 1}\n"})",
       R"({"type":"campaign_answered","campaign":"c","site":"a","accepted":true,"reason":""})",
       R"({"type":"campaign_paused","campaign":"c","by":"lena"})",
-      EncodeEvent(UpdateAccepted{"c.r1.a.t1", EngineHarness::Facts("c.r1.a.t1")})};
+      InFirstFormat(UpdateAccepted{"c.r1.a.t1", EngineHarness::Facts("c.r1.a.t1")})};
   std::vector<Logged> log;
   for (const std::string& event : events) log.push_back({Timestamp{}, event});
   EXPECT_EQ(Replay(log).campaigns.at("c").phase, CampaignPhase::kTraining);

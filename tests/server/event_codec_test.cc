@@ -5,6 +5,8 @@
 
 #include <limits>
 
+#include "tests/server/engine_harness.h"
+
 namespace tributary::server {
 namespace {
 
@@ -35,8 +37,37 @@ UpdateAccepted FullUpdate() {
   return event;
 }
 
+Task FullTask() {
+  Task task;
+  task.id = "c.r2.a.t3";
+  task.campaign = "c";
+  task.site = "a";
+  task.kind = TaskKind::kEvaluate;
+  task.round = 2;
+  task.attempt = 3;
+  task.tries = 2;
+  task.delay = std::chrono::seconds(10);
+  task.base_version = 1;
+  task.seed = std::numeric_limits<std::int64_t>::max();
+  task.steps = 40;
+  task.learning_rate_scale = 0.1;
+  return task;
+}
+
 const std::vector<Event>& EveryType() {
   static const std::vector<Event> events = {
+      PhaseStarted{"c", CampaignPhase::kFinishing},
+      PhaseStarted{"c", CampaignPhase::kTraining, TimestampFromMicros(-7)},
+      CampaignNoted{"c", "waits"},
+      CampaignHeld{"c", "\"why\""},
+      CampaignRevised{"c", "name: c\n"},
+      RoundOpened{"c", 2, {FullTask()}},
+      TasksGiven{"c", {FullTask(), FullTask()}},
+      TaskSettled{"c.r1.a.t1", TaskPhase::kMissed, "late"},
+      RoundClosed{"c", 2, {"c.r2.a.t1"}},
+      RoundReopened{"c", 2, {"a"}},
+      FoldRequested{"c", 2},
+      RoundFinished{"c", 2, 1.0 / 3},
       SiteEnrolled{"a", "SHA256:00"},
       CampaignSubmitted{"c", "lena", "name: c\n# \xC3\xA9\n", Sha256Of("v0"), 1ULL << 62},
       CampaignAnswered{"c", "a", true, ""},
@@ -145,7 +176,7 @@ TEST(EventCodecTest, JournalsFromBeforeRefusalsWereToldApartAreRead) {
   ASSERT_TRUE(old.ok()) << old.status();
   EXPECT_FALSE(std::get<TaskFailed>(*old).refused) << "it was tried again, and still is";
   EXPECT_EQ(EncodeEvent(TaskFailed{"c.r1.a.t1", "broke"}),
-            R"({"reason":"broke","task":"c.r1.a.t1","type":"task_failed"})");
+            R"({"reason":"broke","task":"c.r1.a.t1","type":"task_failed","v":2})");
 }
 
 TEST(EventCodecTest, JournalsFromBeforeThereWereRulesAreRead) {
@@ -154,10 +185,10 @@ TEST(EventCodecTest, JournalsFromBeforeThereWereRulesAreRead) {
   const auto old = DecodeEvent(text);
   ASSERT_TRUE(old.ok()) << old.status();
   EXPECT_EQ(std::get<CampaignSubmitted>(*old).rules, 0);
-  EXPECT_EQ(EncodeEvent(*old), text) << "and are written as they were";
+  EXPECT_EQ(InFirstFormat(*old), text) << "and are written as they were";
   EXPECT_THAT(EncodeEvent(CampaignSubmitted{"c", "lena", "", {}, 1}), HasSubstr("\"rules\":3"));
   const std::string resumed = R"({"by":"lena","campaign":"c","type":"campaign_resumed"})";
-  EXPECT_EQ(EncodeEvent(*DecodeEvent(resumed)), resumed);
+  EXPECT_EQ(InFirstFormat(*DecodeEvent(resumed)), resumed);
   for (const char* damaged : {"5", "[5]", "{}"}) {
     EXPECT_FALSE(DecodeEvent(R"({"by":"l","campaign":"c","type":"campaign_changed","drop":)" +
                              std::string(damaged) + "}")
@@ -168,7 +199,7 @@ TEST(EventCodecTest, JournalsFromBeforeThereWereRulesAreRead) {
 TEST(EventCodecTest, IsReadableText) {
   EXPECT_EQ(EncodeEvent(CampaignAnswered{"c", "a", false, "no"}),
             R"({"accepted":false,"campaign":"c","reason":"no","site":"a",)"
-            R"("type":"campaign_answered"})");
+            R"("type":"campaign_answered","v":2})");
 }
 
 TEST(EventCodecTest, AnUnknownTypeIsDataLoss) {
@@ -207,6 +238,19 @@ TEST(EventCodecTest, EveryTruncationIsDataLoss) {
   for (std::size_t size = 0; size < whole.size(); ++size) {
     EXPECT_EQ(DecodeEvent(whole.substr(0, size)).status().code(), StatusCode::kDataLoss) << size;
   }
+}
+
+TEST(EventCodecTest, AnEntryHasItsFormat) {
+  const auto old = DecodeRecord(R"({"type": "campaign_paused", "campaign": "c", "by": "x"})");
+  ASSERT_TRUE(old.ok()) << old.status();
+  EXPECT_EQ(old->format, 1);
+  EXPECT_EQ(DecodeRecord(EncodeEvent(CampaignPaused{"c", "x"}))->format, kEventFormat);
+  const auto later = DecodeRecord(R"({"v": 3, "type": "campaign_paused", "campaign": "c"})");
+  EXPECT_EQ(later.status().code(), StatusCode::kFailedPrecondition);
+  EXPECT_THAT(later.status().message(),
+              HasSubstr("is of event format 3; this program knows those up to 2"));
+  EXPECT_EQ(DecodeRecord(R"({"v": "2", "type": "campaign_paused"})").status().code(),
+            StatusCode::kDataLoss);
 }
 
 }  // namespace

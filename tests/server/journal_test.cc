@@ -100,5 +100,46 @@ TEST_F(JournalTest, AJournalWithoutAMarkOrWithHalfOfOneIsOpened) {
   EXPECT_EQ(*ReadFile(directory_ / "journal.db.mark"), "00000000000000000001\n");
 }
 
+TEST_F(JournalTest, TheNewestTwoSnapshotsAreKept) {
+  Journal journal = Open();
+  EXPECT_TRUE(journal.ReadSnapshots()->empty());
+  for (const char* text : {"one", "two", "three"}) {
+    ASSERT_TRUE(journal.Append({Entry(1, text)}).ok());
+    ASSERT_TRUE(journal.WriteSnapshot(std::string("state ") + text).ok());
+  }
+  const auto snapshots = journal.ReadSnapshots();
+  ASSERT_TRUE(snapshots.ok()) << snapshots.status();
+  ASSERT_EQ(snapshots->size(), 2U);
+  EXPECT_EQ((*snapshots)[0].sequence, 3);
+  EXPECT_EQ((*snapshots)[0].state, "state three");
+  EXPECT_EQ((*snapshots)[1].state, "state two");
+}
+
+TEST_F(JournalTest, ASnapshotOfAnotherPastIsNotUsed) {
+  {
+    Journal journal = Open();
+    ASSERT_TRUE(journal.Append({Entry(1, "one"), Entry(2, "two")}).ok());
+    ASSERT_TRUE(journal.WriteSnapshot("state").ok());
+  }
+  {
+    auto database = Database::Open(directory_ / "journal.db");
+    ASSERT_TRUE(database.ok());
+    ASSERT_TRUE(database->Execute("UPDATE journal SET event = 'other' WHERE sequence = 2").ok());
+  }
+  EXPECT_TRUE(Open().ReadSnapshots()->empty());
+}
+
+TEST_F(JournalTest, ALaterProgramsFileIsRefused) {
+  { const Journal journal = Open(); }
+  {
+    auto database = Database::Open(directory_ / "journal.db");
+    ASSERT_TRUE(database.ok() && database->Execute("PRAGMA user_version=9").ok());
+  }
+  const Status status = Journal::Open(directory_ / "journal.db").status();
+  EXPECT_EQ(status.code(), StatusCode::kFailedPrecondition);
+  EXPECT_THAT(status.message(),
+              testing::HasSubstr("is of version 9; this program knows those up to 2"));
+}
+
 }  // namespace
 }  // namespace tributary::server

@@ -4,7 +4,7 @@
 #include <chrono>
 #include <cstring>
 
-#include "server/campaign_step.h"
+#include "server/decider.h"
 
 namespace tributary::server {
 namespace {
@@ -33,17 +33,19 @@ std::uint64_t SeedFor(std::int64_t campaign_seed, std::int64_t round, std::strin
   return seed >> 1;  // fits a signed integer everywhere
 }
 
-void CampaignStep::Evaluate(const Round& round) {
+void Decider::Evaluate(const Round& round) {
   const std::int64_t every = campaign_.file.evaluation.every;
   if (campaign_.file.data.evaluate.empty() || every == 0) return;
   if (!AllRoundsDone() && round.number % every != 0) return;
+  std::vector<Task> tasks;
   for (const std::string& site : AcceptedSites()) {
-    Assign(MakeTask(TaskKind::kEvaluate, round.number, site, 1));
+    tasks.push_back(MakeTask(TaskKind::kEvaluate, round.number, site, 1));
   }
+  Give(std::move(tasks));
 }
 
-Task CampaignStep::MakeTask(TaskKind kind, std::int64_t round, const std::string& site,
-                            std::int64_t attempt) const {
+Task Decider::MakeTask(TaskKind kind, std::int64_t round, const std::string& site,
+                       std::int64_t attempt) const {
   Task task;
   task.id = TaskId(campaign_, kind, round, site, attempt);
   task.campaign = campaign_.id;
@@ -56,48 +58,57 @@ Task CampaignStep::MakeTask(TaskKind kind, std::int64_t round, const std::string
   return task;
 }
 
-void CampaignStep::Assign(Task task) {
-  actions_.push_back(AssignTask{task.site, task.id});
-  campaign_.tasks[task.id] = std::move(task);
+void Decider::Give(std::vector<Task> tasks) {
+  if (tasks.empty()) return;
+  for (const Task& task : tasks) actions_.push_back(AssignTask{task.site, task.id});
+  Decide(TasksGiven{campaign_.id, std::move(tasks)});
 }
 
 // The same work under a new id: same version, same seed, hence the same bits.
-void CampaignStep::Retry(const std::string& site, Again again) {
+void Decider::Retry(const std::string& site, Again again) {
   if (campaign_.answers.at(site).kind != SiteAnswer::Kind::kAccepted) return;
-  Round& round = campaign_.rounds.back();
+  const Round& round = campaign_.rounds.back();
   const Task& failed = campaign_.tasks.at(round.tasks.at(site));
   Task task = MakeTask(TaskKind::kTrain, round.number, site, failed.attempt + 1);
   task.steps = failed.steps;
   task.learning_rate_scale = failed.learning_rate_scale;
   task.tries = failed.tries + (again == Again::kNoFault ? 0 : 1);
   if (again == Again::kAutomatic) task.delay = DelayBefore(task.tries);
-  round.tasks[site] = task.id;
-  Assign(std::move(task));
+  Give({std::move(task)});
 }
 
 // Of the version that it was given, also when there is a newer one by now.
-void CampaignStep::RetryEvaluation(const Task& failed) {
+void Decider::RetryEvaluation(const Task& failed) {
   if (campaign_.answers.at(failed.site).kind != SiteAnswer::Kind::kAccepted) return;
   Task task = MakeTask(TaskKind::kEvaluate, failed.round, failed.site, failed.attempt + 1);
   task.base_version = failed.base_version;
   task.tries = failed.tries + 1;
   task.delay = DelayBefore(task.tries);
-  Assign(std::move(task));
+  Give({std::move(task)});
   if (campaign_.phase == CampaignPhase::kFinishing) {
     StartPhase(campaign_.phase, campaign_.file.walltime + campaign_.file.pacing.deadline);
   }
 }
 
-bool CampaignStep::HasEvaluations(const Round& round) const {
+bool Decider::HasEvaluations(const Round& round) const {
   return std::any_of(campaign_.tasks.begin(), campaign_.tasks.end(), [&](const auto& entry) {
     return entry.second.kind == TaskKind::kEvaluate && entry.second.round == round.number;
   });
 }
 
-void CampaignStep::Withdraw(Task& task, TaskPhase phase, const std::string& reason) {
-  task.phase = phase;
-  task.reason = reason;
-  actions_.push_back(CancelTask{task.site, task.id, reason});
+void Decider::Withdraw(const std::string& id, TaskPhase phase, const std::string& reason) {
+  actions_.push_back(CancelTask{campaign_.tasks.at(id).site, id, reason});
+  Decide(TaskSettled{id, phase, reason});
+}
+
+// Of one site, or of all.
+std::vector<std::string> Decider::OutstandingTasks(std::string_view site) const {
+  std::vector<std::string> ids;
+  for (const auto& [id, task] : campaign_.tasks) {
+    const bool wanted = site.empty() || task.site == site;
+    if (wanted && task.phase == TaskPhase::kOutstanding) ids.push_back(id);
+  }
+  return ids;
 }
 
 }  // namespace tributary::server

@@ -3,7 +3,7 @@
 #include <memory>
 
 #include "core/count_text.h"
-#include "server/campaign_step.h"
+#include "server/decider.h"
 #include "server/pacing.h"
 #include "server/strategy.h"
 
@@ -47,7 +47,7 @@ std::vector<std::string> SubstitutesFor(const Campaign& campaign,
 
 // The first round opens when every named site has answered, or the deadline passed, and enough
 // accepted.
-void CampaignStep::Gather() {
+void Decider::Gather() {
   std::string waiting;
   std::string refused;
   std::int64_t named = 0;
@@ -61,54 +61,48 @@ void CampaignStep::Gather() {
   const std::int64_t needed = PacingOf(campaign_)->SitesNeeded(named);
   const auto accepted = static_cast<std::int64_t>(AcceptedSites().size());
   if (accepted >= needed && (waiting.empty() || campaign_.deadline_passed)) return OpenRound();
-  campaign_.note = !waiting.empty()
-                       ? "waiting for the answer of" + waiting + refused
-                       : CountText(accepted, "site") + " accepted; the campaign needs " +
-                             std::to_string(needed) + refused;
+  Note(!waiting.empty() ? "waiting for the answer of" + waiting + refused
+                        : CountText(accepted, "site") + " accepted; the campaign needs " +
+                              std::to_string(needed) + refused);
 }
 
-void CampaignStep::OpenRound() {
-  Round round;
-  round.number = static_cast<std::int64_t>(campaign_.rounds.size()) + 1;
-  round.opened_at = now_;
+void Decider::OpenRound() {
+  const auto number = static_cast<std::int64_t>(campaign_.rounds.size()) + 1;
   const RoundPlan plan =
-      PacingOf(campaign_)->Plan({.round = round.number,
+      PacingOf(campaign_)->Plan({.round = number,
                                  .eligible = AcceptedSites(),
-                                 .seed = SeedFor(campaign_.file.seed, round.number, "plan"),
+                                 .seed = SeedFor(campaign_.file.seed, number, "plan"),
                                  .least = UpdatesNeeded(campaign_)});
   if (plan.sites.empty()) {  // sites have withdrawn since the last round
-    return Pause("too few sites take part in round " + std::to_string(round.number) +
-                 "; resume when more accept the campaign again");
+    return Hold("too few sites take part in round " + std::to_string(number) +
+                "; resume when more accept the campaign again");
   }
   StartPhase(CampaignPhase::kTraining, plan.deadline);
-  campaign_.note.clear();
-  for (const SitePlan& site : plan.sites) round.sites.push_back(site.site);
-  campaign_.rounds.push_back(std::move(round));
+  RoundOpened opened{campaign_.id, number};
   for (const SitePlan& site : plan.sites) {
-    Task task = MakeTask(TaskKind::kTrain, campaign_.rounds.back().number, site.site, 1);
+    Task& task = opened.tasks.emplace_back(MakeTask(TaskKind::kTrain, number, site.site, 1));
     task.steps = site.steps;
     task.learning_rate_scale = site.learning_rate_scale;
-    campaign_.rounds.back().tasks[site.site] = task.id;
-    Assign(std::move(task));
+    actions_.push_back(AssignTask{task.site, task.id});
   }
+  Decide(std::move(opened));
 }
 
 // They get what the others got: the round's version, as many steps.
-void CampaignStep::FillRound() {
+void Decider::FillRound() {
+  std::vector<Task> tasks;
   for (const std::string& site : SubstitutesFor(campaign_)) {
-    Round& round = campaign_.rounds.back();
+    const Round& round = campaign_.rounds.back();
     const Task& other = campaign_.tasks.at(round.tasks.begin()->second);
-    Task task = MakeTask(TaskKind::kTrain, round.number, site, 1);
+    Task& task = tasks.emplace_back(MakeTask(TaskKind::kTrain, round.number, site, 1));
     task.steps = other.steps;
     task.learning_rate_scale = other.learning_rate_scale;
-    round.sites.insert(std::lower_bound(round.sites.begin(), round.sites.end(), site), site);
-    round.tasks[site] = task.id;
-    Assign(std::move(task));
   }
+  Give(std::move(tasks));
 }
 
-void CampaignStep::DecideRound() {
-  Round& round = campaign_.rounds.back();
+void Decider::DecideRound() {
+  const Round& round = campaign_.rounds.back();
   RoundView view;
   view.deadline_passed = campaign_.deadline_passed;
   view.least = UpdatesNeeded(campaign_);
@@ -127,24 +121,23 @@ void CampaignStep::DecideRound() {
     case Decision::kWait:
       return;
     case Decision::kImpossible:
-      return Pause("round " + std::to_string(round.number) + " has " +
-                   std::to_string(view.accepted) + " of " + std::to_string(view.selected) +
-                   " updates and misses its quorum; resume tries the failed sites again" +
-                   failures);
+      return Hold("round " + std::to_string(round.number) + " has " +
+                  std::to_string(view.accepted) + " of " + std::to_string(view.selected) +
+                  " updates and misses its quorum; resume tries the failed sites again" + failures);
     case Decision::kClose:
-      return CloseRound(round);
+      return CloseRound();
   }
 }
 
 // Neither left out nor of a site that was dropped before it sent anything.
-bool CampaignStep::IsCounted(const Round& round, const Task& task) const {
+bool Decider::IsCounted(const Round& round, const Task& task) const {
   if (round.left_out.contains(task.site)) return false;
   return task.phase == TaskPhase::kAccepted ||
          campaign_.answers.at(task.site).kind != SiteAnswer::Kind::kDropped;
 }
 
 // Every update is there that the round waits for.
-bool CampaignStep::IsWhole(const Round& round) const {
+bool Decider::IsWhole(const Round& round) const {
   std::int64_t accepted = 0;
   for (const auto& [site, id] : round.tasks) {
     const Task& task = campaign_.tasks.at(id);
@@ -155,14 +148,18 @@ bool CampaignStep::IsWhole(const Round& round) const {
   return accepted >= UpdatesNeeded(campaign_);
 }
 
-void CampaignStep::CloseRound(Round& round) {
+void Decider::CloseRound() {
+  const Round round = campaign_.rounds.back();
+  RoundClosed closed{campaign_.id, round.number};
   for (const auto& [site, id] : round.tasks) {
-    Task& task = campaign_.tasks.at(id);
-    if (task.phase == TaskPhase::kOutstanding) {
-      Withdraw(task, TaskPhase::kMissed,
+    const TaskPhase phase = campaign_.tasks.at(id).phase;
+    if (phase == TaskPhase::kOutstanding) {
+      Withdraw(id, TaskPhase::kMissed,
                "round " + std::to_string(round.number) + " closed at its deadline");
     }
+    if (phase == TaskPhase::kAccepted) closed.counted.push_back(id);
   }
+  Decide(std::move(closed));
   StartPhase(CampaignPhase::kAggregating, std::chrono::seconds(0));
   actions_.push_back(AggregateRound{campaign_.id, round.number});
 }

@@ -1,0 +1,19 @@
+// The whole state as JSON text, for snapshots. Numbers and times survive a round trip exactly.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+#include "core/status.h"
+#include "server/campaign_state.h"
+
+namespace tributary::server {
+
+inline constexpr std::int64_t kStateFormat = 1;
+
+std::string EncodeState(const State& state);
+// Data loss for what is none; failed precondition for a later format.
+Result<State> DecodeState(std::string_view text);
+
+}  // namespace tributary::server

@@ -1,0 +1,52 @@
+#include "server/state_codec.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "tests/server/engine_harness.h"
+
+namespace tributary::server {
+namespace {
+
+using testing::HasSubstr;
+
+TEST(StateCodecTest, EveryValueComesBack) {
+  EngineHarness engine;
+  engine.Start({"a", "b"}, "pacing: {rounds: 2, deadline: 60s}\n");
+  engine.Fail("c.r1.a.t1", "a \"reason\"\n");
+  engine.Update("c.r1.a.t2");
+  engine.Update("c.r1.b.t1");
+  VersionPublished published{"c", 1, DigestOf("v1"), 11};
+  published.state = {{"momentum", {DigestOf("m"), 5}}};
+  published.numbers = {{"step", 1.0 / 3}};
+  published.merged = {DigestOf("merged"), 6};
+  engine.Do(published);
+  engine.Evaluation("c.r1.a.e1", 0.1);
+  engine.Do(VersionDamaged{"c", 0, "gone"});
+  engine.Do(CampaignPaused{"c", "lena"});
+  const auto decoded = DecodeState(EncodeState(engine.state));
+  ASSERT_TRUE(decoded.ok()) << decoded.status();
+  EXPECT_EQ(Text(*decoded), Text(engine.state));
+  const Version& version = decoded->campaigns.at("c").versions[1];
+  EXPECT_EQ(version.state, published.state);
+  EXPECT_EQ(version.numbers, published.numbers);
+  EXPECT_EQ(version.merged, published.merged);
+  EXPECT_EQ(EncodeState(*decoded), EncodeState(engine.state));
+}
+
+TEST(StateCodecTest, WhatIsNoStateIsSaid) {
+  EXPECT_EQ(DecodeState("").status().code(), StatusCode::kDataLoss);
+  EXPECT_EQ(DecodeState("[]").status().code(), StatusCode::kDataLoss);
+  EXPECT_EQ(DecodeState("{}").status().code(), StatusCode::kDataLoss);
+  const auto later = DecodeState(R"({"format": 2, "sites": {}, "campaigns": {}})");
+  EXPECT_EQ(later.status().code(), StatusCode::kFailedPrecondition);
+  EXPECT_THAT(later.status().message(), HasSubstr("is of format 2; this program knows 1"));
+  EXPECT_EQ(DecodeState(R"({"format": 1, "sites": [], "campaigns": {}})").status().code(),
+            StatusCode::kDataLoss);
+  EXPECT_EQ(DecodeState(R"({"format": 1, "sites": {}, "campaigns": {"c": {}}})").status().code(),
+            StatusCode::kDataLoss);
+  EXPECT_TRUE(DecodeState(R"({"format": 1, "sites": {}, "campaigns": {}})").ok());
+}
+
+}  // namespace
+}  // namespace tributary::server
