@@ -55,11 +55,12 @@ std::vector<QueueOffer> ParsePartitions(std::string_view sinfo) {
     const bool is_default = name.ends_with('*');
     if (is_default) name.remove_suffix(1);
     if (name.empty() || state.empty() || name.size() > kMaxNameBytes) continue;
+    const std::string partition(name);
     auto known = std::find_if(offers.begin(), offers.end(),
-                              [&](const QueueOffer& offer) { return offer.name == name; });
+                              [&](const QueueOffer& offer) { return offer.name == partition; });
     if (known == offers.end()) {
       known = offers.insert(offers.end(), QueueOffer());
-      known->name = name;
+      known->name = partition;
       known->is_default = is_default;
       known->open = state == "up";
       known->walltime = ParseSlurmDuration(limit);

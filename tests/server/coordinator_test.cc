@@ -137,6 +137,7 @@ class RunningCoordinatorTest : public testing::Test {
     Post(CampaignAnswered{"c", "a", true, ""});
     Post(UpdateAccepted{"c.r1.a.t1", EngineHarness::Facts("c.r1.a.t1")});
   }
+  // Without what the engine decided.
   std::vector<std::string> Journal() {
     std::promise<Result<EngineRunner::Page>> page;
     runner_->ReadJournal(0,
@@ -145,7 +146,9 @@ class RunningCoordinatorTest : public testing::Test {
     EXPECT_TRUE(read.ok()) << read.status();
     std::vector<std::string> events;
     if (!read.ok()) return events;
-    for (const JournalEntry& entry : *read) events.push_back(entry.event_json);
+    for (const JournalEntry& entry : *read) {
+      if (!IsDecision(*DecodeEvent(entry.event_json))) events.push_back(entry.event_json);
+    }
     return events;
   }
   Campaign AwaitCampaign(const std::function<bool(const Campaign&)>& condition) {
