@@ -13,7 +13,11 @@ trap 'stop_all; rm -rf "$outside"' EXIT
 python3 -m venv "$outside/environment"
 "$outside/environment/bin/pip" install --quiet --no-index "$wheel"
 
-exec_in() { exec env -i HOME="$outside" PATH=/usr/bin:/bin "$outside/environment/bin/$@"; }
+exec_in() {
+  local program=$1
+  shift
+  exec env -i HOME="$outside" PATH=/usr/bin:/bin "$outside/environment/bin/$program" "$@"
+}
 
 make_material
 provision "$inside/fed"
