@@ -1,11 +1,11 @@
 #include "cli/demo_federation.h"
 
 #include <csignal>
-#include <nlohmann/json.hpp>
 #include <thread>
 
 #include "cli/profile.h"
 #include "cli/provision.h"
+#include "core/config.h"
 #include "core/files.h"
 #include "security/enroll.h"
 #include "security/identity.h"
@@ -31,17 +31,12 @@ Result<std::string> AwaitPort(const std::string& port_file, ChildProcess& server
   return ReadFile(port_file);
 }
 
-// As YAML takes it, whatever is in it.
-std::string Quoted(const std::string& text) {
-  return nlohmann::json(text).dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
-}
-
 std::string ClientFile(const std::string& server, const DemoSite& site, const DemoBase& base) {
   std::string trainer;
   for (const std::string& word : site.trainer) {
-    trainer += (trainer.empty() ? "" : ", ") + Quoted(word);
+    trainer += (trainer.empty() ? "" : ", ") + YamlText(word);
   }
-  if (trainer.empty()) trainer = Quoted(ProgramDirectory() + "/tributary-trainer");
+  if (trainer.empty()) trainer = YamlText(ProgramDirectory() + "/tributary-trainer");
   return "server: " + server +
          "\n"
          "state_dir: state\n"
@@ -60,10 +55,10 @@ std::string ClientFile(const std::string& server, const DemoSite& site, const De
          "*\"]\n"
          "  leads: [lead]\n"
          "  models: {" +
-         base.name + ": " + Quoted(base.directory) +
+         base.name + ": " + YamlText(base.directory) +
          "}\n"
          "  data: {field: " +
-         Quoted(site.train) + ", field-heldout: " + Quoted(site.heldout) +
+         YamlText(site.train) + ", field-heldout: " + YamlText(site.heldout) +
          "}\n"
          "  metrics: [\"loss/*\"]\n"
          "log: {file: client.log}\n";

@@ -113,5 +113,17 @@ TEST_F(TokenStoreTest, RefusesABadName) {
   }
 }
 
+// As those files were before they had a version.
+TEST_F(TokenStoreTest, AFileWithoutAVersionIsRead) {
+  const std::string token = Create();
+  store_.reset();
+  {
+    auto database = Database::Open(directory_ / "tokens.db");
+    ASSERT_TRUE(database.ok() && database->Execute("PRAGMA user_version=0").ok());
+  }
+  Open();
+  EXPECT_TRUE(Redeem(token, std::chrono::seconds(1)).ok());
+}
+
 }  // namespace
 }  // namespace tributary::server
