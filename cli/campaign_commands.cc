@@ -1,5 +1,7 @@
 #include "cli/campaign_commands.h"
 
+#include <algorithm>
+#include <charconv>
 #include <nlohmann/json.hpp>
 
 #include "aggregators/aggregator.h"
@@ -17,6 +19,7 @@
 #include "core/json.h"
 #include "core/peft_adapter.h"
 #include "core/text.h"
+#include "proto/campaign_changes.h"
 
 namespace tributary::cli {
 namespace {
@@ -132,6 +135,48 @@ Status TakeOutMiddle(const std::string& weights, AdapterConfig* config) {
   return RenameDurably(plain, weights);
 }
 
+// "3", "3..20", "3..", "..20".
+Status ParseRounds(const std::string& text, v1::CampaignRequest* request) {
+  const auto number = [](std::string_view digits, std::int64_t* value) {
+    const auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), *value);
+    return error == std::errc() && end == digits.data() + digits.size() && *value > 0;
+  };
+  const std::size_t dots = text.find("..");
+  const std::string first = text.substr(0, dots);
+  const std::string last = dots == std::string::npos ? first : text.substr(dots + 2);
+  std::int64_t from = 0;
+  std::int64_t to = 0;
+  const bool good = (first.empty() || number(first, &from)) &&
+                    (last.empty() || number(last, &to)) && !(first.empty() && last.empty()) &&
+                    (to == 0 || from <= to);
+  if (!good) {
+    return InvalidArgumentError("--rounds: \"" + Excerpt(text) +
+                                "\" must be a round or a range of them, as 3, 3..20, 3.. or ..20");
+  }
+  request->set_rounds_from(from);
+  request->set_rounds_to(to);
+  return OkStatus();
+}
+
+// Asks for page after page, from the last one on: one answer takes so many rounds only.
+Result<v1::CampaignStatus> FetchRounds(Session& session, const std::string& campaign,
+                                       const std::string& rounds) {
+  v1::CampaignRequest request = RequestFor(campaign);
+  if (!rounds.empty()) TRIBUTARY_RETURN_IF_ERROR(ParseRounds(rounds, &request));
+  TRIBUTARY_ASSIGN_OR_RETURN(v1::CampaignStatus status, session.Call(&Stub::Show, request));
+  while (!rounds.empty() && status.round_history_size() > 0 &&
+         status.rounds_left_out() >= std::max<std::int64_t>(request.rounds_from(), 1)) {
+    request.set_rounds_to(status.rounds_left_out());
+    TRIBUTARY_ASSIGN_OR_RETURN(v1::CampaignStatus earlier, session.Call(&Stub::Show, request));
+    const bool is_earlier = earlier.round_history_size() > 0 &&
+                            earlier.round_history(0).round() < status.round_history(0).round();
+    if (!is_earlier) break;  // a server that knows of no pages
+    MergeChanges(status, &earlier);
+    status = std::move(earlier);
+  }
+  return status;
+}
+
 }  // namespace
 
 Result<std::string> SubmitFile(const GlobalOptions& options, const std::string& path,
@@ -205,10 +250,10 @@ int ListCommand(const GlobalOptions& options) {
                                  [](const v1::ListResponse& r) { PrintText(RenderCampaigns(r)); });
 }
 
-int ShowCommand(const GlobalOptions& options, const std::string& campaign) {
+int ShowCommand(const GlobalOptions& options, const ShowOptions& what) {
   auto session = Session::Open(options);
   if (!session.ok()) return Fail(session.status(), options.json);
-  const auto status = session->Call(&Stub::Show, RequestFor(campaign));
+  const auto status = FetchRounds(*session, what.campaign, what.rounds);
   return Print<v1::CampaignStatus>(options, status, [](const v1::CampaignStatus& s) {
     PrintText(RenderStatus(s, /*max_rounds=*/0));
   });
@@ -262,8 +307,9 @@ int ChangeCommand(const GlobalOptions& options, const ChangeOptions& what) {
 
 Result<ExportedVersion> ExportAdapter(const GlobalOptions& options, const ExportOptions& what) {
   TRIBUTARY_ASSIGN_OR_RETURN(Session session, Session::Open(options));
-  TRIBUTARY_ASSIGN_OR_RETURN(const auto status,
-                             session.Call(&Stub::Show, RequestFor(what.campaign)));
+  v1::CampaignRequest request = RequestFor(what.campaign);
+  request.set_rounds_from(INT64_MAX);  // none: its versions are enough
+  TRIBUTARY_ASSIGN_OR_RETURN(const auto status, session.Call(&Stub::Show, request));
   TRIBUTARY_ASSIGN_OR_RETURN(v1::VersionInfo version, [&]() -> Result<v1::VersionInfo> {
     const std::int64_t wanted = what.version < 0 ? status.version() : what.version;
     for (const v1::VersionInfo& info : status.versions()) {

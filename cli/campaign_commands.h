@@ -34,7 +34,12 @@ Result<ExportedVersion> ExportAdapter(const GlobalOptions& options, const Export
 int SubmitCommand(const GlobalOptions& options, const std::string& path);
 int ValidateCommand(const GlobalOptions& options, const std::string& path);
 int ListCommand(const GlobalOptions& options);
-int ShowCommand(const GlobalOptions& options, const std::string& campaign);
+struct ShowOptions {
+  std::string campaign;
+  std::string
+      rounds;  // "3", "3..20", "3..", "..20"; empty: the newest, as many as one answer takes
+};
+int ShowCommand(const GlobalOptions& options, const ShowOptions& what);
 int PauseCommand(const GlobalOptions& options, const std::string& campaign);
 struct ResumeOptions {
   std::string campaign;

@@ -31,6 +31,7 @@ struct Arguments {
   ResumeOptions resume;
   ChangeOptions change;
   WatchOptions watch;
+  ShowOptions show;
   std::string file, campaign;
 };
 
@@ -120,7 +121,12 @@ void AddCampaignCommands(CLI::App& app, Arguments& a, std::map<CLI::App*, Run>& 
   with_file("submit", "submit a campaign", SubmitCommand);
   with_file("validate", "check a campaign file without submitting it", ValidateCommand);
   runs[app.add_subcommand("list", "list campaigns")] = [&a] { return ListCommand(a.global); };
-  with_campaign("show", "show a campaign with all its rounds", ShowCommand);
+  CLI::App* show = app.add_subcommand("show", "show a campaign with its rounds");
+  show->add_option("campaign", a.show.campaign)->required();
+  show->add_option("--rounds", a.show.rounds,
+                   "these, as 3, 3..20, 3.. or ..20; default: the newest, as many as one answer of "
+                   "the server takes");
+  runs[show] = [&a] { return ShowCommand(a.global, a.show); };
   with_campaign("pause", "open no further round", PauseCommand);
   with_campaign("cancel", "end a campaign and its jobs", CancelCommand);
   with_campaign("start", "open the first round with the sites that accepted", StartCommand);

@@ -7,12 +7,15 @@
 #include "cli/output.h"
 #include "cli/watch_view.h"
 #include "core/config.h"
+#include "proto/campaign_changes.h"
 
 namespace tributary::cli {
 namespace {
 
 constexpr std::chrono::seconds kStreamLife{
     5};  // then keep_going is asked and the stream opened again
+
+constexpr std::chrono::minutes kFirstWord{1};  // a long history is read first
 
 constexpr std::chrono::seconds kReconnectPause{1};  // between two looks at keep_going
 
@@ -28,6 +31,18 @@ bool HasEnded(const v1::CampaignStatus& status) {
   return status.phase() == "completed" || status.phase() == "cancelled";
 }
 
+// The round from which on there is something to be heard of: those before are closed and evaluated.
+std::int64_t FirstThatChanges(const v1::CampaignStatus& status) {
+  std::int64_t first = status.round() + 1;
+  for (const v1::RoundStatus& round : status.round_history()) {
+    const bool waits = std::any_of(
+        round.missing_evaluations().begin(), round.missing_evaluations().end(),
+        [](const v1::MissingEvaluation& missing) { return missing.outcome() == "outstanding"; });
+    if (round.closed_at_us() == 0 || waits) first = std::min(first, round.round());
+  }
+  return first;
+}
+
 }  // namespace
 
 Result<v1::CampaignStatus> FollowCampaign(
@@ -38,13 +53,23 @@ Result<v1::CampaignStatus> FollowCampaign(
   TRIBUTARY_ASSIGN_OR_RETURN(Session session, Session::Open(options));
   v1::CampaignRequest request;
   request.set_campaign(campaign);
+  request.set_changes(true);
+  v1::CampaignStatus status;  // all that is known
   bool seen = false;
   while (keep_going()) {
+    if (seen) request.set_rounds_from(FirstThatChanges(status));
     grpc::ClientContext context;
-    context.set_deadline(std::chrono::system_clock::now() + StreamLife(end));
+    context.set_deadline(std::chrono::system_clock::now() +
+                         (seen ? StreamLife(end) : std::chrono::milliseconds(kFirstWord)));
     const auto reader = session.control().Watch(&context, request);
-    v1::CampaignStatus status;
-    while (reader->Read(&status)) {
+    v1::CampaignStatus message;
+    while (reader->Read(&message)) {
+      // A server that does not know of changes sends it whole each time.
+      if (seen) {
+        MergeChanges(message, &status);
+      } else {
+        status = message;
+      }
       seen = true;
       show(status);
       if (!keep_going()) context.TryCancel();
@@ -55,6 +80,7 @@ Result<v1::CampaignStatus> FollowCampaign(
     const bool away = finished.ok() || finished.code() == StatusCode::kUnavailable ||
                       finished.code() == StatusCode::kDeadlineExceeded ||
                       finished.code() == StatusCode::kCancelled ||
+                      finished.code() == StatusCode::kResourceExhausted ||
                       finished.code() == StatusCode::kUnknown;
     if (!seen || !away) return finished.ok() ? UnavailableError("the server went away") : finished;
     while (keep_going() && !session.channel()->WaitForConnected(std::chrono::system_clock::now() +

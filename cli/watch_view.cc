@@ -196,8 +196,9 @@ std::string RenderStatus(const v1::CampaignStatus& said, int max_rounds) {
         static_cast<long long>(removed.back()));
   }
   if (status.rounds_left_out() > 0 && max_rounds == 0) {
-    text += Format("  rounds 1 to %lld are left out: the history is too long for one answer\n",
-                   static_cast<long long>(status.rounds_left_out()));
+    const auto last = static_cast<long long>(status.rounds_left_out());
+    text += (last == 1 ? "  round 1 is" : Format("  rounds 1 to %lld are", last)) +
+            " not shown; --rounds says which are\n";
   }
   const int rounds = status.round_history_size();
   for (int i = max_rounds == 0 ? 0 : std::max(0, rounds - max_rounds); i < rounds; ++i) {

@@ -8,7 +8,8 @@ namespace {
 // Applies one event to a campaign that is there.
 class Application {
  public:
-  Application(Campaign& campaign, Timestamp at) : campaign_(campaign), at_(at) {}
+  Application(Campaign& campaign, Timestamp at, std::int64_t entry)
+      : campaign_(campaign), at_(at), entry_(entry) {}
 
   void operator()(const SiteEnrolled&) {}
   void operator()(const CampaignSubmitted& e) {
@@ -46,12 +47,15 @@ class Application {
   void operator()(const UpdateAccepted& e) {
     Task* task = Find(e.task);
     if (task == nullptr) return;
-    task->phase = TaskPhase::kAccepted;
+    SetPhase(task, TaskPhase::kAccepted);
     task->facts = e.facts;
+    task->facts.statement_hex.clear();
+    task->facts.signature_hex.clear();
     Round* round = FindRound(task->round);
-    if (task->kind != TaskKind::kEvaluate || round == nullptr) return;
-    for (const auto& [name, value] : e.facts.metrics)
+    if (task->kind != TaskKind::kEvaluate || round == nullptr || round->past) return;
+    for (const auto& [name, value] : e.facts.metrics) {
       round->metrics[task->site + "/" + name] = value;
+    }
   }
   void operator()(const TaskFailed& e) { Settle(e.task, TaskPhase::kFailed, e.reason); }
   void operator()(const VersionPublished& e) {
@@ -93,6 +97,7 @@ class Application {
     Round& round = campaign_.rounds.emplace_back();
     round.number = e.round;
     round.opened_at = at_;
+    round.entry = entry_;
     for (const Task& task : e.tasks) Give(task);
   }
   void operator()(const TasksGiven& e) {
@@ -137,17 +142,31 @@ class Application {
   void Settle(const std::string& id, TaskPhase phase, const std::string& reason) {
     Task* task = Find(id);
     if (task == nullptr) return;
-    task->phase = phase;
+    SetPhase(task, phase);
     task->reason = reason;
+  }
+  void SetPhase(Task* task, TaskPhase phase) {
+    if (task->phase == TaskPhase::kOutstanding) {
+      const auto open = campaign_.outstanding.find(task->site);
+      if (open != campaign_.outstanding.end() && open->second.erase(task->id) > 0 &&
+          open->second.empty()) {
+        campaign_.outstanding.erase(open);
+      }
+      Round* round = FindRound(task->round);
+      if (task->kind == TaskKind::kTrain && round != nullptr) --round->waiting;
+    }
+    task->phase = phase;
   }
   void Damage(std::int64_t version, const std::string& reason) {
     if (version < 0 || version >= static_cast<std::int64_t>(campaign_.versions.size())) return;
     campaign_.versions[static_cast<std::size_t>(version)].damage = reason;
   }
   void Give(const Task& task) {
-    campaign_.tasks[task.id] = task;
     Round* round = FindRound(task.round);
-    if (task.kind != TaskKind::kTrain || round == nullptr) return;
+    if (round == nullptr || !campaign_.tasks.emplace(task.id, task).second) return;
+    campaign_.outstanding[task.site].insert(task.id);
+    if (task.kind != TaskKind::kTrain) return;
+    ++round->waiting;
     const auto place = std::lower_bound(round->sites.begin(), round->sites.end(), task.site);
     if (place == round->sites.end() || *place != task.site) round->sites.insert(place, task.site);
     round->tasks[task.site] = task.id;
@@ -161,11 +180,12 @@ class Application {
 
   Campaign& campaign_;
   const Timestamp at_;
+  const std::int64_t entry_;
 };
 
 }  // namespace
 
-void Apply(State* state, const Event& event, Timestamp at) {
+void Apply(State* state, const Event& event, Timestamp at, std::int64_t entry) {
   if (const auto* enrolled = std::get_if<SiteEnrolled>(&event)) {
     state->sites[enrolled->site] = {enrolled->site, enrolled->certificate_fingerprint, at};
     return;
@@ -173,7 +193,9 @@ void Apply(State* state, const Event& event, Timestamp at) {
   const std::string id = CampaignOf(event);
   if (std::holds_alternative<CampaignSubmitted>(event)) state->campaigns[id] = Campaign();
   const auto campaign = state->campaigns.find(id);
-  if (campaign != state->campaigns.end()) std::visit(Application(campaign->second, at), event);
+  if (campaign != state->campaigns.end()) {
+    std::visit(Application(campaign->second, at, entry), event);
+  }
 }
 
 }  // namespace tributary::server

@@ -15,6 +15,11 @@ bool IsStateOf(const Version& version, const Digest& digest) {
                      [&](const auto& entry) { return entry.second.digest == digest; });
 }
 
+Status IsAnUpdate(const Digest& digest) {
+  return PermissionDeniedError("initial adapter " + digest.ToHex() +
+                               " is the update of a site, which nobody may read");
+}
+
 }  // namespace
 
 bool IsDownloadable(const Campaign& campaign, const Digest& digest) {
@@ -30,22 +35,32 @@ Status CheckMayBeginWith(const State& state, const Digest& digest) {
   for (const auto& [id, campaign] : state.campaigns) {
     for (const auto& [task_id, task] : campaign.tasks) {
       if (task.facts.digest != digest) continue;
-      return PermissionDeniedError("initial adapter " + digest.ToHex() +
-                                   " is the update of a site, which nobody may read");
+      return IsAnUpdate(digest);
     }
   }
   return OkStatus();
 }
 
+// What a site sends is nobody's to begin with, also before its report has come, and after its round
+// is past.
+Status Coordinator::CheckMayBeginWith(const State& state, const Digest& digest) const {
+  TRIBUTARY_RETURN_IF_ERROR(server::CheckMayBeginWith(state, digest));
+  if (!sent_.contains(digest)) return OkStatus();
+  const auto published = [&](const auto& entry) { return IsDownloadable(entry.second, digest); };
+  if (std::any_of(state.campaigns.begin(), state.campaigns.end(), published)) return OkStatus();
+  return IsAnUpdate(digest);
+}
+
 void Coordinator::AuthorizeBlob(const security::Identity& who, const Digest& digest, BlobUse use,
                                 const std::string& task_id, std::function<void(Status)> answer) {
-  runner_->Read([=, answer = std::move(answer)](const State& state) {
+  runner_->Read([=, this, answer = std::move(answer)](const State& state) {
     const bool person = who.role == security::Role::kLead || who.role == security::Role::kAdmin;
     if (use == BlobUse::kWrite) {
       if (person && task_id.empty()) return answer(OkStatus());
       const Task* task = state.FindTask(task_id);
       if (task != nullptr && task->site == who.name && who.role == security::Role::kSite &&
           task->kind == TaskKind::kTrain && task->phase == TaskPhase::kOutstanding) {
+        sent_.insert(digest);
         return answer(OkStatus());
       }
       return answer(PermissionDeniedError("no open task \"" + Excerpt(task_id) +

@@ -1,6 +1,7 @@
 #include "server/campaign_state.h"
 
 #include <array>
+#include <charconv>
 
 namespace tributary::server {
 
@@ -33,6 +34,46 @@ const Task* State::FindTask(std::string_view id) const {
   if (campaign == nullptr) return nullptr;
   const auto it = campaign->tasks.find(std::string(id));
   return it == campaign->tasks.end() ? nullptr : &it->second;
+}
+
+void IndexTasks(Campaign* campaign) {
+  campaign->outstanding.clear();
+  for (Round& round : campaign->rounds) round.waiting = 0;
+  for (const auto& [id, task] : campaign->tasks) {
+    if (task.phase == TaskPhase::kOutstanding) campaign->outstanding[task.site].insert(id);
+  }
+  for (Round& round : campaign->rounds) {
+    for (const auto& [site, id] : round.tasks) {
+      const auto task = campaign->tasks.find(id);
+      const bool open =
+          task != campaign->tasks.end() && task->second.phase == TaskPhase::kOutstanding;
+      round.waiting += open ? 1 : 0;
+    }
+  }
+}
+
+bool IsTaskOf(std::string_view task, std::string_view site) {
+  const std::size_t round = task.find('.');
+  const std::size_t name = round == std::string_view::npos ? round : task.find('.', round + 1);
+  if (name == std::string_view::npos) return false;
+  const std::string_view rest = task.substr(name + 1);
+  return rest.size() > site.size() && rest.starts_with(site) && rest[site.size()] == '.';
+}
+
+std::optional<std::int64_t> PastRoundOf(const State& state, std::string_view task) {
+  const std::size_t dot = task.find('.');
+  const Campaign* campaign = state.FindCampaign(task.substr(0, dot));
+  if (campaign == nullptr || dot == std::string_view::npos || state.FindTask(task) != nullptr) {
+    return std::nullopt;
+  }
+  const std::string_view rest = task.substr(dot + 1);  // "r3.chem.t1"
+  std::size_t round = 0;
+  if (rest.empty() || rest[0] != 'r') return std::nullopt;
+  const auto [end, error] = std::from_chars(rest.data() + 1, rest.data() + rest.size(), round);
+  const bool named = error == std::errc() && end != rest.data() + rest.size() && *end == '.';
+  if (!named || round < 1 || round > campaign->rounds.size()) return std::nullopt;
+  if (!campaign->rounds[round - 1].past) return std::nullopt;
+  return static_cast<std::int64_t>(round);
 }
 
 std::string CampaignIdFor(const State& state, const std::string& name) {

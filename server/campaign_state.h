@@ -36,7 +36,9 @@ struct ReportFacts {
   double transfer_seconds = 0;
   std::string device;  // that computed
   std::int64_t peak_memory_bytes = 0;
-  std::string statement_hex;  // what the site signed, and its signature: proof of what it sent
+  // What the site signed, and its signature: proof of what it sent. In the journal's event; the
+  // state is without them.
+  std::string statement_hex;
   std::string signature_hex;
 };
 
@@ -97,9 +99,14 @@ struct Round {
   std::int64_t fold_tries = 0;               // begun, end unknown
   std::int64_t damaged = 0;                  // accepted updates that the disk lost
   bool fold_failed = false;                  // waits for somebody who resumes the campaign
+  std::int64_t waiting = 0;                  // of those tasks, outstanding
   std::set<std::string> left_out = {};       // selected, and not waited for any more
   double mean_loss = 0;
   std::map<std::string, double> metrics;  // evaluation of the version produced: "<site>/<metric>"
+  std::int64_t entry = 0;                 // of the journal, that opened it; 0: not known
+  // Closed some rounds ago: who took part, and settled tasks, are in the journal alone
+  // (past_rounds.h).
+  bool past = false;
 };
 
 struct SiteAnswer {
@@ -138,7 +145,9 @@ struct Campaign {
   std::map<std::string, SiteAnswer> answers;  // every site of the file
   std::vector<Version> versions;              // index = number
   std::vector<Round> rounds;                  // index = number - 1
-  std::map<std::string, Task> tasks;
+  std::map<std::string, Task> tasks;          // but settled ones of rounds that are past
+  // site -> those of its tasks that have no end yet; follows from `tasks`.
+  std::map<std::string, std::set<std::string>> outstanding;
 
   bool ended() const {
     return phase == CampaignPhase::kCompleted || phase == CampaignPhase::kCancelled;
@@ -159,6 +168,16 @@ struct State {
   const Campaign* FindCampaign(std::string_view id) const;
   const Task* FindTask(std::string_view id) const;
 };
+
+// Fills what follows from `tasks`: after they were read from a file.
+void IndexTasks(Campaign* campaign);
+
+// Whether a task of this id would be this site's.
+bool IsTaskOf(std::string_view task, std::string_view site);
+
+// The round of a task that is not in the state because its round is past; nothing for tasks that
+// are, and for ids that no task of the campaign can have.
+std::optional<std::int64_t> PastRoundOf(const State& state, std::string_view task);
 
 // The id of a campaign of this name that is submitted now: the name, or name@2 and so on when those
 // before it were cancelled. The id of one that lives or completed stands in the way.

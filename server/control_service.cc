@@ -1,12 +1,12 @@
 #include "server/control_service.h"
 
-#include <deque>
-
 #include "core/log.h"
 #include "core/text.h"
+#include "proto/campaign_changes.h"
 #include "server/audit_stream.h"
 #include "server/blob_access.h"
 #include "server/caller.h"
+#include "server/stream_writer.h"
 #include "server/submission.h"
 #include "server/wire.h"
 
@@ -28,76 +28,29 @@ Status TooManyStreams(const char* call, int most) {
                                 " open; end one of them first");
 }
 
-// A stream of messages to one person. The writer half may be used from any thread; the object
-// deletes itself when the call is over and the last shared_ptr to it is gone.
-template <class Message>
-class MessageStream {
+Status CheckRange(const RoundRange& range) {
+  if (range.from >= 0 && range.to >= 0 && (range.to == 0 || range.from <= range.to)) {
+    return OkStatus();
+  }
+  return InvalidArgumentError("rounds " + std::to_string(range.from) + " to " +
+                              std::to_string(range.to) +
+                              ": must be counted from 1, the first one not after the last");
+}
+
+// Statuses to one person who watches; deletes itself when the call is over.
+class WatchReactor final : public grpc::ServerWriteReactor<v1::CampaignStatus> {
  public:
-  class Reactor final : public grpc::ServerWriteReactor<Message> {
-   public:
-    explicit Reactor(std::shared_ptr<MessageStream> stream) : stream_(std::move(stream)) {}
-    void OnWriteDone(bool ok) override { stream_->WriteDone(ok); }
-    void OnCancel() override { stream_->End(CancelledError("the watcher went away")); }
-    void OnDone() override { delete this; }
-    std::vector<std::shared_ptr<void>> keep_alive;  // what ends with the stream
+  using Writer = StreamWriter<grpc::ServerWriteReactor<v1::CampaignStatus>, v1::CampaignStatus>;
 
-   private:
-    std::shared_ptr<MessageStream> stream_;
-  };
-
-  static std::pair<std::shared_ptr<MessageStream>, Reactor*> Start() {
-    auto stream = std::make_shared<MessageStream>();
-    auto* reactor = new Reactor(stream);
-    MutexLock lock(stream->mutex_);
-    stream->reactor_ = reactor;
-    return {stream, reactor};
-  }
-
-  // An unsent older message is dropped in favour of this one.
-  void Write(Message message) {
-    MutexLock lock(mutex_);
-    if (reactor_ == nullptr) return;
-    if (queue_.size() > (writing_ ? 1U : 0U)) queue_.pop_back();
-    queue_.push_back(std::move(message));
-    NextLocked();
-  }
-  // After what is queued.
-  void EndAfterQueue(const Status& status) {
-    MutexLock lock(mutex_);
-    end_ = status;
-    NextLocked();
-  }
-  void End(const Status& status) {
-    MutexLock lock(mutex_);
-    FinishLocked(status);
-  }
+  WatchReactor() : writer_(std::make_shared<Writer>(this, /*longest=*/1)) {}
+  const std::shared_ptr<Writer>& writer() const { return writer_; }
+  void OnWriteDone(bool ok) override { writer_->WriteDone(ok); }
+  void OnCancel() override { writer_->End(CancelledError("the watcher went away")); }
+  void OnDone() override { delete this; }
+  std::vector<std::shared_ptr<void>> keep_alive;  // what ends with the stream
 
  private:
-  void WriteDone(bool ok) {
-    MutexLock lock(mutex_);
-    writing_ = false;
-    if (!queue_.empty()) queue_.pop_front();
-    if (!ok) return FinishLocked(CancelledError("the watcher went away"));
-    NextLocked();
-  }
-  void NextLocked() TRIBUTARY_REQUIRES(mutex_) {
-    if (writing_ || reactor_ == nullptr) return;
-    if (!queue_.empty()) {
-      writing_ = true;
-      reactor_->StartWrite(&queue_.front());
-    } else if (end_) {
-      FinishLocked(*end_);
-    }
-  }
-  void FinishLocked(const Status& status) TRIBUTARY_REQUIRES(mutex_) {
-    if (reactor_ != nullptr) std::exchange(reactor_, nullptr)->Finish(ToGrpc(status));
-  }
-
-  Mutex mutex_;
-  Reactor* reactor_ TRIBUTARY_GUARDED_BY(mutex_) = nullptr;
-  std::deque<Message> queue_ TRIBUTARY_GUARDED_BY(mutex_);
-  bool writing_ TRIBUTARY_GUARDED_BY(mutex_) = false;
-  std::optional<Status> end_ TRIBUTARY_GUARDED_BY(mutex_);
+  const std::shared_ptr<Writer> writer_;
 };
 
 }  // namespace
@@ -150,7 +103,8 @@ ControlService::Unary* ControlService::Submit(Context* context, const v1::Submit
     const auto event = prepare();
     if (!event.ok()) return reactor->Finish(ToGrpc(event.status()));
     parts_.runner.Read([this, reactor, response, event = *event, held](const State& state) mutable {
-      if (const Status free = CheckMayBeginWith(state, event.initial_digest); !free.ok()) {
+      const Status free = parts_.coordinator.CheckMayBeginWith(state, event.initial_digest);
+      if (!free.ok()) {
         refusals_.Log(event.lead, LogLevel::kWarning, "rpc", "call refused",
                       {{"call", "Submit"}, {"name", event.lead}, {"reason", free}});
         return reactor->Finish(ToGrpc(free));
@@ -197,41 +151,56 @@ ControlService::Unary* ControlService::Show(Context* context, const v1::Campaign
     reactor->Finish(ToGrpc(who.status()));
     return reactor;
   }
-  parts_.runner.Read([this, reactor, response, id = request->campaign()](const State& state) {
-    const Campaign* campaign = state.FindCampaign(id);
-    if (campaign == nullptr) return reactor->Finish(ToGrpc(UnknownCampaign(state, id)));
-    *response = parts_.coordinator.StatusOf(*campaign);
-    reactor->Finish(grpc::Status::OK);
-  });
+  const RoundRange range{request->rounds_from(), request->rounds_to()};
+  if (const Status status = CheckRange(range); !status.ok()) {
+    reactor->Finish(ToGrpc(status));
+    return reactor;
+  }
+  parts_.runner.Read(
+      [this, reactor, response, range, id = request->campaign()](const State& state) {
+        if (state.FindCampaign(id) == nullptr) {
+          return reactor->Finish(ToGrpc(UnknownCampaign(state, id)));
+        }
+        parts_.coordinator.history().Describe(
+            state, id, range, [reactor, response](Result<v1::CampaignStatus> status, const State&) {
+              if (status.ok()) *response = *std::move(status);
+              reactor->Finish(ToGrpc(status.status()));
+            });
+      });
   return reactor;
 }
 
 grpc::ServerWriteReactor<v1::CampaignStatus>* ControlService::Watch(
     Context* context, const v1::CampaignRequest* request) {
-  auto [stream, reactor] = MessageStream<v1::CampaignStatus>::Start();
+  auto* reactor = new WatchReactor;
+  const auto writer = reactor->writer();
   const auto who =
       Authorize(*context, parts_.federation, "Watch", {Role::kLead, Role::kAdmin, Role::kObserver});
   if (!who.ok()) {
-    stream->End(who.status());
+    writer->End(who.status());
     return reactor;
   }
   std::shared_ptr<void> slot = watches_.Take(who->name);
   if (!slot) {
-    stream->End(TooManyStreams("watch", kMaxWatches));
+    writer->End(TooManyStreams("watch", kMaxWatches));
     return reactor;
   }
   auto watcher = std::make_shared<Watcher>();
   watcher->campaign = request->campaign();
-  watcher->notify = [weak = std::weak_ptr(stream)](const v1::CampaignStatus& status, bool last) {
+  watcher->changes = request->changes();
+  watcher->rounds_from = request->rounds_from();
+  watcher->notify = [weak = std::weak_ptr(writer)](const Result<v1::CampaignStatus>& status,
+                                                   bool last) {
     const auto target = weak.lock();
     if (!target) return;
-    target->Write(status);
+    if (!status.ok()) return target->End(status.status());
+    target->WriteMerged(*status, MergeChanges);
     if (last) target->EndAfterQueue(OkStatus());
   };
   reactor->keep_alive = {std::move(slot), watcher};
-  parts_.runner.Read([this, watcher, stream = stream](const State& state) {
+  parts_.runner.Read([this, watcher, writer](const State& state) {
     if (state.FindCampaign(watcher->campaign) == nullptr) {
-      return stream->End(UnknownCampaign(state, watcher->campaign));
+      return writer->End(UnknownCampaign(state, watcher->campaign));
     }
     parts_.coordinator.Watch(watcher);
   });

@@ -8,6 +8,7 @@
 #include "core/log.h"
 #include "core/safetensors.h"
 #include "core/text.h"
+#include "proto/campaign_changes.h"
 #include "server/fold.h"
 #include "server/message_check.h"
 #include "server/report_check.h"
@@ -18,6 +19,7 @@ namespace tributary::server {
 namespace {
 
 constexpr std::chrono::milliseconds kNotifyInterval{200};
+constexpr std::int64_t kWatchedUpdates = 2000;  // of the rounds that a watch begins with, or so
 constexpr std::chrono::minutes kReminderPause{1};
 
 // CheckReport with a bound on what a report can do to this server.
@@ -105,6 +107,7 @@ void Coordinator::Remove(const RemoveBlobs& action, const State& state) {
     holds_.UnlessHeld(digest, [&] {
       auto path = blobs_.SetAside(digest);
       if (path.ok()) {
+        sent_.erase(digest);
         removed.push_back(*std::move(path));
       } else if (path.status().code() != StatusCode::kNotFound) {
         LogWarning("engine", "a blob stays on disk", {{"error", path.status()}});
@@ -226,16 +229,34 @@ void Coordinator::SiteConnected(const std::string& site, std::vector<std::string
                      {{"site", site}});
     }
     for (const std::string& id : known) {
-      const auto verdict = VerdictOf(state, site, id);
-      if (!verdict) continue;
-      if (verdict->accepted) {
-        Perform(*verdict, state);
-      } else {
-        Perform(CancelTask{site, id, verdict->reason}, state);
-      }
+      Judged(state, site, id, [this, site](const AcknowledgeReport& verdict, const State& now) {
+        TellSite(site, verdict, now);
+      });
     }
     for (const Action& action : Outstanding(state, site)) Perform(action, state);
   });
+}
+
+// Whether the task is settled; then the verdict goes to `tell`, at once or when it has been read.
+bool Coordinator::Judged(const State& state, const std::string& site, const std::string& task,
+                         const CampaignHistory::Judged& tell) {
+  if (PastRoundOf(state, task)) {
+    history_.Judge(state, site, task, tell);
+    return true;
+  }
+  const auto verdict = VerdictOf(state, site, task);
+  if (verdict) tell(*verdict, state);
+  return verdict.has_value();
+}
+
+// What became of a task that it works on.
+void Coordinator::TellSite(const std::string& site, const AcknowledgeReport& verdict,
+                           const State& state) {
+  if (verdict.accepted) {
+    Perform(verdict, state);
+  } else {
+    Perform(CancelTask{site, verdict.task, verdict.reason}, state);
+  }
 }
 
 void Coordinator::HandleMessage(const std::string& site, const std::string& certificate_pem,
@@ -275,7 +296,10 @@ void Coordinator::HandleReport(const std::string& site, const std::string& certi
 
 void Coordinator::JudgeReport(const std::string& site, const std::string& certificate_pem,
                               v1::TaskReport report, const State& state) {
-  if (const auto verdict = VerdictOf(state, site, report.task())) return SendAck(*verdict);
+  const bool settled =
+      Judged(state, site, report.task(),
+             [this](const AcknowledgeReport& verdict, const State&) { SendAck(verdict); });
+  if (settled) return;
   // Not believed yet: only its digest is kept from removal meanwhile.
   const auto statement = ReadStatement(report.statement());
   const auto digest = Digest::FromHex(statement.ok() ? statement->digest() : "");
@@ -315,7 +339,8 @@ void Coordinator::JudgeReport(const std::string& site, const std::string& certif
           if (status.ok()) return;  // the engine acknowledged it
           // The round closed meanwhile, or the report came twice: say what became of the task.
           runner_->Read([this, site, task](const State& now) {
-            if (const auto verdict = VerdictOf(now, site, task)) SendAck(*verdict);
+            Judged(now, site, task,
+                   [this](const AcknowledgeReport& verdict, const State&) { SendAck(verdict); });
           });
         });
       });
@@ -351,14 +376,29 @@ v1::CampaignStatus Coordinator::StatusOf(const Campaign& campaign) const {
   return status;
 }
 
+// One answer is enough of a history for those who watch: who wants more asks for it.
 void Coordinator::Watch(std::shared_ptr<Watcher> watcher) {
   runner_->Read([this, watcher](const State& state) {
     const Campaign* campaign = state.FindCampaign(watcher->campaign);
-    if (campaign == nullptr) return;  // the caller checked; campaigns are never removed
-    watcher->notify(StatusOf(*campaign), campaign->ended());
-    if (campaign->ended()) return;
-    MutexLock lock(mutex_);
-    watchers_.push_back(watcher);
+    if (campaign == nullptr) {
+      return watcher->notify(NotFoundError("campaign " + watcher->campaign + " is not known"),
+                             true);
+    }
+    const auto sites =
+        std::max<std::int64_t>(static_cast<std::int64_t>(campaign->answers.size()), 1);
+    const auto last = static_cast<std::int64_t>(campaign->rounds.size());
+    const std::int64_t from = std::max(watcher->rounds_from, last - kWatchedUpdates / sites);
+    history_.Describe(state, watcher->campaign, {std::max<std::int64_t>(from, 1), 0},
+                      [this, weak = std::weak_ptr(watcher)](
+                          const Result<v1::CampaignStatus>& status, const State& now) {
+                        const auto target = weak.lock();
+                        if (!target) return;
+                        const bool ended = now.campaigns.at(target->campaign).ended();
+                        target->notify(status, ended || !status.ok());
+                        if (ended || !status.ok()) return;
+                        if (!target->changes) target->whole = *status;
+                        watchers_.push_back(target);
+                      });
   });
 }
 
@@ -373,26 +413,44 @@ void Coordinator::Remind(const State& state) {
 
 void Coordinator::Tick(const State& state, bool changed) {
   Remind(state);
-  std::vector<std::shared_ptr<Watcher>> live;
   notify_due_ = progress_.TakeChanged() || notify_due_ || changed;
-  {
-    MutexLock lock(mutex_);
-    const auto now = clock_.Elapsed();
-    if (!notify_due_ || watchers_.empty() || now - notified_ < kNotifyInterval) return;
-    notified_ = now;
-    notify_due_ = false;
-    std::erase_if(watchers_, [&](const std::weak_ptr<Watcher>& weak) {
-      if (auto watcher = weak.lock()) {
-        live.push_back(std::move(watcher));
-        return state.FindCampaign(live.back()->campaign)->ended();
+  const auto now = clock_.Elapsed();
+  if (!notify_due_ || watchers_.empty() || now - notified_ < kNotifyInterval) return;
+  notified_ = now;
+  notify_due_ = false;
+  TellWatchers(state);
+}
+
+// Each campaign is described once, however many follow it. One who is new hears all of it once
+// more: it may know what the others do not.
+void Coordinator::TellWatchers(const State& state) {
+  std::map<std::string, v1::CampaignStatus> changes;
+  std::map<std::string, v1::CampaignStatus> told;
+  std::erase_if(watchers_, [&](const std::weak_ptr<Watcher>& weak) {
+    const auto watcher = weak.lock();
+    if (!watcher) return true;
+    const Campaign& campaign = state.campaigns.at(watcher->campaign);
+    const auto [now, first] = told.try_emplace(campaign.id);
+    if (first) {
+      now->second = StatusOf(campaign);
+      now->second.set_changes(true);
+      const auto before = told_.find(campaign.id);
+      if (before != told_.end()) {
+        changes[campaign.id] = ChangesBetween(before->second, now->second);
       }
-      return true;
-    });
-  }
-  for (const auto& watcher : live) {
-    const Campaign* campaign = state.FindCampaign(watcher->campaign);
-    watcher->notify(StatusOf(*campaign), campaign->ended());
-  }
+    }
+    const v1::CampaignStatus& change =
+        watcher->is_new || !told_.contains(campaign.id) ? now->second : changes[campaign.id];
+    watcher->is_new = false;
+    if (watcher->changes) {
+      watcher->notify(change, campaign.ended());
+    } else {
+      MergeChanges(change, &watcher->whole);
+      watcher->notify(watcher->whole, campaign.ended());
+    }
+    return campaign.ended();
+  });
+  told_ = std::move(told);
 }
 
 }  // namespace tributary::server

@@ -16,6 +16,7 @@
 #include "core/mutex.h"
 #include "security/identity.h"
 #include "server/blob_holds.h"
+#include "server/campaign_history.h"
 #include "server/engine_runner.h"
 #include "server/fold.h"
 #include "server/progress_board.h"
@@ -27,10 +28,14 @@
 namespace tributary::server {
 
 // Someone who follows one campaign. Notify is called on the engine's thread and must not block;
-// `last` when the campaign has ended.
+// `last` when the campaign has ended, or is not known.
 struct Watcher {
   std::string campaign;
-  std::function<void(const v1::CampaignStatus&, bool last)> notify;
+  bool changes = false;  // after the first status only what changed
+  std::int64_t rounds_from = 0;
+  std::function<void(const Result<v1::CampaignStatus>&, bool last)> notify;
+  v1::CampaignStatus whole = {};  // for one who wants it each time
+  bool is_new = true;             // has heard the first status alone
 };
 
 // Thread-safe. Members of ActionSink run on the engine's thread.
@@ -40,6 +45,7 @@ class Coordinator final : public ActionSink {
   struct Lanes {
     WorkerPool& checks;
     WorkerPool& folds;
+    WorkerPool& readers;  // of the journal
   };
   struct Limits {
     unsigned fold_threads = 2;       // of each fold
@@ -47,10 +53,17 @@ class Coordinator final : public ActionSink {
   };
   // Borrowed: all outlive the coordinator.
   Coordinator(const Clock& clock, BlobStore& blobs, Lanes lanes, Limits limits)
-      : clock_(clock), blobs_(blobs), lanes_(lanes), limits_(limits) {}
+      : clock_(clock),
+        blobs_(blobs),
+        lanes_(lanes),
+        limits_(limits),
+        history_(lanes.readers, [this](const Campaign& c) { return StatusOf(c); }) {}
 
   // The runner needs the coordinator first, so it is given afterwards, once, before Start().
-  void SetRunner(EngineRunner* runner) { runner_ = runner; }
+  void SetRunner(EngineRunner* runner) {
+    runner_ = runner;
+    history_.SetRunner(runner);
+  }
   Sessions& sessions() { return sessions_; }
   BlobHolds& holds() { return holds_; }
   // Before the runner stops in good order: folds under way end soon, for nothing, which is not held
@@ -68,10 +81,13 @@ class Coordinator final : public ActionSink {
   void HandleMessage(const std::string& site, const std::string& certificate_pem,
                      v1::ClientMessage message);
 
-  // Held weakly: a watcher ends by being destroyed. It hears the present status at once.
+  // Held weakly: a watcher ends by being destroyed. It hears the present status first.
   void Watch(std::shared_ptr<Watcher> watcher);
-  // With what sites last said of their tasks, and which of them are away.
+  // With what sites last said of their tasks, and which of them are away; without rounds that are
+  // past.
   v1::CampaignStatus StatusOf(const Campaign& campaign) const;
+  // On the engine's thread alone, but to stop it.
+  CampaignHistory& history() { return history_; }
 
   // Reads the tensors of a first adapter, so that the engine's thread need not: before its campaign
   // is posted, and for those that live at the start. Any thread.
@@ -83,6 +99,9 @@ class Coordinator final : public ActionSink {
   // thread.
   void AuthorizeBlob(const security::Identity& who, const Digest& digest, BlobUse use,
                      const std::string& task, std::function<void(Status)> answer);
+
+  // Whether a campaign may begin with this blob, which somebody names. On the engine's thread.
+  Status CheckMayBeginWith(const State& state, const Digest& digest) const;
 
   // A blob that was read is not what its name says: it is set aside, and the versions that it
   // belongs to are known as damaged. Any thread.
@@ -110,6 +129,10 @@ class Coordinator final : public ActionSink {
   void DoneJudging(const std::string& task);
   void Remove(const RemoveBlobs& action, const State& state);
   void SendAck(const AcknowledgeReport& ack, bool resend = false);
+  bool Judged(const State& state, const std::string& site, const std::string& task,
+              const CampaignHistory::Judged& tell);
+  void TellSite(const std::string& site, const AcknowledgeReport& verdict, const State& state);
+  void TellWatchers(const State& state);
   Result<std::shared_ptr<const Manifest>> ManifestOf(const Campaign& campaign);
 
   const Clock& clock_;
@@ -120,6 +143,7 @@ class Coordinator final : public ActionSink {
   Sessions sessions_;
   BlobHolds holds_;
   ProgressBoard progress_;
+  CampaignHistory history_;
   LogLimit log_limit_{/*lines=*/100};  // of what a site can cause
   std::atomic<bool> stopping_ = false;
 
@@ -127,13 +151,15 @@ class Coordinator final : public ActionSink {
   std::map<FoldKey, std::int64_t> aggregating_;     // -> number of the fold under way
   std::int64_t folds_ = 0;                          // begun
   std::map<std::string, BlobHolds::Hold> judging_;  // task -> update of the report under judgement
-  std::chrono::microseconds notified_{0};           // Clock::Elapsed(), as below
+  std::set<Digest> sent_;  // by sites for their tasks, since the start, and perhaps still here
+  std::chrono::microseconds notified_{0};  // Clock::Elapsed(), as below
   std::chrono::microseconds reminded_{0};
   bool notify_due_ = false;
+  std::vector<std::weak_ptr<Watcher>> watchers_;
+  std::map<std::string, v1::CampaignStatus> told_;  // campaign -> what all who watch it know
 
   Mutex mutex_;
   std::map<Digest, std::shared_ptr<const Manifest>> manifests_ TRIBUTARY_GUARDED_BY(mutex_);
-  std::vector<std::weak_ptr<Watcher>> watchers_ TRIBUTARY_GUARDED_BY(mutex_);
 };
 
 }  // namespace tributary::server

@@ -15,8 +15,9 @@ constexpr std::int64_t kMostDamaged = 10;
 }  // namespace
 
 void Decider::Decide(Event decision) {
-  Apply(&state_, decision, now_);
   decisions_.push_back(std::move(decision));
+  const auto nth = static_cast<std::int64_t>(decisions_.size());
+  Apply(&state_, decisions_.back(), now_, entry_ == 0 ? 0 : entry_ + nth);
 }
 
 void Decider::Note(std::string note) {
@@ -50,7 +51,7 @@ void Decider::Advance() {
     case CampaignPhase::kPlanning:
       return OpenRound();
     case CampaignPhase::kTraining:
-      FillRound();
+      if (places_may_be_free_) FillRound();
       return DecideRound();
     case CampaignPhase::kFinishing:
       return Finish();
@@ -60,6 +61,7 @@ void Decider::Advance() {
 }
 
 void Decider::React(const CampaignResumed& event) {
+  places_may_be_free_ = true;
   if (!event.without.empty() || event.again) ReopenRound(event);
   if (campaign_.phase == CampaignPhase::kAggregating) {
     const std::int64_t round = campaign_.rounds.back().number;
@@ -94,6 +96,7 @@ void Decider::React(const CampaignCancelled&) {
 
 // A site that changed its mind.
 void Decider::React(const CampaignAnswered& event) {
+  places_may_be_free_ = true;
   if (event.accepted) return;
   for (const std::string& id : OutstandingTasks(event.site)) {
     Withdraw(id, TaskPhase::kFailed, "the site refuses the campaign: " + event.reason);
@@ -133,6 +136,7 @@ void Decider::React(const VersionDamaged& event) {
 // The round opens again for the site: it is asked for the same work once more, which costs it no
 // attempt. The others' updates stay.
 void Decider::React(const UpdateDamaged& event) {
+  places_may_be_free_ = true;
   const std::string site = campaign_.tasks.at(event.task).site;
   StartPhase(CampaignPhase::kTraining, campaign_.file.pacing.deadline);
   const Round& round = campaign_.rounds.back();

@@ -29,11 +29,13 @@ std::vector<std::string> SubstitutesFor(const Campaign& campaign,
 // the event that came from outside has been applied, and what it appends to.
 class Decider {
  public:
-  Decider(State* state, const std::string& campaign, Timestamp now, std::vector<Event>* decisions,
-          std::vector<Action>* actions)
+  // `entry`: the event's number in the journal; 0: there is none.
+  Decider(State* state, const std::string& campaign, Timestamp now, std::int64_t entry,
+          std::vector<Event>* decisions, std::vector<Action>* actions)
       : state_(*state),
         campaign_(state->campaigns.at(campaign)),
         now_(now),
+        entry_(entry),
         decisions_(*decisions),
         actions_(*actions) {}
 
@@ -93,6 +95,8 @@ class Decider {
   State& state_;
   const Campaign& campaign_;
   const Timestamp now_;
+  const std::int64_t entry_;
+  bool places_may_be_free_ = false;  // in the open round
   std::vector<Event>& decisions_;
   std::vector<Action>& actions_;
 };

@@ -4,6 +4,7 @@
 namespace tributary::server {
 
 void Decider::React(const CampaignChanged& event) {
+  places_may_be_free_ = true;
   for (const std::string& site : event.drop) Drop(site, event.by);
   if (event.rounds > 0 || event.deadline_seconds >= 0) {
     CampaignFile file = campaign_.file;

@@ -103,6 +103,8 @@ void Decider::FillRound() {
 
 void Decider::DecideRound() {
   const Round& round = campaign_.rounds.back();
+  // No pacing closes a round before its deadline while it waits for somebody.
+  if (round.waiting > 0 && !campaign_.deadline_passed) return;
   RoundView view;
   view.deadline_passed = campaign_.deadline_passed;
   view.least = UpdatesNeeded(campaign_);
@@ -138,6 +140,7 @@ bool Decider::IsCounted(const Round& round, const Task& task) const {
 
 // Every update is there that the round waits for.
 bool Decider::IsWhole(const Round& round) const {
+  if (round.waiting > 0) return false;
   std::int64_t accepted = 0;
   for (const auto& [site, id] : round.tasks) {
     const Task& task = campaign_.tasks.at(id);

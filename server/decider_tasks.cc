@@ -104,10 +104,10 @@ void Decider::Withdraw(const std::string& id, TaskPhase phase, const std::string
 // Of one site, or of all.
 std::vector<std::string> Decider::OutstandingTasks(std::string_view site) const {
   std::vector<std::string> ids;
-  for (const auto& [id, task] : campaign_.tasks) {
-    const bool wanted = site.empty() || task.site == site;
-    if (wanted && task.phase == TaskPhase::kOutstanding) ids.push_back(id);
+  for (const auto& [name, open] : campaign_.outstanding) {
+    if (site.empty() || name == site) ids.insert(ids.end(), open.begin(), open.end());
   }
+  std::sort(ids.begin(), ids.end());
   return ids;
 }
 

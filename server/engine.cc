@@ -35,12 +35,12 @@ bool IsDecision(const Event& event) {
   return event.index() >= kFirstDecision;
 }
 
-StepResult Step(State state, const Event& event, Timestamp now) {
+StepResult Step(State state, const Event& event, Timestamp now, std::int64_t entry) {
   StepResult result{std::move(state), {}, {}};
-  Apply(&result.state, event, now);
+  Apply(&result.state, event, now, entry);
   const std::string id = CampaignOf(event);
   if (id.empty() || !result.state.campaigns.contains(id)) return result;
-  Decider decider(&result.state, id, now, &result.decisions, &result.actions);
+  Decider decider(&result.state, id, now, entry, &result.decisions, &result.actions);
   std::visit([&](const auto& e) { decider.React(e); }, event);
   decider.Advance();
   return result;
@@ -64,11 +64,9 @@ std::vector<Action> Outstanding(const State& state, std::string_view site) {
     }
     // Offered again also to a site that refused: its administrator may have changed the policy.
     actions.push_back(OfferCampaign{name, id});
-    for (const auto& [task_id, task] : campaign.tasks) {
-      if (task.site == name && task.phase == TaskPhase::kOutstanding) {
-        actions.push_back(AssignTask{name, task_id});
-      }
-    }
+    const auto open = campaign.outstanding.find(name);
+    if (open == campaign.outstanding.end()) continue;
+    for (const std::string& task : open->second) actions.push_back(AssignTask{name, task});
   }
   return actions;
 }
@@ -83,11 +81,10 @@ std::vector<Action> Reminders(const State& state, std::string_view site,
     if (answer->second.kind == SiteAnswer::Kind::kWaiting) {
       actions.push_back(OfferCampaign{name, id});
     }
-    for (const auto& [task_id, task] : campaign.tasks) {
-      if (task.site == name && task.phase == TaskPhase::kOutstanding &&
-          !heard_of.contains(task_id)) {
-        actions.push_back(AssignTask{name, task_id});
-      }
+    const auto open = campaign.outstanding.find(name);
+    if (open == campaign.outstanding.end()) continue;
+    for (const std::string& task : open->second) {
+      if (!heard_of.contains(task)) actions.push_back(AssignTask{name, task});
     }
   }
   return actions;
@@ -120,8 +117,12 @@ std::map<std::string, Timestamp> Deadlines(const State& state) {
 }
 
 std::optional<AcknowledgeReport> VerdictOf(const State& state, std::string_view site,
+                                           std::string_view task) {
+  return VerdictOn(state.FindTask(task), site, task);
+}
+
+std::optional<AcknowledgeReport> VerdictOn(const Task* task, std::string_view site,
                                            std::string_view id) {
-  const Task* task = state.FindTask(id);
   AcknowledgeReport verdict{std::string(site), std::string(id), false, "", false};
   if (task == nullptr || task->site != site) {
     verdict.reason = "the server does not know this task";
@@ -136,8 +137,8 @@ std::optional<AcknowledgeReport> VerdictOf(const State& state, std::string_view 
 
 std::set<std::int64_t> KeptVersions(const Campaign& campaign, std::int64_t versions) {
   std::set<std::int64_t> kept = {0};
-  for (const auto& [task_id, task] : campaign.tasks) {
-    if (task.phase == TaskPhase::kOutstanding) kept.insert(task.base_version);
+  for (const auto& [site, open] : campaign.outstanding) {
+    for (const std::string& task : open) kept.insert(campaign.tasks.at(task).base_version);
   }
   const std::int64_t newest = campaign.versions.back().number;
   for (const Version& version : campaign.versions) {

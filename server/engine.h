@@ -31,7 +31,8 @@ struct StepResult {
   std::vector<Action> actions;
 };
 // Applies an event that came from outside and has passed Check, and decides what follows from it.
-StepResult Step(State state, const Event& event, Timestamp now);
+// `entry`: its number in the journal, where the decisions have those after it; 0: there is none.
+StepResult Step(State state, const Event& event, Timestamp now, std::int64_t entry = 0);
 
 // What a site that just connected must hear: open offers, outstanding tasks.
 std::vector<Action> Outstanding(const State& state, std::string_view site);
@@ -50,9 +51,13 @@ std::vector<Action> Recover(const State& state);
 std::map<std::string, Timestamp> Deadlines(const State& state);
 
 // The verdict on a task that is settled, for a site that repeats its report; nothing while the
-// report is still wanted. An unknown task is settled: "not accepted".
+// report is still wanted. An unknown task is settled: "not accepted"; one of a past round is
+// unknown to the state (PastRoundOf), and known to the journal.
 std::optional<AcknowledgeReport> VerdictOf(const State& state, std::string_view site,
                                            std::string_view task);
+// Of a task as it was found, null: nowhere.
+std::optional<AcknowledgeReport> VerdictOn(const Task* task, std::string_view site,
+                                           std::string_view id);
 
 // Blobs that must stay: versions with all that belongs to them, and updates of rounds that are not
 // aggregated yet. Of each campaign's versions the first, the newest `versions` (0: all), and those

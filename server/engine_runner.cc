@@ -1,5 +1,7 @@
 #include "server/engine_runner.h"
 
+#include <set>
+
 #include "core/log.h"
 #include "server/apply.h"
 #include "server/event_codec.h"
@@ -20,9 +22,11 @@ constexpr std::size_t kJournalPageBytes = std::size_t{1} << 20;  // or so many b
 }  // namespace
 
 Result<std::unique_ptr<EngineRunner>> EngineRunner::Open(const std::string& journal_path,
-                                                         const Clock& clock, ActionSink& sink) {
+                                                         const Clock& clock, ActionSink& sink,
+                                                         std::size_t kept_tasks) {
   TRIBUTARY_ASSIGN_OR_RETURN(Journal journal, Journal::Open(journal_path));
-  std::unique_ptr<EngineRunner> runner(new EngineRunner(std::move(journal), clock, sink));
+  std::unique_ptr<EngineRunner> runner(
+      new EngineRunner(std::move(journal), clock, sink, kept_tasks));
   TRIBUTARY_RETURN_IF_ERROR(runner->Replay());
   return runner;
 }
@@ -56,7 +60,7 @@ Status EngineRunner::Replay() {
                                    DecodeRecord(entry.event_json).Annotate(where));
         ++since_snapshot_;
         if (recorded.format > 1) {
-          Apply(&state, recorded.event, entry.at);
+          Apply(&state, recorded.event, entry.at, entry.sequence);
           return OkStatus();
         }
         // Of before decisions were written down: they are made again, for the last time.
@@ -72,11 +76,13 @@ Status EngineRunner::Replay() {
       snapshot.sequence);
   TRIBUTARY_RETURN_IF_ERROR(read);
   state_ = std::move(state);
+  Compact(&state_, clock_.Now(), kept_tasks_);
   if (derived) TakeSnapshot();
   return OkStatus();
 }
 
 void EngineRunner::TakeSnapshot() {
+  Compact(&state_, clock_.Now(), kept_tasks_);
   if (const Status status = journal_.WriteSnapshot(EncodeState(state_)); !status.ok()) {
     LogWarning("engine", "no snapshot can be written; a start reads more of the journal",
                {{"reason", status}});
@@ -182,6 +188,7 @@ void EngineRunner::Process(std::deque<Item> items) {
   std::vector<Action> actions;
   std::vector<std::pair<Done, Status>> answers;
   std::vector<std::function<void(const State&)>> reads;
+  std::set<std::string> opened;  // campaigns with a round that did
   const bool rests = Rests();
   for (Item& item : items) {
     if (item.read) {
@@ -193,12 +200,16 @@ void EngineRunner::Process(std::deque<Item> items) {
     if (status.ok()) {
       const Timestamp now = clock_.Now();
       entries.push_back({0, now, EncodeEvent(*item.event)});
-      StepResult result = Step(std::move(state_), *item.event, now);
+      const std::int64_t entry = journal_.last() + static_cast<std::int64_t>(entries.size());
+      StepResult result = Step(std::move(state_), *item.event, now, entry);
       for (const Event& decision : result.decisions) {
         entries.push_back({0, now, EncodeEvent(decision)});
       }
       state_ = std::move(result.state);
       for (Action& action : result.actions) actions.push_back(std::move(action));
+      for (const Event& decision : result.decisions) {
+        if (const auto* round = std::get_if<RoundOpened>(&decision)) opened.insert(round->campaign);
+      }
     }
     answers.emplace_back(std::move(item.done), std::move(status));
   }
@@ -223,7 +234,6 @@ void EngineRunner::Process(std::deque<Item> items) {
   }
   if (!entries.empty() && !Rests()) {
     since_snapshot_ += static_cast<std::int64_t>(entries.size());
-    if (since_snapshot_ >= kSnapshotEvery) TakeSnapshot();
   }
   deadlines_.Look(state_, clock_);  // now, while the clock is what the events were written with
   for (auto& [done, status] : answers) {
@@ -232,6 +242,11 @@ void EngineRunner::Process(std::deque<Item> items) {
   for (const Action& action : actions) sink_.Perform(action, state_);
   for (const auto& read : reads) read(state_);
   sink_.Tick(state_, !entries.empty());
+  for (const std::string& id : opened) {
+    const auto campaign = state_.campaigns.find(id);
+    if (campaign != state_.campaigns.end()) Compact(&campaign->second, clock_.Now(), kept_tasks_);
+  }
+  if (since_snapshot_ >= kSnapshotEvery) TakeSnapshot();
 }
 
 void EngineRunner::ReadJournal(std::int64_t after, std::function<void(Result<Page>)> done) {

@@ -13,6 +13,7 @@
 #include "core/clock.h"
 #include "core/log_limit.h"
 #include "core/mutex.h"
+#include "server/apply.h"
 #include "server/deadline_watch.h"
 #include "server/engine.h"
 #include "server/journal.h"
@@ -32,8 +33,10 @@ class ActionSink {
 class EngineRunner {
  public:
   // Folds the journal from its last snapshot on. Start() begins to work.
+  // `kept_tasks`: as Compact takes it (apply.h).
   static Result<std::unique_ptr<EngineRunner>> Open(const std::string& journal_path,
-                                                    const Clock& clock, ActionSink& sink);
+                                                    const Clock& clock, ActionSink& sink,
+                                                    std::size_t kept_tasks = kKeptTasks);
   ~EngineRunner();  // Stop()
 
   // The fold of the journal at Open(); only before Start().
@@ -62,8 +65,8 @@ class EngineRunner {
     Done done;
     std::function<void(const State&)> read;
   };
-  EngineRunner(Journal journal, const Clock& clock, ActionSink& sink)
-      : journal_(std::move(journal)), clock_(clock), sink_(sink) {}
+  EngineRunner(Journal journal, const Clock& clock, ActionSink& sink, std::size_t kept_tasks)
+      : journal_(std::move(journal)), clock_(clock), sink_(sink), kept_tasks_(kept_tasks) {}
 
   void Loop();
   void Process(std::deque<Item> items);
@@ -77,6 +80,7 @@ class EngineRunner {
   Journal journal_;
   const Clock& clock_;
   ActionSink& sink_;
+  const std::size_t kept_tasks_;
   State state_;                      // the engine's thread only, once started
   DeadlineWatch deadlines_;          // likewise
   std::int64_t since_snapshot_ = 0;  // journal entries; likewise

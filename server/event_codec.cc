@@ -67,6 +67,8 @@ void EventFields(F& f, auto& e) requires requires {
 {
   f("task", e.task);
   codec::FactFields(f, e.facts);
+  f("statement", e.facts.statement_hex);
+  f("signature", e.facts.signature_hex);
 }
 template <class F>
 void EventFields(F& f, auto& e) requires requires {

@@ -1,12 +1,11 @@
 #include "server/federation_service.h"
 
-#include <deque>
-
 #include "core/log.h"
 #include "core/text.h"
 #include "core/version.h"
 #include "security/grpc_credentials.h"
 #include "server/caller.h"
+#include "server/stream_writer.h"
 
 namespace tributary::server {
 namespace {
@@ -17,63 +16,22 @@ using Reactor = grpc::ServerBidiReactor<v1::ClientMessage, v1::ServerMessage>;
 constexpr std::size_t kMaxQueued = 10'000;  // a site that does not read is cut off
 constexpr int kSilentHeartbeats = 3;        // then a daemon counts as gone; as clients count
 
-// The writing half of a stream; outlives the reactor where somebody still holds it.
 class Outbox final : public SiteStream {
  public:
-  explicit Outbox(Reactor* reactor) : reactor_(reactor) {}
+  explicit Outbox(Reactor* reactor) : writer_(reactor, kMaxQueued) {}
 
-  void Send(v1::ServerMessage message) override {
-    MutexLock lock(mutex_);
-    if (reactor_ == nullptr || closing_) return;
-    if (queue_.size() >= kMaxQueued) return FinishLocked(ResourceExhaustedError("too slow"));
-    queue_.push_back(std::move(message));
-    WriteNextLocked();
-  }
-
+  void Send(v1::ServerMessage message) override { writer_.Write(std::move(message)); }
   void Close(const std::string& reason) override {
-    MutexLock lock(mutex_);
-    if (reactor_ == nullptr || closing_) return;
     v1::ServerMessage goodbye;
     goodbye.mutable_goodbye()->set_reason(reason);
-    queue_.push_back(std::move(goodbye));
-    closing_ = true;
-    WriteNextLocked();
+    writer_.Write(std::move(goodbye));
+    writer_.EndAfterQueue(OkStatus());
   }
-
-  void WriteDone(bool ok) {
-    MutexLock lock(mutex_);
-    writing_ = false;
-    if (!queue_.empty()) queue_.pop_front();
-    if (!ok) return FinishLocked(CancelledError("the stream broke"));
-    WriteNextLocked();
-  }
-
-  void Finish(const Status& status) {
-    MutexLock lock(mutex_);
-    FinishLocked(status);
-  }
+  void WriteDone(bool ok) { writer_.WriteDone(ok); }
+  void Finish(const Status& status) { writer_.End(status); }
 
  private:
-  void WriteNextLocked() TRIBUTARY_REQUIRES(mutex_) {
-    if (writing_ || reactor_ == nullptr) return;
-    if (!queue_.empty()) {
-      writing_ = true;
-      reactor_->StartWrite(&queue_.front());  // a deque keeps the front in place
-    } else if (closing_) {
-      FinishLocked(OkStatus());
-    }
-  }
-  // Once: afterwards the reactor is not touched any more.
-  void FinishLocked(const Status& status) TRIBUTARY_REQUIRES(mutex_) {
-    if (reactor_ == nullptr) return;
-    std::exchange(reactor_, nullptr)->Finish(ToGrpc(status));
-  }
-
-  Mutex mutex_;
-  Reactor* reactor_ TRIBUTARY_GUARDED_BY(mutex_);
-  std::deque<v1::ServerMessage> queue_ TRIBUTARY_GUARDED_BY(mutex_);
-  bool writing_ TRIBUTARY_GUARDED_BY(mutex_) = false;
-  bool closing_ TRIBUTARY_GUARDED_BY(mutex_) = false;
+  StreamWriter<Reactor, v1::ServerMessage> writer_;
 };
 
 // What the streams of all sites share. Borrowed.

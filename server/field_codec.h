@@ -261,6 +261,7 @@ class Reader {
   JsonObjectReader reader_;
 };
 
+// But for the signed statement, which is the event's alone.
 template <class F, class T>
 requires std::is_same_v<std::remove_const_t<T>, ReportFacts>
 void FactFields(F& f, T& facts) {
@@ -281,8 +282,6 @@ void FactFields(F& f, T& facts) {
   f("transfer_seconds", facts.transfer_seconds);
   f.Later("device", facts.device);
   f.Later("peak_memory_bytes", facts.peak_memory_bytes, 0);
-  f("statement", facts.statement_hex);
-  f("signature", facts.signature_hex);
 }
 
 template <class F, class T>

@@ -40,6 +40,8 @@ class Journal {
   // Appends all entries in one transaction; durable on OK, absent otherwise. Sequence numbers are
   // assigned here.
   Status Append(const std::vector<JournalEntry>& entries);
+  // The sequence number of the last entry; 0: there is none.
+  std::int64_t last() const { return last_; }
   // Calls `visit` with each entry after sequence number `after`, oldest first, at most `limit` of
   // them; stops at its first error.
   Status Read(const std::function<Status(const JournalEntry&)>& visit, std::int64_t after = 0,

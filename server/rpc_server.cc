@@ -105,6 +105,7 @@ struct Lanes {
   WorkerPool resumptions{2, "resumptions"};  // likewise
   WorkerPool checks;                         // one for each open task
   WorkerPool folds{2, "folds"};              // one for each campaign
+  WorkerPool readers{1, "readers"};          // of past rounds: so many at once as its user bounds
 };
 
 // Members in order of construction; destroyed in reverse.
@@ -115,7 +116,7 @@ struct RpcServer::Parts {
         download_gate(static_cast<int>(config.max_concurrent_uploads)) {
     lanes = std::make_unique<Lanes>(static_cast<int>(config.worker_threads));
     coordinator = std::make_unique<Coordinator>(
-        clock, blobs, Coordinator::Lanes{lanes->checks, lanes->folds},
+        clock, blobs, Coordinator::Lanes{lanes->checks, lanes->folds, lanes->readers},
         Coordinator::Limits{static_cast<unsigned>(config.fold_threads), config.keep_versions});
   }
 
@@ -240,6 +241,7 @@ RpcServer::~RpcServer() {
   LogInfo("server", "draining");
   parts_->listener.reset();
   parts_->sweep.reset();
+  parts_->coordinator->history().Stop();
   parts_->coordinator->sessions().CloseAll("the server is shutting down");
   parts_->grpc->Shutdown(std::chrono::system_clock::now() + kDrain);
   parts_->coordinator->NoteStop();

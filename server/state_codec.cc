@@ -50,6 +50,8 @@ void Fields(F& f, T& round) {
   f("left_out", round.left_out);
   f("mean_loss", round.mean_loss);
   f("metrics", round.metrics);
+  f.Later("entry", round.entry, 0);
+  f.Later("past", round.past);
 }
 
 template <class F, class T>
@@ -72,7 +74,10 @@ void Fields(F& f, T& campaign) {
   f.List("rounds", campaign.rounds);
   f.Map("tasks", campaign.tasks);
   // As when it was submitted, whatever is asked of such files today.
-  if constexpr (!std::is_const_v<T>) (void)LoadRecordedYaml(campaign.yaml, &campaign.file);
+  if constexpr (!std::is_const_v<T>) {
+    (void)LoadRecordedYaml(campaign.yaml, &campaign.file);
+    IndexTasks(&campaign);
+  }
 }
 
 }  // namespace codec
@@ -93,9 +98,10 @@ Result<State> DecodeState(std::string_view text) {
   if (!object->is_object() || format == object->end() || !format->is_number_integer()) {
     return DataLossError("snapshot has no format");
   }
-  if (*format != kStateFormat) {
+  if (*format < 1 || *format > kStateFormat) {
     return FailedPreconditionError("snapshot is of format " + format->dump() +
-                                   "; this program knows " + std::to_string(kStateFormat));
+                                   "; this program knows those up to " +
+                                   std::to_string(kStateFormat));
   }
   State state;
   codec::Reader reader(*object, /*whole=*/true);

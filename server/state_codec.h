@@ -10,7 +10,8 @@
 
 namespace tributary::server {
 
-inline constexpr std::int64_t kStateFormat = 1;
+// 2: with rounds that are past, whose tasks are in the journal alone.
+inline constexpr std::int64_t kStateFormat = 2;
 
 std::string EncodeState(const State& state);
 // Data loss for what is none; failed precondition for a later format.

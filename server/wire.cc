@@ -167,24 +167,6 @@ void FillRound(const Campaign& campaign, const Round& round, const MissingEvalua
   }
 }
 
-// Newest first into what fits, then in order.
-void FillHistory(const Campaign& campaign, v1::CampaignStatus* status) {
-  const MissingEvaluations missing = MissingOf(campaign);
-  std::vector<v1::RoundStatus> newest;
-  std::size_t bytes = 0;
-  for (auto round = campaign.rounds.rbegin(); round != campaign.rounds.rend(); ++round) {
-    FillRound(campaign, *round, missing, &newest.emplace_back());
-    bytes += newest.back().ByteSizeLong();
-    if (bytes <= kMaxHistoryBytes) continue;
-    newest.pop_back();
-    break;
-  }
-  status->set_rounds_left_out(static_cast<std::int64_t>(campaign.rounds.size() - newest.size()));
-  for (auto round = newest.rbegin(); round != newest.rend(); ++round) {
-    *status->add_round_history() = std::move(*round);
-  }
-}
-
 void FillTask(const Task& task, const std::map<std::string, v1::TaskProgress>& progress,
               v1::TaskStatus* out) {
   out->set_task(task.id);
@@ -213,6 +195,28 @@ void FillTask(const Task& task, const std::map<std::string, v1::TaskProgress>& p
 }
 
 }  // namespace
+
+std::vector<v1::RoundStatus> ToRounds(const Campaign& campaign) {
+  const MissingEvaluations missing = MissingOf(campaign);
+  std::vector<v1::RoundStatus> rounds;
+  for (const Round& round : campaign.rounds) {
+    if (!round.past) FillRound(campaign, round, missing, &rounds.emplace_back());
+  }
+  return rounds;
+}
+
+void SetHistory(std::vector<v1::RoundStatus> rounds, v1::CampaignStatus* status) {
+  std::size_t bytes = 0;
+  auto first = rounds.end();
+  while (first != rounds.begin()) {
+    bytes += std::prev(first)->ByteSizeLong();
+    if (bytes > kMaxHistoryBytes) break;
+    --first;
+  }
+  status->clear_round_history();
+  status->set_rounds_left_out(first == rounds.end() ? status->round() : first->round() - 1);
+  for (; first != rounds.end(); ++first) *status->add_round_history() = std::move(*first);
+}
 
 v1::CampaignOffer ToOffer(const Campaign& campaign, const Manifest& manifest) {
   v1::CampaignOffer offer;
@@ -308,7 +312,7 @@ v1::CampaignStatus ToStatus(const Campaign& campaign,
     out->set_answer(std::string(AnswerName(answer.kind)));
     out->set_reason(answer.reason);
   }
-  FillHistory(campaign, &status);
+  SetHistory(ToRounds(campaign), &status);
   const std::int64_t open = static_cast<std::int64_t>(campaign.rounds.size());
   for (const auto& [id, task] : campaign.tasks) {
     if (task.phase == TaskPhase::kOutstanding ||

@@ -3,6 +3,7 @@
 
 #include <map>
 #include <string>
+#include <vector>
 
 #include "core/tensor.h"
 #include "server/campaign_state.h"
@@ -15,8 +16,13 @@ v1::CampaignOffer ToOffer(const Campaign& campaign, const Manifest& manifest);
 v1::TaskAssignment ToAssignment(const Campaign& campaign, const Task& task);
 ReportFacts FromStatement(const v1::Statement& statement);
 
-// `progress`: what clients last said about tasks under way, by ProgressKey (progress_board.h). A
-// history that is too large for one message loses its oldest rounds; their number is in it.
+// The campaign's rounds that are not past, in order.
+std::vector<v1::RoundStatus> ToRounds(const Campaign& campaign);
+// Rounds in order, as a status' history: of what is too large for one message the newest.
+void SetHistory(std::vector<v1::RoundStatus> rounds, v1::CampaignStatus* status);
+
+// `progress`: what clients last said about tasks under way, by ProgressKey (progress_board.h).
+// Without rounds that are past.
 v1::CampaignStatus ToStatus(const Campaign& campaign,
                             const std::map<std::string, v1::TaskProgress>& progress);
 // Without rounds, tasks and texts: for lists.

@@ -6,6 +6,7 @@
 #include "core/log.h"
 #include "security/grpc_credentials.h"
 #include "tests/bench/aggregate_benchmark.h"
+#include "tests/bench/engine_benchmark.h"
 #include "tests/bench/listing_benchmark.h"
 #include "tests/bench/low_rank_benchmark.h"
 #include "tests/bench/pilot_benchmark.h"
@@ -35,6 +36,14 @@ int main(int argc, char** argv) {
   list->add_option("--jobs", listing.jobs)
       ->check(CLI::Range(10, 10'000'000))
       ->capture_default_str();
+  tributary::bench::EngineOptions engine;
+  CLI::App* history = app.add_subcommand("engine", "what a long history costs the campaign engine");
+  for (const auto& [name, value] :
+       {std::pair("--rounds", &engine.rounds), {"--sites", &engine.sites}}) {
+    history->add_option(name, *value)->check(CLI::Range(1, 10'000))->capture_default_str();
+  }
+  history->add_option("--start-only", engine.directory, "measures a start with this directory")
+      ->check(CLI::ExistingDirectory);
   tributary::bench::AggregateOptions aggregate;
   CLI::App* fold =
       app.add_subcommand("aggregate", "what it costs to fold a round of large updates");
@@ -94,12 +103,13 @@ int main(int argc, char** argv) {
   training->add_option("--peft", train.peft_command,
                        "the other trainer: python3 configs/trainers/peft/tributary_peft.py");
   CLI11_PARSE(app, argc, argv);
-  const auto result = training->parsed() ? tributary::bench::RunTrainBenchmark(train)
-                      : list->parsed()   ? tributary::bench::RunListingBenchmark(listing)
-                      : low_rank_wanted  ? tributary::bench::RunLowRankBenchmark(low_rank)
-                      : fold->parsed()   ? tributary::bench::RunAggregateBenchmark(aggregate)
-                      : pilots->parsed() ? tributary::bench::RunPilotBenchmark(pilot)
-                                         : tributary::bench::RunRoundBenchmark(round);
+  const auto result = training->parsed()  ? tributary::bench::RunTrainBenchmark(train)
+                      : list->parsed()    ? tributary::bench::RunListingBenchmark(listing)
+                      : history->parsed() ? tributary::bench::RunEngineBenchmark(engine)
+                      : low_rank_wanted   ? tributary::bench::RunLowRankBenchmark(low_rank)
+                      : fold->parsed()    ? tributary::bench::RunAggregateBenchmark(aggregate)
+                      : pilots->parsed()  ? tributary::bench::RunPilotBenchmark(pilot)
+                                          : tributary::bench::RunRoundBenchmark(round);
   if (!result.ok()) {
     std::fprintf(stderr, "tributary-bench: %s\n", result.status().message().c_str());
     return 1;

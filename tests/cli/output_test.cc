@@ -86,7 +86,7 @@ TEST(OutputTest, HonestTextsStayAsTheyAre) {
             "campaign chem: training, round 0 of 2, version 0\n"
             "  waiting for the answer of a; b refused: C:\\n stays\n");
   status.set_rounds_left_out(7);
-  EXPECT_THAT(RenderStatus(status, 0), HasSubstr("rounds 1 to 7 are left out"));
+  EXPECT_THAT(RenderStatus(status, 0), HasSubstr("rounds 1 to 7 are not shown"));
   EXPECT_EQ(RenderCampaigns({}), "no campaigns\n");
 }
 

@@ -14,6 +14,7 @@ namespace tributary::integration {
 namespace {
 
 using testing::HasSubstr;
+using testing::Not;
 
 struct Outcome {
   int code = -1;
@@ -73,6 +74,18 @@ TEST_F(CommandLineTest, RunsACampaignFromValidationToExport) {
   EXPECT_EQ(shown["phase"], "completed");
   EXPECT_EQ(shown["version"], 2);
   EXPECT_EQ(shown["round_history"][1]["contributions"].size(), 2U);
+  const std::string second = Tributary({"show", "allowed", "--rounds", "2"}).output;
+  EXPECT_THAT(second, HasSubstr("round 2 "));
+  EXPECT_THAT(second, Not(HasSubstr("round 1  ")));
+  EXPECT_THAT(second, HasSubstr("round 1 is not shown; --rounds says which are"));
+  EXPECT_EQ(
+      Json(Tributary({"--json", "show", "allowed", "--rounds", "..2"}))["round_history"].size(),
+      2U);
+  for (const char* wrong : {"two", "0", "3..2", "..", "-1", "1..x"}) {
+    const Outcome refused = Tributary({"show", "allowed", "--rounds=" + std::string(wrong)});
+    EXPECT_EQ(refused.code, 2) << wrong;
+    EXPECT_THAT(refused.output, HasSubstr("must be a round or a range of them")) << wrong;
+  }
   EXPECT_EQ(Json(Tributary({"--json", "list"}))["campaigns"].size(), 1U);
   EXPECT_EQ(Json(Tributary({"--json", "sites"}))["sites"][0]["connected"], true);
 

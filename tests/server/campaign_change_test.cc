@@ -13,8 +13,6 @@ using testing::HasSubstr;
 using testing::IsEmpty;
 using testing::Not;
 
-std::string Short(const std::string& blob) { return DigestOf(blob).ToHex().substr(0, 8); }
-
 CampaignChanged Start() {
   CampaignChanged event{"c", "lena"};
   event.start = true;

@@ -7,6 +7,7 @@
 #include <thread>
 
 #include "core/safetensors.h"
+#include "proto/campaign_changes.h"
 #include "tests/core/test_files.h"
 #include "tests/server/engine_harness.h"
 
@@ -29,7 +30,7 @@ class CoordinatorTest : public testing::Test {
   SystemClock clock_;
   std::promise<void> release_;
   WorkerPool workers_{1};
-  Coordinator coordinator_{clock_, blobs_, Coordinator::Lanes{workers_, workers_}, {}};
+  Coordinator coordinator_{clock_, blobs_, Coordinator::Lanes{workers_, workers_, workers_}, {}};
 };
 
 // Two campaigns may have the same update. While the workers are busy, one is done with it and the
@@ -73,7 +74,7 @@ TEST(CoordinatorReminderTest, WhatASiteCouldNotStoreIsToldAgainAndAgain) {
   BlobStore blobs = std::move(BlobStore::Open(directory.path())).value();
   WorkerPool workers(1);
   FakeClock clock;
-  Coordinator coordinator(clock, blobs, Coordinator::Lanes{workers, workers}, {});
+  Coordinator coordinator(clock, blobs, Coordinator::Lanes{workers, workers, workers}, {});
   const auto written = WriteSafetensors(directory / "v0", ToHostTensors({NamedFloats{"a", {1}}}));
   ASSERT_TRUE(blobs.Adopt(directory / "v0", written->digest).ok());
   EngineHarness engine;
@@ -112,12 +113,14 @@ TEST(CoordinatorReminderTest, WhatASiteCouldNotStoreIsToldAgainAndAgain) {
 class RunningCoordinatorTest : public testing::Test {
  protected:
   ~RunningCoordinatorTest() override {
+    if (held_) release_.set_value();
     workers_.reset();  // what folds tells the runner
     runner_->Stop();
+    readers_.reset();
   }
 
   void Start() {
-    auto runner = EngineRunner::Open(directory_ / "journal.db", clock_, coordinator_);
+    auto runner = EngineRunner::Open(directory_ / "journal.db", clock_, coordinator_, kept_tasks_);
     ASSERT_TRUE(runner.ok()) << runner.status();
     runner_ = *std::move(runner);
     coordinator_.SetRunner(runner_.get());
@@ -129,13 +132,39 @@ class RunningCoordinatorTest : public testing::Test {
     EXPECT_EQ(outcome.get_future().get(), OkStatus()) << EncodeEvent(event);
   }
   // Up to an update that closes round 1.
-  void PostRound() {
+  void PostRound(int rounds = 2) {
     for (const char* site : {"a", "b"}) Post(SiteEnrolled{site, "f"});
-    const std::string yaml = CampaignYaml({"a", "b"}, "pacing: {rounds: 2, quorum: 1}\n");
+    std::string more = "pacing: {rounds: " + std::to_string(rounds) + ", quorum: 1}\n";
+    if (held_) more += "evaluation: {every: 0}\n";
+    const std::string yaml = CampaignYaml({"a", "b"}, more);
     Post(CampaignSubmitted{"c", "lena", yaml, DigestOf("v0"), 1});
     Post(CampaignAnswered{"c", "b", false, "no"});
     Post(CampaignAnswered{"c", "a", true, ""});
     Post(UpdateAccepted{"c.r1.a.t1", EngineHarness::Facts("c.r1.a.t1")});
+  }
+  // So many rounds, of which nobody is evaluated; the last one is open. No fold ends.
+  void PostRounds(int rounds) {
+    held_ = true;
+    workers_->Submit([this] { release_.get_future().wait(); });
+    kept_tasks_ = 0;
+    Start();
+    PostRound(rounds);
+    for (int round = 1; round < rounds; ++round) {
+      Post(VersionPublished{"c", round, DigestOf("v" + std::to_string(round)), 1});
+      const std::string next = "c.r" + std::to_string(round + 1) + ".a.t1";
+      if (round + 1 < rounds) Post(UpdateAccepted{next, EngineHarness::Facts(next)});
+    }
+  }
+  v1::CampaignStatus Describe(RoundRange range) {
+    std::promise<v1::CampaignStatus> said;
+    runner_->Read([&](const State& state) {
+      coordinator_.history().Describe(
+          state, "c", range, [&](const Result<v1::CampaignStatus>& status, const State&) {
+            EXPECT_TRUE(status.ok()) << status.status();
+            said.set_value(status.ok() ? *status : v1::CampaignStatus());
+          });
+    });
+    return said.get_future().get();
   }
   // Without what the engine decided.
   std::vector<std::string> Journal() {
@@ -165,10 +194,119 @@ class RunningCoordinatorTest : public testing::Test {
   BlobStore blobs_ = std::move(BlobStore::Open(directory_.path())).value();
   SystemClock clock_;
   std::unique_ptr<WorkerPool> workers_ = std::make_unique<WorkerPool>(1);
-  Coordinator coordinator_{clock_, blobs_, Coordinator::Lanes{*workers_, *workers_},
+  std::unique_ptr<WorkerPool> readers_ = std::make_unique<WorkerPool>(1);
+  Coordinator coordinator_{clock_, blobs_, Coordinator::Lanes{*workers_, *workers_, *readers_},
                            Coordinator::Limits{.keep_versions = 1}};
   std::unique_ptr<EngineRunner> runner_;
+  std::size_t kept_tasks_ = kKeptTasks;
+  bool held_ = false;
+  std::promise<void> release_;
 };
+
+TEST_F(RunningCoordinatorTest, RoundsThatArePastAreShownFromTheJournal) {
+  PostRounds(7);
+  const Campaign campaign = AwaitCampaign([](const Campaign&) { return true; });
+  ASSERT_TRUE(campaign.rounds[3].past);
+  ASSERT_FALSE(campaign.rounds[4].past);
+  const v1::CampaignStatus live = coordinator_.StatusOf(campaign);
+  EXPECT_EQ(live.round_history_size(), 3);
+  EXPECT_EQ(live.rounds_left_out(), 4);
+  const v1::CampaignStatus status = Describe({});
+  EXPECT_EQ(status.rounds_left_out(), 0);
+  ASSERT_EQ(status.round_history_size(), 7);
+  for (int i = 0; i < 7; ++i) {
+    const v1::RoundStatus& round = status.round_history(i);
+    EXPECT_EQ(round.round(), i + 1);
+    ASSERT_EQ(round.contributions_size(), 1) << i;
+    EXPECT_EQ(round.contributions(0).site(), "a");
+    EXPECT_EQ(round.contributions(0).outcome(), i < 6 ? "accepted" : "outstanding");
+    EXPECT_EQ(round.version(), i < 6 ? i + 1 : 0);
+  }
+  const v1::CampaignStatus some = Describe({2, 5});
+  ASSERT_EQ(some.round_history_size(), 4);
+  EXPECT_EQ(some.round_history(0).round(), 2);
+  EXPECT_EQ(some.round_history(3).round(), 5);
+  EXPECT_EQ(some.rounds_left_out(), 1);
+  EXPECT_EQ(Describe({6, 0}).round_history_size(), 2);
+  EXPECT_EQ(Describe({99, 0}).round_history_size(), 0);
+}
+
+// Its acknowledgement was lost, and it comes back much later.
+TEST_F(RunningCoordinatorTest, ASiteHearsWhatBecameOfATaskOfARoundThatIsPast) {
+  PostRounds(6);
+  const auto stream = std::make_shared<RecordingStream>();
+  ASSERT_TRUE(coordinator_.sessions().Add("a", stream, {}, {}, {}).ok());
+  coordinator_.SiteConnected("a", {"c.r1.a.t1", "c.r2.a.t9", "c.r1.b.t1"});
+  v1::ClientMessage message;
+  message.mutable_report()->set_task("c.r3.a.t1");
+  coordinator_.HandleMessage("a", "", message);
+  std::map<std::string, v1::ServerMessage> heard;
+  while (heard.size() < 4) {
+    std::promise<std::vector<v1::ServerMessage>> sent;
+    runner_->Read([&](const State&) { sent.set_value(stream->sent); });
+    for (const v1::ServerMessage& m : sent.get_future().get()) {
+      if (m.has_report_ack()) heard[m.report_ack().task()] = m;
+      if (m.has_cancel()) heard[m.cancel().task()] = m;
+    }
+    std::this_thread::yield();
+  }
+  EXPECT_TRUE(heard["c.r1.a.t1"].report_ack().counts());
+  EXPECT_TRUE(heard["c.r3.a.t1"].report_ack().counts());
+  EXPECT_EQ(heard["c.r2.a.t9"].cancel().reason(), "the server does not know this task");
+  EXPECT_TRUE(heard["c.r1.b.t1"].has_cancel()) << "it is not this site's";
+}
+
+TEST_F(RunningCoordinatorTest, WatchersHearAllAndThenWhatChanged) {
+  PostRounds(7);
+  struct Heard {
+    std::vector<v1::CampaignStatus> messages;
+    bool last = false;
+  };
+  Heard changes;
+  Heard whole;
+  const auto watch = [&](Heard* heard, bool wants_changes) {
+    auto watcher = std::make_shared<Watcher>();
+    watcher->campaign = "c";
+    watcher->changes = wants_changes;
+    watcher->notify = [heard](const Result<v1::CampaignStatus>& status, bool last) {
+      ASSERT_TRUE(status.ok()) << status.status();
+      heard->messages.push_back(*status);
+      heard->last = heard->last || last;
+    };
+    coordinator_.Watch(watcher);
+    return watcher;
+  };
+  const auto one = watch(&changes, true);
+  const auto other = watch(&whole, false);
+  const auto await = [&](const auto& condition) {
+    for (bool met = false; !met; std::this_thread::yield()) {
+      std::promise<bool> now;
+      runner_->Read([&](const State&) { now.set_value(condition()); });
+      met = now.get_future().get();
+    }
+  };
+  await([&] { return !changes.messages.empty() && !whole.messages.empty(); });
+  Post(CampaignPaused{"c", "lena"});
+  await([&] { return changes.messages.back().paused() && whole.messages.back().paused(); });
+  Post(CampaignCancelled{"c", "lena"});
+  await([&] { return changes.last && whole.last; });  // nothing is said from here on
+  EXPECT_EQ(changes.messages.front().round_history_size(), 7);
+  EXPECT_FALSE(changes.messages.front().changes());
+  EXPECT_TRUE(changes.messages.back().changes());
+  EXPECT_LE(changes.messages.back().round_history_size(), 3);
+  for (const v1::CampaignStatus& message : whole.messages) {
+    EXPECT_FALSE(message.changes());
+    EXPECT_EQ(message.round_history_size(), 7);
+  }
+  const v1::CampaignStatus& end = whole.messages.back();
+  EXPECT_EQ(end.round_history(6).contributions(0).outcome(), "cancelled");
+  EXPECT_EQ(end.tasks_size(), 0);
+  v1::CampaignStatus merged = changes.messages[0];
+  for (std::size_t i = 1; i < changes.messages.size(); ++i) {
+    MergeChanges(changes.messages[i], &merged);
+  }
+  EXPECT_EQ(merged.DebugString(), end.DebugString());
+}
 
 TEST_F(RunningCoordinatorTest, AFoldIsInTheJournalBeforeItBegins) {
   Start();

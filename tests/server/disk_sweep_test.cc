@@ -48,7 +48,7 @@ class DiskSweepTest : public testing::Test {
   BlobStore blobs_ = std::move(BlobStore::Open(directory_.path())).value();
   SystemClock clock_;
   WorkerPool workers_{1};
-  Coordinator coordinator_{clock_, blobs_, Coordinator::Lanes{workers_, workers_}, {}};
+  Coordinator coordinator_{clock_, blobs_, Coordinator::Lanes{workers_, workers_, workers_}, {}};
   std::unique_ptr<EngineRunner> runner_;
 };
 

@@ -15,6 +15,8 @@
 namespace tributary::server {
 
 inline Digest DigestOf(const std::string& what) { return Sha256Of(what); }
+// As the text of an action names the blob.
+inline std::string Short(const std::string& blob) { return DigestOf(blob).ToHex().substr(0, 8); }
 
 inline std::string Join(const std::vector<std::string>& items, const char* separator) {
   std::string text;
@@ -101,12 +103,16 @@ inline std::string Text(const State& state) {
       line({std::to_string(round.number), FormatTimestamp(round.opened_at), Text(round.closed_at),
             Join(round.sites, ","), std::to_string(round.mean_loss),
             std::to_string(round.fold_tries), std::to_string(round.damaged),
-            round.fold_failed ? "failed" : "-",
+            round.fold_failed ? "failed" : "-", round.past ? "past" : "-",
+            std::to_string(round.entry), std::to_string(round.waiting),
             Join({round.left_out.begin(), round.left_out.end()}, ",")});
       for (const auto& [site, task] : round.tasks) line({site, task});
       for (const auto& [name, value] : round.metrics) line({name, std::to_string(value)});
     }
     for (const auto& [task_id, task] : campaign.tasks) line({Text(task)});
+    for (const auto& [site, open] : campaign.outstanding) {
+      line({site, "owes", Join({open.begin(), open.end()}, ",")});
+    }
   }
   return text;
 }
@@ -135,16 +141,18 @@ inline std::string InFirstFormat(const Event& event) {
 
 // Folds a log as a server that restarts does: what was decided is in it, and is not decided again;
 // but for entries of the first format.
-inline State Replay(const std::vector<Logged>& log) {
+inline State Replay(const std::vector<Logged>& log, bool journaled = false) {
   State state;
+  std::int64_t number = 0;
   for (const Logged& entry : log) {
+    number += journaled ? 1 : 0;
     const auto recorded = DecodeRecord(entry.event);
     EXPECT_TRUE(recorded.ok()) << recorded.status() << " " << entry.event;
     if (!recorded.ok()) return state;
     if (recorded->format == 1) {
       state = Step(std::move(state), recorded->event, entry.at).state;
     } else {
-      Apply(&state, recorded->event, entry.at);
+      Apply(&state, recorded->event, entry.at, number);
     }
   }
   return state;
@@ -160,7 +168,8 @@ class EngineHarness {
     if (!status.ok()) return {};
     now += std::chrono::seconds(1);
     log.push_back({now, EncodeEvent(event)});
-    StepResult result = Step(std::move(state), event, now);
+    StepResult result =
+        Step(std::move(state), event, now, journaled ? static_cast<std::int64_t>(log.size()) : 0);
     for (const Event& decision : result.decisions) log.push_back({now, EncodeEvent(decision)});
     state = std::move(result.state);
     last_actions = std::move(result.actions);
@@ -218,6 +227,7 @@ class EngineHarness {
   const Task& task(const std::string& id) const { return campaign().tasks.at(id); }
 
   State state;
+  bool journaled = false;  // rounds know their entries, and are let go of
   Timestamp now = TimestampFromMicros(1'700'000'000'000'000);
   std::vector<Logged> log;
   std::vector<Action> last_actions;

@@ -18,7 +18,7 @@ const std::vector<std::string> kSites = {"a", "b", "d"};
 
 class History {
  public:
-  explicit History(std::uint64_t seed) : random_(seed) {
+  explicit History(std::uint64_t seed) : random_(seed), journaled_(seed % 2 == 1) {
     for (const std::string& site : kSites) Happen(SiteEnrolled{site, "f"});
   }
 
@@ -31,9 +31,13 @@ class History {
 
   // The server dies and reads its journal.
   void Restart() {
-    const State replayed = Replay(log_);
+    State replayed = Replay(log_, journaled_);
+    if (journaled_) {  // it may have let go of more
+      Compact(&replayed, kFarFuture, /*kept_tasks=*/0);
+      Compact(&state_, kFarFuture, /*kept_tasks=*/0);
+    }
     ASSERT_EQ(Text(replayed), Text(state_));
-    state_ = replayed;
+    state_ = std::move(replayed);
     TakeSnapshot();
   }
 
@@ -201,15 +205,29 @@ class History {
     now_ += std::chrono::microseconds(random_.Below(5'000'000));
     if (Chance(2)) TakeSnapshot();
     log_.push_back({now_, EncodeEvent(event)});
+    if (journaled_ && Chance(2)) Compact(&state_, kFarFuture, /*kept_tasks=*/0);
     const State before = state_;
-    StepResult result = Step(std::move(state_), event, now_);
+    const std::int64_t entry = journaled_ ? static_cast<std::int64_t>(log_.size()) : 0;
+    StepResult result = Step(std::move(state_), event, now_, entry);
     for (const Event& decision : result.decisions) log_.push_back({now_, EncodeEvent(decision)});
     state_ = std::move(result.state);
+    if (journaled_) CompareWithOneThatForgetsNothing(event, result);
     for (const Action& action : result.actions) Obey(action);
     for (const auto& [id, campaign] : state_.campaigns) {
       const Campaign* old = before.FindCampaign(id);
       if (old != nullptr) CompareCampaigns(*old, campaign);
       CheckCampaign(campaign);
+    }
+  }
+
+  // What is let go of changes no decision.
+  void CompareWithOneThatForgetsNothing(const Event& event, const StepResult& result) {
+    StepResult full = Step(std::move(full_), event, now_, 0);
+    full_ = std::move(full.state);
+    EXPECT_EQ(Texts(full.actions), Texts(result.actions));
+    ASSERT_EQ(full.decisions.size(), result.decisions.size());
+    for (std::size_t i = 0; i < full.decisions.size(); ++i) {
+      EXPECT_EQ(EncodeEvent(full.decisions[i]), EncodeEvent(result.decisions[i]));
     }
   }
 
@@ -240,6 +258,8 @@ class History {
     }
     for (const auto& [id, task] : old.tasks) {
       const auto it = now.tasks.find(id);
+      const bool past = now.rounds[static_cast<std::size_t>(task.round - 1)].past;
+      if (it == now.tasks.end() && past && task.phase != TaskPhase::kOutstanding) continue;
       ASSERT_NE(it, now.tasks.end()) << id << " vanished";
       if (task.phase != TaskPhase::kOutstanding) {
         const std::string& why = it->second.reason;
@@ -263,6 +283,7 @@ class History {
     EXPECT_LE(static_cast<std::int64_t>(campaign.rounds.size()), campaign.file.pacing.rounds);
     for (const Round& round : campaign.rounds) {
       EXPECT_EQ(round.sites.size(), round.tasks.size());
+      if (round.past) continue;
       EXPECT_FALSE(round.sites.empty()) << "round " << round.number << " without sites";
       EXPECT_TRUE(std::is_sorted(round.sites.begin(), round.sites.end()));
       const auto counted = static_cast<std::int64_t>(AcceptedTasks(campaign, round).size());
@@ -270,12 +291,18 @@ class History {
         EXPECT_GE(counted, std::max<std::int64_t>(campaign.file.pacing.quorum, 1));
       }
     }
+    Campaign indexed = campaign;  // what is kept along is what follows from the tasks
+    IndexTasks(&indexed);
+    EXPECT_EQ(indexed.outstanding, campaign.outstanding);
+    for (std::size_t i = 0; i < campaign.rounds.size(); ++i) {
+      EXPECT_EQ(indexed.rounds[i].waiting, campaign.rounds[i].waiting);
+    }
     for (const auto& [id, task] : campaign.tasks) {
       const Round& round = campaign.rounds[static_cast<std::size_t>(task.round - 1)];
       if (campaign.ended()) {
         EXPECT_NE(task.phase, TaskPhase::kOutstanding) << id;
       }
-      if (task.kind == TaskKind::kEvaluate) continue;
+      if (task.kind == TaskKind::kEvaluate || round.past) continue;
       EXPECT_EQ(task.base_version, task.round - 1);
       if (task.phase == TaskPhase::kAccepted) {  // it is the one that is folded
         EXPECT_EQ(round.tasks.at(task.site), id);
@@ -290,8 +317,12 @@ class History {
     }
   }
 
+  inline static const Timestamp kFarFuture = TimestampFromMicros(4'000'000'000'000'000);
+
   SplitMix64 random_;
+  const bool journaled_;  // rounds that are past leave the state
   State state_;
+  State full_;  // of a journaled history: with all of them
   Timestamp now_ = TimestampFromMicros(1'700'000'000'000'000);
   std::vector<Logged> log_;
   std::vector<std::string> known_tasks_;

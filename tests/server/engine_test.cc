@@ -17,8 +17,6 @@ using testing::HasSubstr;
 using testing::IsEmpty;
 using testing::Not;
 
-std::string Short(const std::string& blob) { return DigestOf(blob).ToHex().substr(0, 8); }
-
 TEST(EngineTest, ACampaignLivesFromOfferToCompletion) {
   EngineHarness engine;
   EXPECT_THAT(engine.Submit({"a", "b"}), ElementsAre("offer a c", "offer b c"));

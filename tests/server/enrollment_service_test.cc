@@ -12,8 +12,6 @@
 namespace tributary::server {
 namespace {
 
-using grpc::StatusCode;
-
 class NoActions final : public ActionSink {
  public:
   void Perform(const Action&, const State&) override {}
@@ -77,13 +75,13 @@ class EnrollmentServiceTest : public testing::Test {
 TEST_F(EnrollmentServiceTest, ATokenIsUsedUpWhenTheJournalKnowsItsSite) {
   const std::string token = NewToken();
   runner_->Stop();  // as a journal that cannot be written answers
-  EXPECT_EQ(Enroll(token).error_code(), StatusCode::UNAVAILABLE);
+  EXPECT_EQ(Enroll(token).error_code(), grpc::StatusCode::UNAVAILABLE);
   Stop();
   runner_.reset();
   Serve();
   const grpc::Status status = Enroll(token);
   EXPECT_TRUE(status.ok()) << status.error_message();
-  EXPECT_EQ(Enroll(token).error_code(), StatusCode::UNAUTHENTICATED);
+  EXPECT_EQ(Enroll(token).error_code(), grpc::StatusCode::UNAUTHENTICATED);
   Stop();
   runner_ = nullptr;
   runner_ = *EngineRunner::Open(directory_ / "journal.db", clock_, sink_);
@@ -105,13 +103,13 @@ TEST_F(EnrollmentServiceTest, PeopleAreNotSites) {
 
 TEST_F(EnrollmentServiceTest, AnAddressHasManySitesButIsNoFlood) {
   for (int site = 0; site < 60; ++site) {
-    EXPECT_EQ(Enroll("guess").error_code(), StatusCode::UNAUTHENTICATED);
+    EXPECT_EQ(Enroll("guess").error_code(), grpc::StatusCode::UNAUTHENTICATED);
   }
   grpc::Status status;
-  for (int i = 0; i < 1000 && status.error_code() != StatusCode::RESOURCE_EXHAUSTED; ++i) {
+  for (int i = 0; i < 1000 && status.error_code() != grpc::StatusCode::RESOURCE_EXHAUSTED; ++i) {
     status = Enroll("guess");
   }
-  EXPECT_EQ(status.error_code(), StatusCode::RESOURCE_EXHAUSTED);
+  EXPECT_EQ(status.error_code(), grpc::StatusCode::RESOURCE_EXHAUSTED);
   EXPECT_THAT(status.error_message(), testing::HasSubstr("wait for a minute"));
 }
 

@@ -38,9 +38,10 @@ TEST(StateCodecTest, WhatIsNoStateIsSaid) {
   EXPECT_EQ(DecodeState("").status().code(), StatusCode::kDataLoss);
   EXPECT_EQ(DecodeState("[]").status().code(), StatusCode::kDataLoss);
   EXPECT_EQ(DecodeState("{}").status().code(), StatusCode::kDataLoss);
-  const auto later = DecodeState(R"({"format": 2, "sites": {}, "campaigns": {}})");
+  const auto later = DecodeState(R"({"format": 3, "sites": {}, "campaigns": {}})");
   EXPECT_EQ(later.status().code(), StatusCode::kFailedPrecondition);
-  EXPECT_THAT(later.status().message(), HasSubstr("is of format 2; this program knows 1"));
+  EXPECT_THAT(later.status().message(),
+              HasSubstr("is of format 3; this program knows those up to 2"));
   EXPECT_EQ(DecodeState(R"({"format": 1, "sites": [], "campaigns": {}})").status().code(),
             StatusCode::kDataLoss);
   EXPECT_EQ(DecodeState(R"({"format": 1, "sites": {}, "campaigns": {"c": {}}})").status().code(),
