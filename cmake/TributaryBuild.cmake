@@ -99,7 +99,8 @@ endfunction()
 # One test program of sources in tests/. In ctest it is n entries that share its cases (SHARDS, 2 by default), one entry
 # (WHOLE: starting it is dear, or it has a main of its own), or an entry for each case (CASES: long ones that start
 # processes). What may take longest is started first. PROGRAMS are built before it runs. The default label is `unit`. Target check_tests builds those labelled `unit` or
-# `contract`. OPTIMIZED: it computes much itself. THREAD_SANITIZER adds the label `tsan` and makes tsan_tests build it: for what links no gRPC, whose packages
+# `contract`. With TRIBUTARY_UNITY six sources are one for the compiler: names in unnamed namespaces
+# differ within a program, and what several need is in a header beside them. OPTIMIZED: it computes much itself. THREAD_SANITIZER adds the label `tsan` and makes tsan_tests build it: for what links no gRPC, whose packages
 # are not instrumented.
 function(tributary_tests program)
   cmake_parse_arguments(ARG "WHOLE;CASES;OPTIMIZED;NO_PRECOMPILED_HEADER;THREAD_SANITIZER" "SHARDS;TIMEOUT" "SOURCES;LIBRARIES;DEFINITIONS;PROGRAMS;LABELS" ${ARGN})
@@ -118,6 +119,9 @@ function(tributary_tests program)
   endif()
   add_executable(${program} ${ARG_SOURCES})
   set_target_properties(${program} PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/tests)
+  if(TRIBUTARY_UNITY)
+    set_target_properties(${program} PROPERTIES UNITY_BUILD ON UNITY_BUILD_BATCH_SIZE 6)
+  endif()
   target_compile_definitions(${program} PRIVATE ${ARG_DEFINITIONS})
   target_link_libraries(${program} PRIVATE tributary_options ${ARG_LIBRARIES} tributary_test_main)
   tributary_as_test(${program})

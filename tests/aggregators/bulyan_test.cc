@@ -14,14 +14,6 @@ using testing::HasSubstr;
 using testing::Pointwise;
 
 // One parameter, one site for each value.
-std::vector<SiteUpdate> Scalars(const std::vector<float>& values) {
-  std::vector<SiteUpdate> updates;
-  for (std::size_t k = 0; k < values.size(); ++k) {
-    updates.push_back(Sends(std::string("s") + static_cast<char>('a' + k), {values[k]}));
-  }
-  return updates;
-}
-
 TEST(BulyanTest, AveragesAroundTheMedianOfWhatKrumPicks) {
   RoundHarness harness({0});
   EXPECT_NEAR(harness.Fold(*MakeStrategy("bulyan"), Scalars({0, 1, 2.1F, 3.5F, 5, 6.2F, 100}))[0],

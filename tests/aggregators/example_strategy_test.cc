@@ -13,7 +13,7 @@ namespace {
 using testing::ElementsAre;
 using testing::HasSubstr;
 
-std::unique_ptr<Aggregator> Make(const std::map<std::string, std::string>& given) {
+std::unique_ptr<Aggregator> MakeDecaying(const std::map<std::string, std::string>& given) {
   const Strategy& strategy = DecayedMeanStrategy();
   const auto options = Options::Read(given, strategy.options);
   EXPECT_TRUE(options.ok()) << options.status();
@@ -22,14 +22,15 @@ std::unique_ptr<Aggregator> Make(const std::map<std::string, std::string>& given
 
 TEST(DecayedMeanTest, ShrinksTheVersionAndAddsTheMean) {
   RoundHarness harness({8, -4});
-  EXPECT_THAT(
-      harness.Fold(*Make({{"decay", "0.25"}}), {Sends("a", {4, 0}, 1), Sends("b", {0, 8}, 3)}),
-      ElementsAre(6 + 1, -3 + 6));
+  EXPECT_THAT(harness.Fold(*MakeDecaying({{"decay", "0.25"}}),
+                           {Sends("a", {4, 0}, 1), Sends("b", {0, 8}, 3)}),
+              ElementsAre(6 + 1, -3 + 6));
 }
 
 TEST(DecayedMeanTest, WithoutDecayIsTheMean) {
   RoundHarness harness({8, -4});
-  EXPECT_THAT(harness.Fold(*Make({{"decay", "0"}}), {Sends("a", {2, 1})}), ElementsAre(10, -3));
+  EXPECT_THAT(harness.Fold(*MakeDecaying({{"decay", "0"}}), {Sends("a", {2, 1})}),
+              ElementsAre(10, -3));
 }
 
 TEST(DecayedMeanTest, LimitsAreChecked) {

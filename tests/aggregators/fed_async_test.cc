@@ -13,12 +13,6 @@ using testing::FloatNear;
 using testing::HasSubstr;
 using testing::Pointwise;
 
-SiteUpdate Stale(const std::string& site, float delta, std::int64_t staleness) {
-  SiteUpdate update = Sends(site, {delta});
-  update.contribution.staleness = staleness;
-  return update;
-}
-
 using Given = std::map<std::string, std::string>;
 
 TEST(FedAsyncTest, AFullStepMakesTheSitesModel) {

@@ -11,22 +11,22 @@ namespace {
 using testing::ElementsAre;
 using testing::HasSubstr;
 
-std::vector<float> FoldOnce(const AggregatorSection& section,
+std::vector<float> FoldMean(const AggregatorSection& section,
                             const std::vector<SiteUpdate>& updates, std::vector<float> global) {
   return RoundHarness(std::move(global)).Fold(*MakeStrategy("fedavg", {}, section), updates);
 }
 
 TEST(FedAvgTest, IsTheWeightedMeanOfTheUpdates) {
   const std::vector<SiteUpdate> updates = {Sends("a", {1, 0}, 1), Sends("b", {0, 2}, 3)};
-  EXPECT_THAT(FoldOnce({}, updates, {0, 0}), ElementsAre(0.25F, 1.5F));
-  EXPECT_THAT(FoldOnce({}, updates, {10, -1}), ElementsAre(10.25F, 0.5F));
+  EXPECT_THAT(FoldMean({}, updates, {0, 0}), ElementsAre(0.25F, 1.5F));
+  EXPECT_THAT(FoldMean({}, updates, {10, -1}), ElementsAre(10.25F, 0.5F));
 }
 
 TEST(FedAvgTest, SplittingASiteChangesNothing) {
   const std::vector<SiteUpdate> whole = {Sends("a", {1, -2}, 4), Sends("b", {0, 2}, 4)};
   const std::vector<SiteUpdate> split = {Sends("a1", {1, -2}, 2), Sends("a2", {1, -2}, 2),
                                          Sends("b", {0, 2}, 4)};
-  EXPECT_EQ(FoldOnce({}, whole, {1, 1}), FoldOnce({}, split, {1, 1}));
+  EXPECT_EQ(FoldMean({}, whole, {1, 1}), FoldMean({}, split, {1, 1}));
 }
 
 TEST(FedAvgTest, WeighsByWhatTheCampaignSays) {
@@ -34,7 +34,7 @@ TEST(FedAvgTest, WeighsByWhatTheCampaignSays) {
   updates[0].contribution = {.site = "a", .samples = 1, .tokens = 1, .steps = 3};
   updates[1].contribution = {.site = "b", .samples = 3, .tokens = 7, .steps = 1};
   const auto fold = [&](const std::string& weights) {
-    return FoldOnce({.weights = weights, .custom_weights = {{"a", 0.6}, {"b", 0.2}}}, updates,
+    return FoldMean({.weights = weights, .custom_weights = {{"a", 0.6}, {"b", 0.2}}}, updates,
                     {0})[0];
   };
   EXPECT_EQ(fold("equal"), 4);
@@ -45,14 +45,14 @@ TEST(FedAvgTest, WeighsByWhatTheCampaignSays) {
 }
 
 TEST(FedAvgTest, ServerLearningRateScalesTheStep) {
-  EXPECT_THAT(FoldOnce({.server_learning_rate = 0.5}, {Sends("a", {4, -2}, 7)}, {1, 1}),
+  EXPECT_THAT(FoldMean({.server_learning_rate = 0.5}, {Sends("a", {4, -2}, 7)}, {1, 1}),
               ElementsAre(3, 0));
 }
 
 TEST(FedAvgTest, ASiteWithoutStepsCountsWithItsWeight) {
   SiteUpdate idle = Sends("b", {0}, 3);
   idle.contribution.steps = 0;
-  EXPECT_THAT(FoldOnce({}, {Sends("a", {4}, 1), idle}, {0}), ElementsAre(1));
+  EXPECT_THAT(FoldMean({}, {Sends("a", {4}, 1), idle}, {0}), ElementsAre(1));
 }
 
 TEST(FedAvgTest, ManySitesAreSummedInFp64) {
@@ -60,7 +60,7 @@ TEST(FedAvgTest, ManySitesAreSummedInFp64) {
   for (int k = 0; k < 100; ++k) updates.push_back(Sends("s" + std::to_string(k), {0.1F}));
   updates[0].tensors[0].values = {1e8F};
   updates[99].tensors[0].values = {-1e8F};
-  EXPECT_NEAR(FoldOnce({}, updates, {0})[0], 98 * 0.1 / 100, 1e-7);
+  EXPECT_NEAR(FoldMean({}, updates, {0})[0], 98 * 0.1 / 100, 1e-7);
 }
 
 TEST(FedAvgTest, RefusesWeightsThatMeanNothing) {

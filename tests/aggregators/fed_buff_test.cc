@@ -13,15 +13,9 @@ using testing::FloatNear;
 using testing::HasSubstr;
 using testing::Pointwise;
 
-SiteUpdate Stale(const std::string& site, float delta, std::int64_t staleness) {
-  SiteUpdate update = Sends(site, {delta});
-  update.contribution.staleness = staleness;
-  return update;
-}
-
 using Given = std::map<std::string, std::string>;
 
-float FoldOnce(const Given& options, const std::vector<SiteUpdate>& updates) {
+float FoldBuffer(const Given& options, const std::vector<SiteUpdate>& updates) {
   return RoundHarness({0}).Fold(*MakeStrategy("fedbuff", options), updates)[0];
 }
 
@@ -34,20 +28,20 @@ TEST(FedBuffTest, AFreshFullBufferIsTheMean) {
             mean.Fold(*MakeStrategy("fedavg", {}, {.weights = "equal"}), updates));
 }
 
-TEST(FedBuffTest, ABufferOfOneIsPureDelta) { EXPECT_EQ(FoldOnce({}, {Stale("a", 5, 0)}), 5); }
+TEST(FedBuffTest, ABufferOfOneIsPureDelta) { EXPECT_EQ(FoldBuffer({}, {Stale("a", 5, 0)}), 5); }
 
 TEST(FedBuffTest, OlderUpdatesCountLessAndTheStepShrinks) {
-  EXPECT_FLOAT_EQ(FoldOnce({}, {Stale("a", 1, 3), Stale("b", 1, 0)}), 0.75F);
-  EXPECT_FLOAT_EQ(FoldOnce({{"normalise", "yes"}}, {Stale("a", 1, 3), Stale("b", 1, 0)}), 1);
-  EXPECT_FLOAT_EQ(FoldOnce({{"normalise", "yes"}}, {Stale("a", 3, 3), Stale("b", 0, 0)}), 1);
+  EXPECT_FLOAT_EQ(FoldBuffer({}, {Stale("a", 1, 3), Stale("b", 1, 0)}), 0.75F);
+  EXPECT_FLOAT_EQ(FoldBuffer({{"normalise", "yes"}}, {Stale("a", 1, 3), Stale("b", 1, 0)}), 1);
+  EXPECT_FLOAT_EQ(FoldBuffer({{"normalise", "yes"}}, {Stale("a", 3, 3), Stale("b", 0, 0)}), 1);
 }
 
 TEST(FedBuffTest, APartOfABufferStepsLess) {
-  EXPECT_FLOAT_EQ(FoldOnce({{"buffer", "10"}}, {Stale("a", 5, 0)}), 0.5F);
+  EXPECT_FLOAT_EQ(FoldBuffer({{"buffer", "10"}}, {Stale("a", 5, 0)}), 0.5F);
 }
 
 TEST(FedBuffTest, AnUpdateThatIsTooOldDoesNotCount) {
-  EXPECT_FLOAT_EQ(FoldOnce({{"max_staleness", "2"}}, {Stale("a", 4, 3), Stale("b", 1, 0)}), 0.5F);
+  EXPECT_FLOAT_EQ(FoldBuffer({{"max_staleness", "2"}}, {Stale("a", 4, 3), Stale("b", 1, 0)}), 0.5F);
 }
 
 }  // namespace

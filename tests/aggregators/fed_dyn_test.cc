@@ -14,7 +14,7 @@ using testing::HasSubstr;
 using testing::Pointwise;
 
 // A site with the loss a/2 (y - b)^2, minimised exactly with the directive's terms.
-struct Site {
+struct DynSite {
   std::string name;
   double a = 1;
   double b = 0;
@@ -40,7 +40,7 @@ TEST(FedDynTest, TheFirstRoundOfAllSitesIsTwiceFedAvg) {
 }
 
 TEST(FedDynTest, HIsTheMeanOfAllDualGradients) {
-  std::vector<Site> sites = {{"a", 1, 1}, {"b", 2, -1}, {"c", 3, 5}};
+  std::vector<DynSite> sites = {{"a", 1, 1}, {"b", 2, -1}, {"c", 3, 5}};
   RoundHarness harness({0});
   harness.input().registered_sites = 3;
   const auto strategy = MakeStrategy("feddyn", {{"alpha", "0.5"}});
@@ -52,7 +52,7 @@ TEST(FedDynTest, HIsTheMeanOfAllDualGradients) {
 }
 
 TEST(FedDynTest, ConvergesToTheGlobalOptimum) {
-  std::vector<Site> sites = {{"a", 1, 4}, {"b", 3, 0}};  // optimum 1
+  std::vector<DynSite> sites = {{"a", 1, 4}, {"b", 3, 0}};  // optimum 1
   RoundHarness harness({0});
   const auto strategy = MakeStrategy("feddyn", {{"alpha", "1"}});
   for (int round = 0; round < 60; ++round) {

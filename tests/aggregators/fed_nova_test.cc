@@ -21,15 +21,15 @@ SiteUpdate Steps(const std::string& site, float delta, std::int64_t steps,
   return update;
 }
 
-float FoldOnce(const std::map<std::string, std::string>& options,
+float FoldNova(const std::map<std::string, std::string>& options,
                const std::vector<SiteUpdate>& updates) {
   const auto next = RoundHarness({0}).Fold(*MakeStrategy("fednova", options), updates);
   return next.empty() ? NAN : next[0];
 }
 
 TEST(FedNovaTest, DividesByLocalSteps) {
-  EXPECT_FLOAT_EQ(FoldOnce({}, {Steps("a", -1, 1), Steps("b", -3, 3)}), -2);
-  EXPECT_FLOAT_EQ(FoldOnce({}, {Steps("a", -1, 1), Steps("b", -1.5F, 3)}), -1.5F);
+  EXPECT_FLOAT_EQ(FoldNova({}, {Steps("a", -1, 1), Steps("b", -3, 3)}), -2);
+  EXPECT_FLOAT_EQ(FoldNova({}, {Steps("a", -1, 1), Steps("b", -1.5F, 3)}), -1.5F);
 }
 
 TEST(FedNovaTest, EqualStepsAreFedAvg) {
@@ -45,7 +45,7 @@ TEST(FedNovaTest, EqualStepsAreFedAvg) {
 // a(E) against a(1) = 1, from the step of two sites: tau D_b / (2 a_b) with D_a = 0.
 double EffectiveSteps(const std::map<std::string, std::string>& options, std::int64_t steps,
                       double rate = 0) {
-  const double x = FoldOnce(
+  const double x = FoldNova(
       options, {Steps("a", 0, 1, rate), Steps("b", 1, steps, rate * static_cast<double>(steps))});
   return 1 / (4 * x - 1);  // x = (1 + a) / 2 / (2 a)
 }
@@ -59,25 +59,25 @@ TEST(FedNovaTest, HeavyBallCountsForMoreSteps) {
 
 TEST(FedNovaTest, AProximalTermCountsForFewer) {  // a(3) = 1 + .5 (1 + .5) = 1.75 at l mu = .5
   // tau = mean of E = 2; x = tau (1 / 1.75) / 2
-  EXPECT_NEAR(FoldOnce({{"mu", "5"}}, {Steps("a", 0, 1, 0.1), Steps("b", 1, 3, 0.3)}), 1 / 1.75,
+  EXPECT_NEAR(FoldNova({{"mu", "5"}}, {Steps("a", 0, 1, 0.1), Steps("b", 1, 3, 0.3)}), 1 / 1.75,
               1e-6);
   EXPECT_EQ(MakeStrategy("fednova", {{"mu", "5"}})->Directive(1).proximal, 5);
 }
 
 TEST(FedNovaTest, MayMeasureWorkByLearningRates) {
   EXPECT_FLOAT_EQ(
-      FoldOnce({{"steps", "learning-rate"}}, {Steps("a", -1, 7, 0.1), Steps("b", -3, 7, 0.3)}), -2);
+      FoldNova({{"steps", "learning-rate"}}, {Steps("a", -1, 7, 0.1), Steps("b", -3, 7, 0.3)}), -2);
 }
 
 TEST(FedNovaTest, ASiteWithoutStepsIsLeftOut) {
-  EXPECT_FLOAT_EQ(FoldOnce({}, {Steps("a", 100, 0), Steps("b", 2, 5)}), 2);
+  EXPECT_FLOAT_EQ(FoldNova({}, {Steps("a", 100, 0), Steps("b", 2, 5)}), 2);
   RoundHarness harness({0});
   EXPECT_THAT(harness.Step(*MakeStrategy("fednova"), {Steps("a", 1, 0)}).message(),
               HasSubstr("no site with a weight made a step"));
 }
 
 TEST(FedNovaTest, TheRatioIsCapped) {  // tau = 50.5, a = 1 and 100
-  EXPECT_FLOAT_EQ(FoldOnce({{"ratio_cap", "2"}}, {Steps("a", 1, 1), Steps("b", 0, 100)}), 1);
+  EXPECT_FLOAT_EQ(FoldNova({{"ratio_cap", "2"}}, {Steps("a", 1, 1), Steps("b", 0, 100)}), 1);
 }
 
 TEST(FedNovaTest, TheServerMayHaveMomentum) {

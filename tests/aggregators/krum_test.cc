@@ -15,14 +15,6 @@ using testing::HasSubstr;
 using testing::Pointwise;
 
 // One parameter, one site for each value.
-std::vector<SiteUpdate> Scalars(const std::vector<float>& values) {
-  std::vector<SiteUpdate> updates;
-  for (std::size_t k = 0; k < values.size(); ++k) {
-    updates.push_back(Sends(std::string("s") + static_cast<char>('a' + k), {values[k]}));
-  }
-  return updates;
-}
-
 using Given = std::map<std::string, std::string>;
 const Given kTwo = {{"faulty", "2"}};
 

@@ -14,28 +14,20 @@ using testing::HasSubstr;
 using testing::Pointwise;
 
 // One parameter, one site for each value.
-std::vector<SiteUpdate> Scalars(const std::vector<float>& values) {
-  std::vector<SiteUpdate> updates;
-  for (std::size_t k = 0; k < values.size(); ++k) {
-    updates.push_back(Sends(std::string("s") + static_cast<char>('a' + k), {values[k]}));
-  }
-  return updates;
-}
-
 using Given = std::map<std::string, std::string>;
 
-float FoldOnce(const Given& options, const std::vector<SiteUpdate>& updates,
-               AggregatorSection section = {}) {
+float FoldMedian(const Given& options, const std::vector<SiteUpdate>& updates,
+                 AggregatorSection section = {}) {
   return RoundHarness({0}).Fold(*MakeStrategy("median", options, section), updates)[0];
 }
 
 TEST(MedianTest, TakesTheMiddle) {
-  EXPECT_EQ(FoldOnce({}, Scalars({0, 1, 2.1F, 3.5F, 5, 100, 101})), 3.5F);
-  EXPECT_FLOAT_EQ(FoldOnce({}, Scalars({4, 1, 3, 100})), 3.5F);
+  EXPECT_EQ(FoldMedian({}, Scalars({0, 1, 2.1F, 3.5F, 5, 100, 101})), 3.5F);
+  EXPECT_FLOAT_EQ(FoldMedian({}, Scalars({4, 1, 3, 100})), 3.5F);
 }
 
 TEST(MedianTest, OfTwoIsTheMean) {
-  EXPECT_FLOAT_EQ(FoldOnce({{"faulty", "0"}}, Scalars({1, 2})), 1.5F);
+  EXPECT_FLOAT_EQ(FoldMedian({{"faulty", "0"}}, Scalars({1, 2})), 1.5F);
 }
 
 TEST(MedianTest, IsThatOfEveryCoordinate) {
@@ -62,12 +54,12 @@ TEST(MedianTest, IsThatOfEveryCoordinate) {
 TEST(MedianTest, MovesWithShiftAndScale) {
   std::vector<float> values = {0, 1, 2.1F, 3.5F, 5, 100, 101};
   for (float& value : values) value = 2 * value - 8;
-  EXPECT_FLOAT_EQ(FoldOnce({}, Scalars(values)), 2 * 3.5F - 8);
+  EXPECT_FLOAT_EQ(FoldMedian({}, Scalars(values)), 2 * 3.5F - 8);
 }
 
 TEST(MedianTest, FaultySitesCannotLeaveTheHonestRange) {
   for (const float attack : {-1e30F, 1e30F}) {
-    const float x = FoldOnce({{"faulty", "2"}}, Scalars({1, attack, 2, attack, 3}));
+    const float x = FoldMedian({{"faulty", "2"}}, Scalars({1, attack, 2, attack, 3}));
     EXPECT_GE(x, 1);
     EXPECT_LE(x, 3);
   }
@@ -76,10 +68,10 @@ TEST(MedianTest, FaultySitesCannotLeaveTheHonestRange) {
 TEST(MedianTest, WeightedTakesTheValueAtHalfOfTheWeight) {
   std::vector<SiteUpdate> updates = Scalars({1, 2, 3});
   updates[2].contribution.samples = 10;
-  EXPECT_EQ(FoldOnce({{"weighted", "yes"}}, updates), 3);
-  EXPECT_EQ(FoldOnce({{"weighted", "yes"}}, updates, {.weights = "equal"}), 2);
+  EXPECT_EQ(FoldMedian({{"weighted", "yes"}}, updates), 3);
+  EXPECT_EQ(FoldMedian({{"weighted", "yes"}}, updates, {.weights = "equal"}), 2);
   updates[2].contribution.samples = 2;  // exactly half at the second
-  EXPECT_EQ(FoldOnce({{"weighted", "yes"}}, updates), 2);
+  EXPECT_EQ(FoldMedian({{"weighted", "yes"}}, updates), 2);
 }
 
 TEST(MedianTest, RefusesTooFewSites) {

@@ -90,6 +90,20 @@ SiteUpdate Sends(const std::string& site, std::vector<float> delta, std::int64_t
   return {std::move(contribution), {{std::string(kTensor), std::move(delta)}}};
 }
 
+SiteUpdate Stale(const std::string& site, float delta, std::int64_t staleness) {
+  SiteUpdate update = Sends(site, {delta});
+  update.contribution.staleness = staleness;
+  return update;
+}
+
+std::vector<SiteUpdate> Scalars(const std::vector<float>& values) {
+  std::vector<SiteUpdate> updates;
+  for (std::size_t k = 0; k < values.size(); ++k) {
+    updates.push_back(Sends(std::string("s") + static_cast<char>('a' + k), {values[k]}));
+  }
+  return updates;
+}
+
 std::vector<float> RandomFloats(std::size_t count, std::uint64_t seed) {
   SplitMix64 random(seed);
   std::vector<float> values(count);

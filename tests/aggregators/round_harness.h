@@ -29,6 +29,10 @@ struct SiteUpdate {
 
 // One tensor kTensor; samples, tokens and steps are all `weight`.
 SiteUpdate Sends(const std::string& site, std::vector<float> delta, std::int64_t weight = 1);
+// Of one number, trained from a version that is so many behind.
+SiteUpdate Stale(const std::string& site, float delta, std::int64_t staleness);
+// One number of each of the sites sa, sb, ...
+std::vector<SiteUpdate> Scalars(const std::vector<float>& values);
 
 // Seeded, in (-1, 1).
 std::vector<float> RandomFloats(std::size_t count, std::uint64_t seed);

@@ -14,7 +14,7 @@ using testing::HasSubstr;
 using testing::Pointwise;
 
 // A site with the loss a/2 (y - b)^2, that trains as the directive says.
-struct Site {
+struct ScaffoldSite {
   std::string name;
   double a = 1;
   double b = 0;
@@ -38,7 +38,7 @@ TEST(ScaffoldTest, AsksForControlVariates) {
 }
 
 TEST(ScaffoldTest, ControlIsTheMeanOfAllSitesControls) {
-  std::vector<Site> sites = {{"a", 1, 1}, {"b", 2, -1}, {"c", 3, 5}, {"d", 1, 0}};
+  std::vector<ScaffoldSite> sites = {{"a", 1, 1}, {"b", 2, -1}, {"c", 3, 5}, {"d", 1, 0}};
   RoundHarness harness({0});
   harness.input().registered_sites = 4;
   const auto strategy = MakeStrategy("scaffold");
@@ -52,34 +52,35 @@ TEST(ScaffoldTest, ControlIsTheMeanOfAllSitesControls) {
     harness.Fold(*strategy, updates);
     c = harness.State("control")[0];
     double mean = 0;
-    for (const Site& site : sites) mean += site.control / 4;
+    for (const ScaffoldSite& site : sites) mean += site.control / 4;
     EXPECT_NEAR(c, mean, 1e-6) << round;
   }
 }
 
 TEST(ScaffoldTest, StaysAtTheOptimumWhereFedAvgDrifts) {
   // a (x - b) of the two cancels at x = 1.
-  std::vector<Site> sites = {{"a", 1, 4, -3}, {"b", 3, 0, 3}};
+  std::vector<ScaffoldSite> sites = {{"a", 1, 4, -3}, {"b", 3, 0, 3}};
   RoundHarness harness({1});
   std::vector<SiteUpdate> updates;
-  for (Site& site : sites) updates.push_back(site.Train(1, 0, 10, 0.1));
+  for (ScaffoldSite& site : sites) updates.push_back(site.Train(1, 0, 10, 0.1));
   EXPECT_THAT(harness.Fold(*MakeStrategy("scaffold"), updates), ElementsAre(1));
   EXPECT_THAT(harness.State("control"), ElementsAre(FloatNear(0, 1e-6)));
 
-  std::vector<Site> plain = {{"a", 1, 4}, {"b", 3, 0}};
+  std::vector<ScaffoldSite> plain = {{"a", 1, 4}, {"b", 3, 0}};
   double mean = 0;
-  for (Site& site : plain) mean += site.Train(1, site.control, 10, 0.1).tensors[0].values[0] / 2;
+  for (ScaffoldSite& site : plain)
+    mean += site.Train(1, site.control, 10, 0.1).tensors[0].values[0] / 2;
   EXPECT_GT(std::fabs(mean), 0.1);
 }
 
 TEST(ScaffoldTest, ConvergesToTheOptimumWithUnequalSites) {
-  std::vector<Site> sites = {{"a", 1, 4}, {"b", 3, 0}};
+  std::vector<ScaffoldSite> sites = {{"a", 1, 4}, {"b", 3, 0}};
   RoundHarness harness({0});
   const auto strategy = MakeStrategy("scaffold");
   double c = 0;
   for (int round = 0; round < 40; ++round) {
     std::vector<SiteUpdate> updates;
-    for (Site& site : sites) updates.push_back(site.Train(harness.Global()[0], c, 5, 0.1));
+    for (ScaffoldSite& site : sites) updates.push_back(site.Train(harness.Global()[0], c, 5, 0.1));
     harness.Fold(*strategy, updates);
     c = harness.State("control")[0];
   }
@@ -89,9 +90,9 @@ TEST(ScaffoldTest, ConvergesToTheOptimumWithUnequalSites) {
 TEST(ScaffoldTest, OneStepFromZeroIsFedAvg) {
   RoundHarness one({0.5F});
   RoundHarness two({0.5F});
-  std::vector<Site> sites = {{"a", 1, 4}, {"b", 3, 0}};
+  std::vector<ScaffoldSite> sites = {{"a", 1, 4}, {"b", 3, 0}};
   std::vector<SiteUpdate> updates;
-  for (Site& site : sites) updates.push_back(site.Train(0.5, 0, 1, 0.1));
+  for (ScaffoldSite& site : sites) updates.push_back(site.Train(0.5, 0, 1, 0.1));
   const auto scaffold = one.Fold(*MakeStrategy("scaffold"), updates);
   for (SiteUpdate& update : updates) update.second.clear();
   EXPECT_EQ(scaffold, two.Fold(*MakeStrategy("fedavg"), updates));

@@ -15,24 +15,24 @@ using testing::Pointwise;
 
 using Given = std::map<std::string, std::string>;
 
-std::vector<float> FoldOnce(const Given& options, const std::vector<SiteUpdate>& updates) {
+std::vector<float> FoldTies(const Given& options, const std::vector<SiteUpdate>& updates) {
   return RoundHarness(std::vector<float>(updates[0].tensors[0].values.size()))
       .Fold(*MakeStrategy("ties", options), updates);
 }
 
 TEST(TiesTest, ElectsSignsAndAveragesTheWinners) {
   EXPECT_THAT(
-      FoldOnce({{"keep", "1"}}, {Sends("a", {3, -1}), Sends("b", {-1, -2}), Sends("c", {2, 4})}),
+      FoldTies({{"keep", "1"}}, {Sends("a", {3, -1}), Sends("b", {-1, -2}), Sends("c", {2, 4})}),
       ElementsAre(2.5F, 4));
 }
 
 TEST(TiesTest, AZeroSumElectsPlusAndZerosTakeNoPart) {
-  EXPECT_THAT(FoldOnce({{"keep", "1"}}, {Sends("a", {2, 0, 0}), Sends("b", {-2, 0, 5})}),
+  EXPECT_THAT(FoldTies({{"keep", "1"}}, {Sends("a", {2, 0, 0}), Sends("b", {-2, 0, 5})}),
               ElementsAre(2, 0, 5));
 }
 
 TEST(TiesTest, KeepsTheLargestOfEveryTensor) {
-  EXPECT_THAT(FoldOnce({{"keep", "0.4"}}, {Sends("a", {1, -5, 2, 4, 3})}),
+  EXPECT_THAT(FoldTies({{"keep", "0.4"}}, {Sends("a", {1, -5, 2, 4, 3})}),
               ElementsAre(0, -5, 0, 4, 0));
   RoundHarness harness(std::vector<NamedFloats>{{"a", {0, 0}}, {"b", {0, 0}}});
   SiteUpdate update = Sends("s", {});
@@ -43,7 +43,7 @@ TEST(TiesTest, KeepsTheLargestOfEveryTensor) {
 }
 
 TEST(TiesTest, ScalesTheMergedUpdate) {
-  EXPECT_THAT(FoldOnce({{"keep", "1"}, {"scale", "0.5"}}, {Sends("a", {4})}), ElementsAre(2));
+  EXPECT_THAT(FoldTies({{"keep", "1"}, {"scale", "0.5"}}, {Sends("a", {4})}), ElementsAre(2));
 }
 
 }  // namespace

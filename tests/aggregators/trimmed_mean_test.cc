@@ -14,30 +14,22 @@ using testing::HasSubstr;
 using testing::Pointwise;
 
 // One parameter, one site for each value.
-std::vector<SiteUpdate> Scalars(const std::vector<float>& values) {
-  std::vector<SiteUpdate> updates;
-  for (std::size_t k = 0; k < values.size(); ++k) {
-    updates.push_back(Sends(std::string("s") + static_cast<char>('a' + k), {values[k]}));
-  }
-  return updates;
-}
-
-float FoldOnce(const std::map<std::string, std::string>& options,
-               const std::vector<SiteUpdate>& updates) {
+float FoldTrimmed(const std::map<std::string, std::string>& options,
+                  const std::vector<SiteUpdate>& updates) {
   return RoundHarness({0}).Fold(*MakeStrategy("trimmed-mean", options), updates)[0];
 }
 
 TEST(TrimmedMeanTest, DropsTheExtremes) {
-  EXPECT_NEAR(FoldOnce({{"trim", "0.3"}}, Scalars({0, 1, 2.1F, 3.5F, 5, 100, 101})), 3.533333,
+  EXPECT_NEAR(FoldTrimmed({{"trim", "0.3"}}, Scalars({0, 1, 2.1F, 3.5F, 5, 100, 101})), 3.533333,
               1e-6);
 }
 
 TEST(TrimmedMeanTest, WithoutTrimmingIsTheMean) {
-  EXPECT_FLOAT_EQ(FoldOnce({{"trim", "0"}, {"faulty", "0"}}, Scalars({1, 2, 6})), 3);
+  EXPECT_FLOAT_EQ(FoldTrimmed({{"trim", "0"}, {"faulty", "0"}}, Scalars({1, 2, 6})), 3);
 }
 
 TEST(TrimmedMeanTest, AllButOneIsTheMedian) {
-  EXPECT_EQ(FoldOnce({{"trim", "0.45"}}, Scalars({0, 1, 2.1F, 3.5F, 5, 100, 101})), 3.5F);
+  EXPECT_EQ(FoldTrimmed({{"trim", "0.45"}}, Scalars({0, 1, 2.1F, 3.5F, 5, 100, 101})), 3.5F);
 }
 
 TEST(TrimmedMeanTest, NeverTrimsFewerThanAreFaulty) {  // floor(.2 * 4) = 0

@@ -3,33 +3,17 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include <cstdlib>
 #include <filesystem>
-#include <optional>
 #include <set>
 
 #include "core/files.h"
+#include "tests/core/environment_variable.h"
 
 namespace tributary::cli {
 namespace {
 
 using testing::HasSubstr;
 using testing::StartsWith;
-
-// Puts a variable back as it was.
-class Variable {
- public:
-  Variable(const char* name, const char* value) : name_(name) {
-    const char* before = std::getenv(name);
-    if (before != nullptr) before_ = before;
-    value == nullptr ? unsetenv(name) : setenv(name, value, 1);
-  }
-  ~Variable() { before_ ? setenv(name_, before_->c_str(), 1) : unsetenv(name_); }
-
- private:
-  const char* name_;
-  std::optional<std::string> before_;
-};
 
 TEST(DemoPlanTest, ARelativeDirectoryIsMadeAbsolute) {
   DemoOptions options;
@@ -63,18 +47,18 @@ TEST(DemoPlanTest, RunsOfOneSecondHaveDirectoriesOfTheirOwn) {
 }
 
 TEST(DemoPlanTest, WithoutHomeItAsksForADirectory) {
-  const Variable cache("XDG_CACHE_HOME", nullptr);
+  const EnvironmentVariable cache("XDG_CACHE_HOME", nullptr);
   {
-    const Variable home("HOME", nullptr);
+    const EnvironmentVariable home("HOME", nullptr);
     EXPECT_THAT(MakeDemoPlan({}).status().message(), HasSubstr("--dir"));
   }
   {
-    const Variable home("HOME", "relative");
+    const EnvironmentVariable home("HOME", "relative");
     EXPECT_THAT(MakeDemoPlan({}).status().message(), HasSubstr("--dir"));
   }
-  const Variable home("HOME", "/home/somebody");
+  const EnvironmentVariable home("HOME", "/home/somebody");
   EXPECT_EQ(MakeDemoPlan({})->directory, "/home/somebody/.cache/tributary/demo");
-  const Variable set("XDG_CACHE_HOME", "/cache");
+  const EnvironmentVariable set("XDG_CACHE_HOME", "/cache");
   EXPECT_EQ(MakeDemoPlan({})->directory, "/cache/tributary/demo");
 }
 

@@ -12,7 +12,7 @@ using testing::ElementsAre;
 using testing::HasSubstr;
 
 // Four weights: wte [3, 2], wpe [2, 2], ln_f.weight and ln_f.bias [2]; no layers are needed here.
-ModelShape Shape() {
+ModelShape SmallShape() {
   ModelShape shape;
   shape.model_type = "gpt2";
   shape.vocab_size = 3;
@@ -62,7 +62,7 @@ TEST_F(ModelFilesTest, ReadsSeveralPartsOfAllFloatingTypes) {
       "transformer.ln_f.weight": "model-00002-of-00002.safetensors",
       "transformer.ln_f.bias": "model-00002-of-00002.safetensors"}})")
                   .ok());
-  const auto files = ModelFiles::Open(directory_.path(), Shape());
+  const auto files = ModelFiles::Open(directory_.path(), SmallShape());
   ASSERT_TRUE(files.ok()) << files.status();
   EXPECT_THAT(Values(*files, "transformer.wte.weight"),
               ElementsAre(1, -2, 0, 0.5, std::numeric_limits<float>::infinity(), 3));
@@ -78,7 +78,7 @@ TEST_F(ModelFilesTest, ReadsFilesOfTheBaseModelAloneAndPassesOverTheRest) {
   }
   Write("model.safetensors", {embedding_, positions_, norm_, bias_,
                               Make<std::int64_t>("h.0.attn.bias", DType::kI64, {1}, {7})});
-  const auto files = ModelFiles::Open(directory_.path(), Shape());
+  const auto files = ModelFiles::Open(directory_.path(), SmallShape());
   ASSERT_TRUE(files.ok()) << files.status();
   EXPECT_EQ(files->weights().size(), 4U);
   EXPECT_THAT(Values(*files, "transformer.ln_f.weight"), ElementsAre(1.5, 2));
@@ -87,21 +87,21 @@ TEST_F(ModelFilesTest, ReadsFilesOfTheBaseModelAloneAndPassesOverTheRest) {
 TEST_F(ModelFilesTest, NamesWhatIsMissingOrOfAnotherShape) {
   norm_.spec.shape = {1, 2};
   Write("model.safetensors", {embedding_, positions_, norm_});
-  const Status status = ModelFiles::Open(directory_.path(), Shape()).status();
+  const Status status = ModelFiles::Open(directory_.path(), SmallShape()).status();
   EXPECT_THAT(status.message(), HasSubstr("transformer.ln_f.weight"));
   EXPECT_THAT(status.message(), HasSubstr("transformer.ln_f.bias"));
 }
 
 TEST_F(ModelFilesTest, RefusesPartsOutsideTheDirectoryAndPickledModels) {
-  EXPECT_THAT(ModelFiles::Open(directory_.path(), Shape()).status().message(),
+  EXPECT_THAT(ModelFiles::Open(directory_.path(), SmallShape()).status().message(),
               HasSubstr("has neither model.safetensors nor model.safetensors.index.json"));
   ASSERT_TRUE(WriteFileAtomic(JoinPath(directory_.path(), "pytorch_model.bin"), "x").ok());
-  EXPECT_THAT(ModelFiles::Open(directory_.path(), Shape()).status().message(),
+  EXPECT_THAT(ModelFiles::Open(directory_.path(), SmallShape()).status().message(),
               HasSubstr("save the model as safetensors"));
   ASSERT_TRUE(WriteFileAtomic(JoinPath(directory_.path(), kModelIndexFile),
                               R"({"weight_map": {"a": "../x.safetensors", "b": 1}})")
                   .ok());
-  EXPECT_THAT(ModelFiles::Open(directory_.path(), Shape()).status().message(),
+  EXPECT_THAT(ModelFiles::Open(directory_.path(), SmallShape()).status().message(),
               HasSubstr("is no file of the directory"));
 }
 

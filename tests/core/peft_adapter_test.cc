@@ -18,7 +18,7 @@ constexpr const char* kConfig = R"({"model_type": "llama", "vocab_size": 32, "hi
   "intermediate_size": 12, "num_hidden_layers": 2, "num_attention_heads": 4,
   "num_key_value_heads": 2, "head_dim": 6, "tie_word_embeddings": true, "eos_token_id": 1})";
 
-ModelShape Shape() { return std::move(ModelShape::FromConfigJson(kConfig)).value(); }
+ModelShape BaseShape() { return std::move(ModelShape::FromConfigJson(kConfig)).value(); }
 
 std::vector<std::string> Names(const Manifest& manifest) {
   std::vector<std::string> names;
@@ -28,7 +28,7 @@ std::vector<std::string> Names(const Manifest& manifest) {
 
 std::vector<std::string> Modules(const AdapterConfig& config) {
   std::vector<std::string> names;
-  const auto layout = LayOutAdapter(config, Shape());
+  const auto layout = LayOutAdapter(config, BaseShape());
   EXPECT_TRUE(layout.ok()) << layout.status();
   for (const auto& pair : layout->pairs) names.push_back(pair.module.name);
   return names;
@@ -102,7 +102,7 @@ TEST(AdapterManifestTest, HasAPairForEachTargetInNameOrder) {
   AdapterConfig config;
   config.rank = 3;
   config.target_modules = {"v_proj"};
-  const auto manifest = AdapterManifest(config, Shape());
+  const auto manifest = AdapterManifest(config, BaseShape());
   ASSERT_TRUE(manifest.ok()) << manifest.status();
   EXPECT_THAT(Names(*manifest),
               ElementsAre("base_model.model.model.layers.0.self_attn.v_proj.lora_A.weight",
@@ -116,7 +116,7 @@ TEST(AdapterManifestTest, HasAPairForEachTargetInNameOrder) {
 TEST(AdapterManifestTest, NamesTargetsThatMatchNothing) {
   AdapterConfig config;
   config.target_modules = {"q_proj", "c_attn"};
-  const Status status = AdapterManifest(config, Shape()).status();
+  const Status status = AdapterManifest(config, BaseShape()).status();
   EXPECT_THAT(status.message(), HasSubstr("c_attn; the model has down_proj, gate_proj"));
 }
 
@@ -158,7 +158,7 @@ TEST(AdapterLayoutTest, PatternsGiveModulesTheirRankAndScale) {
   config.target_modules = {"q_proj", "v_proj"};
   config.rank_pattern = {{"layers.1.self_attn.q_proj", 2}, {"q_proj", 4}};
   config.alpha_pattern = {{R"(layers\.\d.self_attn.v_proj)", 32}};
-  const auto layout = LayOutAdapter(config, Shape());
+  const auto layout = LayOutAdapter(config, BaseShape());
   ASSERT_TRUE(layout.ok()) << layout.status();
   const auto& pairs = layout->pairs;
   EXPECT_EQ(pairs[0].rank, 4);
@@ -172,22 +172,22 @@ TEST(AdapterLayoutTest, PatternsGiveModulesTheirRankAndScale) {
 TEST(AdapterLayoutTest, RefusesPatternsThatCannotBeUsed) {
   AdapterConfig config;
   config.target_pattern = "(";
-  EXPECT_THAT(LayOutAdapter(config, Shape()).status().message(),
+  EXPECT_THAT(LayOutAdapter(config, BaseShape()).status().message(),
               HasSubstr("target_modules: regular expression"));
   config.target_pattern = ".*embed_tokens";
-  EXPECT_THAT(LayOutAdapter(config, Shape()).status().message(), HasSubstr("can get no LoRA"));
+  EXPECT_THAT(LayOutAdapter(config, BaseShape()).status().message(), HasSubstr("can get no LoRA"));
   config.target_pattern = "nothing";
-  EXPECT_THAT(LayOutAdapter(config, Shape()).status().message(),
+  EXPECT_THAT(LayOutAdapter(config, BaseShape()).status().message(),
               HasSubstr("names no linear module; the model has down_proj"));
   config.target_pattern = "(.*.*.*.*.*.*.*.*.*.*.*)*X";  // would take for ever
-  EXPECT_FALSE(LayOutAdapter(config, Shape()).ok());
+  EXPECT_FALSE(LayOutAdapter(config, BaseShape()).ok());
 }
 
 TEST(AdapterManifestTest, ModulesToSaveAreWholeTensors) {
   AdapterConfig config;
   config.target_modules = {"q_proj"};
   config.modules_to_save = {"lm_head", "norm"};
-  const auto manifest = AdapterManifest(config, Shape());
+  const auto manifest = AdapterManifest(config, BaseShape());
   ASSERT_TRUE(manifest.ok()) << manifest.status();
   const auto names = Names(*manifest);
   EXPECT_EQ(names.size(), 4U + 1 + 5);  // q_proj; the head; norms of two layers and the last
@@ -195,21 +195,21 @@ TEST(AdapterManifestTest, ModulesToSaveAreWholeTensors) {
   EXPECT_THAT((*manifest)[0].shape, ElementsAre(32, 8));
   config.modules_to_save = {"score", "q_proj"};
   EXPECT_THAT(
-      AdapterManifest(config, Shape()).status().message(),
+      AdapterManifest(config, BaseShape()).status().message(),
       HasSubstr("modules_to_save: no such module: score; the model has down_proj, embed_tokens"));
   config.modules_to_save = {"q_proj"};
-  EXPECT_THAT(AdapterManifest(config, Shape()).status().message(),
+  EXPECT_THAT(AdapterManifest(config, BaseShape()).status().message(),
               HasSubstr("is among target_modules too"));
 }
 
 TEST(AdapterManifestTest, FullIsEveryWeight) {
   AdapterConfig config;
   config.kind = AdapterKind::kFull;
-  EXPECT_EQ(*AdapterManifest(config, Shape()), Shape().AllWeights());
+  EXPECT_EQ(*AdapterManifest(config, BaseShape()), BaseShape().AllWeights());
 }
 
 TEST(InitialLoraTest, DrawsAWithinItsBoundAndLeavesBZero) {
-  const auto tensors = InitialLora(*AdapterManifest({}, Shape()), 1);
+  const auto tensors = InitialLora(*AdapterManifest({}, BaseShape()), 1);
   ASSERT_EQ(tensors.size(), 8U);
   for (const HostTensor& tensor : tensors) {
     std::vector<float> values(tensor.spec.ElementCount());
@@ -253,7 +253,7 @@ TEST(InitialLoraTest, MiddleMatricesAreZeroBetweenNearlyOrthonormalFactors) {
 // adapter.
 TEST(InitialLoraTest, BitsAreFixed) {
   std::string bytes;
-  for (const HostTensor& tensor : InitialLora(*AdapterManifest({}, Shape()), 42)) {
+  for (const HostTensor& tensor : InitialLora(*AdapterManifest({}, BaseShape()), 42)) {
     bytes.append(reinterpret_cast<const char*>(tensor.bytes.data()), tensor.bytes.size());
   }
   EXPECT_EQ(Sha256Of(bytes).ToHex(),
@@ -261,7 +261,7 @@ TEST(InitialLoraTest, BitsAreFixed) {
 }
 
 TEST(InitialLoraTest, SeedAndNameBothMatter) {
-  const Manifest manifest = *AdapterManifest({}, Shape());
+  const Manifest manifest = *AdapterManifest({}, BaseShape());
   const auto one = InitialLora(manifest, 1);
   const auto two = InitialLora(manifest, 2);
   EXPECT_NE(one[0].bytes, two[0].bytes);

@@ -11,9 +11,9 @@ namespace tributary::integration {
 namespace {
 
 constexpr int kSites = 3;
-constexpr int kRounds = 4;
+constexpr int kRestartRounds = 4;
 // Train jobs and evaluation jobs of one site.
-constexpr int kJobsPerSite = 2 * kRounds;
+constexpr int kJobsPerSite = 2 * kRestartRounds;
 
 std::unique_ptr<FederationHarness> StartOrFail() {
   auto harness = FederationHarness::Start(kSites);
@@ -25,7 +25,7 @@ std::unique_ptr<FederationHarness> StartOrFail() {
 const std::string& UndisturbedDigest() {
   static const std::string digest = [] {
     const auto harness = StartOrFail();
-    EXPECT_TRUE(harness->Submit(harness->Campaign("allowed", kRounds)).ok());
+    EXPECT_TRUE(harness->Submit(harness->Campaign("allowed", kRestartRounds)).ok());
     const auto status = harness->AwaitEnd("allowed");
     EXPECT_TRUE(status.ok()) << status.status();
     return status.ok() ? status->version_digest() : std::string();
@@ -37,7 +37,7 @@ void ExpectSameEnd(FederationHarness& harness) {
   const auto status = harness.AwaitEnd("allowed");
   ASSERT_TRUE(status.ok()) << status.status();
   EXPECT_EQ(status->phase(), "completed");
-  EXPECT_EQ(status->version(), kRounds);
+  EXPECT_EQ(status->version(), kRestartRounds);
   EXPECT_EQ(status->version_digest(), UndisturbedDigest());
   for (const v1::RoundStatus& round : status->round_history()) {
     EXPECT_EQ(round.contributions_size(), kSites);
@@ -56,7 +56,7 @@ bool JobRuns(FederationHarness& harness, const std::string& site) {
 TEST(RestartTest, ServerKilledInTheMiddleOfARoundLosesNothing) {
   const auto harness = StartOrFail();
   harness->CloseGate("site-0");
-  ASSERT_TRUE(harness->Submit(harness->Campaign("allowed", kRounds)).ok());
+  ASSERT_TRUE(harness->Submit(harness->Campaign("allowed", kRestartRounds)).ok());
   ASSERT_TRUE(WaitFor([&] {  // two of three updates are in
     const auto status = harness->Show("allowed");
     if (!status.ok() || status->round_history().empty()) return false;
@@ -72,12 +72,12 @@ TEST(RestartTest, ServerKilledInTheMiddleOfARoundLosesNothing) {
   ExpectSameEnd(*harness);
 }
 
-// A disk of the server that changed a bit of an update: the site sends it again as it was, without a
-// job.
+// A disk of the server that changed a bit of an update: the site sends it again as it was, without
+// a job.
 TEST(RestartTest, AnUpdateThatIsDamagedAtTheServerIsSentAgain) {
   const auto harness = StartOrFail();
   harness->CloseGate("site-0");
-  ASSERT_TRUE(harness->Submit(harness->Campaign("allowed", kRounds)).ok());
+  ASSERT_TRUE(harness->Submit(harness->Campaign("allowed", kRestartRounds)).ok());
   std::string digest;
   ASSERT_TRUE(WaitFor([&] {
     const auto status = harness->Show("allowed");
@@ -106,7 +106,7 @@ TEST(RestartTest, AnUpdateThatIsDamagedAtItsSiteIsMadeAgain) {
   const auto harness = StartOrFail();
   harness->CloseGate("site-0");
   harness->CloseGate("site-1");
-  ASSERT_TRUE(harness->Submit(harness->Campaign("allowed", kRounds)).ok());
+  ASSERT_TRUE(harness->Submit(harness->Campaign("allowed", kRestartRounds)).ok());
   ASSERT_TRUE(JobRuns(*harness, "site-0") && JobRuns(*harness, "site-1"));
   harness->KillServer();
   for (const std::string site : {"site-0", "site-1"}) {
@@ -140,7 +140,7 @@ TEST(RestartTest, AnUpdateThatIsDamagedAtItsSiteIsMadeAgain) {
 TEST(RestartTest, ClientKilledWhileItsJobRunsSubmitsItOnce) {
   const auto harness = StartOrFail();
   harness->CloseGate("site-1");
-  ASSERT_TRUE(harness->Submit(harness->Campaign("allowed", kRounds)).ok());
+  ASSERT_TRUE(harness->Submit(harness->Campaign("allowed", kRestartRounds)).ok());
   ASSERT_TRUE(JobRuns(*harness, "site-1"));
   harness->KillClient("site-1");
   harness->OpenGate("site-1");  // the job ends while its daemon is dead
@@ -150,7 +150,7 @@ TEST(RestartTest, ClientKilledWhileItsJobRunsSubmitsItOnce) {
 
 TEST(RestartTest, EverybodyKilledAtRandomTimesEndsWithTheSameBits) {
   const auto harness = StartOrFail();
-  ASSERT_TRUE(harness->Submit(harness->Campaign("allowed", kRounds)).ok());
+  ASSERT_TRUE(harness->Submit(harness->Campaign("allowed", kRestartRounds)).ok());
   std::mt19937 random(20261121);
   for (int i = 0; i < 12; ++i) {
     const auto pause = std::chrono::milliseconds(random() % 150);
@@ -172,7 +172,7 @@ TEST(RestartTest, EverybodyKilledAtRandomTimesEndsWithTheSameBits) {
 TEST(RestartTest, ServerDrainsOnSigtermAndContinues) {
   const auto harness = StartOrFail();
   harness->CloseGate("site-2");
-  ASSERT_TRUE(harness->Submit(harness->Campaign("allowed", kRounds)).ok());
+  ASSERT_TRUE(harness->Submit(harness->Campaign("allowed", kRestartRounds)).ok());
   ASSERT_TRUE(JobRuns(*harness, "site-2"));
   EXPECT_EQ(harness->StopServer(), 0);
   ASSERT_TRUE(harness->StartServer().ok());

@@ -17,7 +17,7 @@ namespace {
 using nlohmann::json;
 using scheduler_adapters::PbsStandIn;
 
-constexpr int kSites = 3;
+constexpr int kTroubledSites = 3;
 constexpr int kFaults = 200;
 constexpr unsigned kSeed = 20261121;
 
@@ -44,7 +44,7 @@ class Script {
   // One fault, for a while; then all is well again.
   void Inject() {
     const unsigned what = random_() % (kPbsFaults.size() + 3);
-    const auto site = random_() % kSites;
+    const auto site = random_() % kTroubledSites;
     const std::string name = "site-" + std::to_string(site);
     if (what < kPbsFaults.size()) {
       ++counts_[kPbsFaults[what]];
@@ -90,7 +90,7 @@ std::map<std::string, int> Submissions(const PbsStandIn& pbs) {
 TEST(SchedulerFaultsTest, TwoHundredFaultsLoseNothingAndDoNothingTwice) {
   std::vector<std::unique_ptr<PbsStandIn>> pbs;
   std::vector<SiteSetup> setups;
-  for (int k = 0; k < kSites; ++k) {
+  for (int k = 0; k < kTroubledSites; ++k) {
     pbs.push_back(std::make_unique<PbsStandIn>());
     SiteSetup setup;
     setup.scheduler =
@@ -137,7 +137,7 @@ TEST(SchedulerFaultsTest, TwoHundredFaultsLoseNothingAndDoNothingTwice) {
     for (const v1::Contribution& c : round.contributions()) {
       if (c.outcome() == "accepted") accepted.insert(c.site());
     }
-    for (int k = 0; k < kSites; ++k) {
+    for (int k = 0; k < kTroubledSites; ++k) {
       const std::size_t times = accepted.count("site-" + std::to_string(k));
       updates += static_cast<int>(times);
       lost += times == 0 ? 1 : 0;

@@ -14,8 +14,6 @@ using std::chrono::seconds;
 using testing::HasSubstr;
 using testing::Not;
 
-constexpr int kRounds = 3;
-
 std::string DigestWithDaemons(const SiteSetup& first) {
   const auto harness = FederationHarness::Start({first, SiteSetup()});
   EXPECT_TRUE(harness.ok()) << harness.status();

@@ -17,6 +17,8 @@
 
 namespace tributary::integration {
 
+inline constexpr int kRounds = 3;  // of most campaigns
+
 // Waits for a condition, for at most a minute.
 bool WaitFor(const std::function<bool()>& condition,
              std::chrono::seconds limit = std::chrono::seconds(60));

@@ -15,7 +15,6 @@ namespace tributary::integration {
 namespace {
 
 constexpr int kSites = 5;
-constexpr int kRounds = 3;
 constexpr std::chrono::seconds kLimit{240};
 
 using aggregators::Strategy;

@@ -9,8 +9,6 @@
 namespace tributary::integration {
 namespace {
 
-constexpr int kRounds = 3;
-
 std::string DigestOf(FederationHarness& harness) {
   EXPECT_TRUE(harness.Submit(harness.Campaign("allowed", kRounds)).ok());
   const auto status = harness.AwaitEnd("allowed", std::chrono::seconds(240));

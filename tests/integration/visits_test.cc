@@ -16,8 +16,6 @@ namespace {
 using std::chrono::milliseconds;
 using testing::HasSubstr;
 
-constexpr int kRounds = 3;
-
 // One site of a harness, visited until the campaign has ended.
 class Visitor {
  public:

@@ -7,7 +7,7 @@ namespace {
 
 using std::chrono::seconds;
 
-JobSpec Spec(const std::string& name) {
+JobSpec FakeSpec(const std::string& name) {
   JobSpec spec;
   spec.name = name;
   spec.working_directory = spec.stdout_path = spec.stderr_path = "/tmp";
@@ -30,7 +30,7 @@ class FakeAdapterTest : public testing::Test {
 
 TEST_F(FakeAdapterTest, TimesFollowTheScript) {
   plan_ = {.queue_time = seconds(10), .run_time = seconds(5)};
-  const std::string id = *adapter_.Submit(Spec("a"));
+  const std::string id = *adapter_.Submit(FakeSpec("a"));
   EXPECT_EQ(StatusOf(id).state, JobState::kQueued);
   EXPECT_EQ(*adapter_.Estimate(id), clock_.Now() + seconds(10));
   clock_.Advance(seconds(10));
@@ -49,7 +49,7 @@ TEST_F(FakeAdapterTest, EndsOtherThanExitCodesCanBeScripted) {
        {JobState::kPreempted, JobState::kNodeFailed, JobState::kOutOfMemory}) {
     plan_ = {.exit_code = 1, .end_state = state, .message = "scripted"};
     const JobStatus status =
-        StatusOf(*adapter_.Submit(Spec(std::to_string(static_cast<int>(state)))));
+        StatusOf(*adapter_.Submit(FakeSpec(std::to_string(static_cast<int>(state)))));
     EXPECT_EQ(status.state, state);
     EXPECT_EQ(status.message, "scripted");
   }
@@ -62,7 +62,7 @@ TEST_F(FakeAdapterTest, TheJobIsAFunctionCalledOnceAfterItsStart) {
              ++calls;
              return 4;
            }};
-  const std::string id = *adapter_.Submit(Spec("f"));
+  const std::string id = *adapter_.Submit(FakeSpec("f"));
   StatusOf(id);
   EXPECT_EQ(calls, 0);
   clock_.Advance(seconds(1));
@@ -76,7 +76,7 @@ TEST_F(FakeAdapterTest, JobCancelledInTheQueueNeverRuns) {
              ADD_FAILURE() << "it ran";
              return 0;
            }};
-  const std::string id = *adapter_.Submit(Spec("c"));
+  const std::string id = *adapter_.Submit(FakeSpec("c"));
   ASSERT_TRUE(adapter_.Cancel(id).ok());
   clock_.Advance(seconds(5));
   const JobStatus status = StatusOf(id);
@@ -86,11 +86,11 @@ TEST_F(FakeAdapterTest, JobCancelledInTheQueueNeverRuns) {
 }
 
 TEST_F(FakeAdapterTest, OutageMeansUnknownNotFailed) {
-  const std::string id = *adapter_.Submit(Spec("o"));
+  const std::string id = *adapter_.Submit(FakeSpec("o"));
   cluster_.SetOutage(UnavailableError("the scheduler does not answer"));
   EXPECT_EQ(StatusOf(id).state, JobState::kUnknown);
   EXPECT_EQ(StatusOf(id).message, "unavailable: the scheduler does not answer");
-  EXPECT_EQ(adapter_.Submit(Spec("p")).status().code(), StatusCode::kUnavailable);
+  EXPECT_EQ(adapter_.Submit(FakeSpec("p")).status().code(), StatusCode::kUnavailable);
   EXPECT_EQ(adapter_.Cancel(id).code(), StatusCode::kUnavailable);
   EXPECT_FALSE(adapter_.Find("o").ok());
   cluster_.SetOutage(OkStatus());

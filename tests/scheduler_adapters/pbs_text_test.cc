@@ -106,7 +106,7 @@ TEST(PbsTextTest, ReadsTheServersVersion) {
   EXPECT_EQ(server->at("pbs_version"), "23.06.06");
 }
 
-struct StateCase {
+struct PbsStateCase {
   std::string what;
   PbsAttributes attributes;
   JobState state;
@@ -115,9 +115,9 @@ struct StateCase {
 };
 
 // The states as they were recorded; section by section of the state machine.
-const std::vector<StateCase>& StateCases() {
+const std::vector<PbsStateCase>& StateCases() {
   const std::string run = "Job run at Sat Nov 21 at 04:43 on (x3001c0s7b0n0:ncpus=64:ngpus=4)";
-  static const std::vector<StateCase> cases = {
+  static const std::vector<PbsStateCase> cases = {
       {"queued",
        {{"job_state", "Q"},
         {"substate", "10"},
@@ -306,7 +306,7 @@ const std::vector<StateCase>& StateCases() {
 }
 
 TEST(PbsTextTest, StatesMeanWhatTheyWereRecordedFor) {
-  for (const StateCase& c : StateCases()) {
+  for (const PbsStateCase& c : StateCases()) {
     const JobStatus status = PbsJobStatus("1.pbs01", c.attributes);
     EXPECT_EQ(status.state, c.state) << c.what;
     EXPECT_EQ(status.exit_code, c.exit_code) << c.what;

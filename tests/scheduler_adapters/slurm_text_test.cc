@@ -153,14 +153,14 @@ TEST(LineSplitterTest, EndlessLineIsCutNotHeld) {
   EXPECT_THAT(sizes, ElementsAre(LineSplitter::kMaxLine, 5U));
 }
 
-struct StateCase {
+struct SlurmStateCase {
   std::string word, reason;
   JobState state;
 };
 
 TEST(SlurmJobStateTest, EveryStateOfBothVersions) {
   // squeue's words and reasons as recorded with 22.05.8 and 24.11.5.
-  const std::vector<StateCase> cases = {
+  const std::vector<SlurmStateCase> cases = {
       {"PENDING", "Resources", JobState::kQueued},
       {"PENDING", "Priority", JobState::kQueued},
       {"PENDING", "Dependency", JobState::kQueued},
@@ -193,13 +193,13 @@ TEST(SlurmJobStateTest, EveryStateOfBothVersions) {
       {"BOOT_FAIL", "None", JobState::kNodeFailed},
       {"PREEMPTED", "None", JobState::kPreempted},
   };
-  for (const StateCase& c : cases) {
+  for (const SlurmStateCase& c : cases) {
     EXPECT_EQ(SlurmJobState(c.word, c.reason), c.state) << c.word << " " << c.reason;
   }
 }
 
 TEST(SlurmJobStateTest, WordsComeInManyForms) {
-  const std::vector<StateCase> cases = {
+  const std::vector<SlurmStateCase> cases = {
       {"CANCELLED by 0", "", JobState::kCancelled},
       {"CANCELLED+", "", JobState::kCancelled},
       {"OUT_OF_ME+", "", JobState::kOutOfMemory},
@@ -225,7 +225,8 @@ TEST(SlurmJobStateTest, WordsComeInManyForms) {
       {"+", "", JobState::kUnknown},
       {"", "JobHeldUser", JobState::kUnknown},
   };
-  for (const StateCase& c : cases) EXPECT_EQ(SlurmJobState(c.word, c.reason), c.state) << c.word;
+  for (const SlurmStateCase& c : cases)
+    EXPECT_EQ(SlurmJobState(c.word, c.reason), c.state) << c.word;
 }
 
 TEST(SqueueTest, CompletedJob) {

@@ -7,10 +7,10 @@
 namespace tributary::security {
 namespace {
 
-const Timestamp kNow = TimestampFromMicros(1772357400'000000);
+const Timestamp kAsked = TimestampFromMicros(1772357400'000000);
 
 TokenRecord RecordOf(const std::string& token) {
-  return {HashEnrollmentToken(token), Role::kSite, "alpha", kNow + std::chrono::hours(24), {}};
+  return {HashEnrollmentToken(token), Role::kSite, "alpha", kAsked + std::chrono::hours(24), {}};
 }
 
 TEST(EnrollmentTokenTest, TokensAreLongAndDiffer) {
@@ -33,7 +33,7 @@ TEST(EnrollmentTokenTest, HashIsSha256InHex) {
 TEST(EnrollmentTokenTest, FreshTokenMayBeUsedUntilItExpires) {
   const std::string token = *NewEnrollmentToken();
   const TokenRecord record = RecordOf(token);
-  EXPECT_TRUE(JudgeEnrollmentToken(record, token, kNow).ok());
+  EXPECT_TRUE(JudgeEnrollmentToken(record, token, kAsked).ok());
   EXPECT_TRUE(
       JudgeEnrollmentToken(record, token, record.expires - std::chrono::microseconds(1)).ok());
   const Status expired = JudgeEnrollmentToken(record, token, record.expires);
@@ -44,9 +44,9 @@ TEST(EnrollmentTokenTest, FreshTokenMayBeUsedUntilItExpires) {
 TEST(EnrollmentTokenTest, UsedTokenIsRefusedEvenBeforeItExpires) {
   const std::string token = *NewEnrollmentToken();
   TokenRecord record = RecordOf(token);
-  record.used_at = kNow;
+  record.used_at = kAsked;
   EXPECT_EQ(
-      JudgeEnrollmentToken(record, token, kNow),
+      JudgeEnrollmentToken(record, token, kAsked),
       UnauthenticatedError("enrollment token was already used at 2026-03-01T09:30:00.000000Z"));
 }
 
@@ -54,12 +54,12 @@ TEST(EnrollmentTokenTest, OtherTokensAreUnknownWhateverIsStored) {
   const std::string token = *NewEnrollmentToken();
   TokenRecord record = RecordOf(token);
   const Status unknown = UnauthenticatedError("enrollment token is unknown");
-  EXPECT_EQ(JudgeEnrollmentToken(std::nullopt, token, kNow), unknown);
-  EXPECT_EQ(JudgeEnrollmentToken(record, *NewEnrollmentToken(), kNow), unknown);
-  EXPECT_EQ(JudgeEnrollmentToken(record, record.hash, kNow), unknown);
-  EXPECT_EQ(JudgeEnrollmentToken(record, "", kNow), unknown);
+  EXPECT_EQ(JudgeEnrollmentToken(std::nullopt, token, kAsked), unknown);
+  EXPECT_EQ(JudgeEnrollmentToken(record, *NewEnrollmentToken(), kAsked), unknown);
+  EXPECT_EQ(JudgeEnrollmentToken(record, record.hash, kAsked), unknown);
+  EXPECT_EQ(JudgeEnrollmentToken(record, "", kAsked), unknown);
   record.hash.clear();
-  EXPECT_EQ(JudgeEnrollmentToken(record, "", kNow), unknown);
+  EXPECT_EQ(JudgeEnrollmentToken(record, "", kAsked), unknown);
 }
 
 }  // namespace

@@ -17,7 +17,7 @@ namespace {
 using at::Tensor;
 using testing::HasSubstr;
 
-const std::vector<std::vector<std::int32_t>> kSequences = {{0, 5, 7, 2, 9, 1}, {0, 3, 1}};
+const std::vector<std::vector<std::int32_t>> kTwoSequences = {{0, 5, 7, 2, 9, 1}, {0, 3, 1}};
 
 // A model directory with all weights in BF16.
 class BaseWeightsTest : public testing::Test {
@@ -50,7 +50,7 @@ class BaseWeightsTest : public testing::Test {
     Adapter adapter = TinyLora(config_, at::kFloat);
     AttachLora(adapter, model.get());
     const NamedTensors trained = RequireGradients(&adapter.tensors);
-    const PackedBatch batch = TinyBatch(kSequences);
+    const PackedBatch batch = TinyBatch(kTwoSequences);
     const Tensor loss = LossSum(*model, batch);
     loss.backward();
     NamedTensors outcome = {{"loss", loss.detach()}, {"logits", Logits(*model, batch).detach()}};
@@ -132,7 +132,7 @@ TEST_F(BaseWeightsTest, WeightsWithProductsStayInFloat) {
   const auto loss = [&](BasePrecision precision) {
     const auto model = LoadModel(path_, config_, adapter, {product}, precision);
     EXPECT_TRUE(model.ok()) << model.status();
-    return LossSum(**model, TinyBatch(kSequences)).item<double>();
+    return LossSum(**model, TinyBatch(kTwoSequences)).item<double>();
   };
   EXPECT_NEAR(loss(BasePrecision::kStored), loss(BasePrecision::kFp32), 1e-4);
 }

@@ -2,18 +2,10 @@
 
 #include <gtest/gtest.h>
 
+#include "tests/trainer/learnt_bpe.h"
+
 namespace tributary::trainer {
 namespace {
-
-PreTokenizer Gpt2() { return std::move(PreTokenizer::Create(kGpt2Pattern)).value(); }
-
-BpeModel Learn(const std::vector<std::string>& texts, std::int64_t vocab_size) {
-  BpeTrainer trainer(Gpt2());
-  for (const std::string& text : texts) EXPECT_TRUE(trainer.Add(text).ok());
-  auto model = trainer.Train(vocab_size, {"<s>", "</s>"});
-  EXPECT_TRUE(model.ok()) << model.status();
-  return std::move(model).value();
-}
 
 TEST(BpeTrainerTest, MergesTheMostFrequentPairFirst) {
   const BpeModel model = Learn({"abab,abab,abc"}, 2 + 256 + 2);

@@ -15,13 +15,13 @@ namespace {
 const Compute kBf16{at::kCPU, at::kBFloat16};
 
 // The loss of a small batch and the gradients of what is trained.
-struct Outcome {
+struct LossAndGradients {
   double loss = 0;
   NamedTensors gradients;
 };
 
-Outcome Learn(const ModelConfig& config, NamedTensors base, Adapter adapter, bool full,
-              const ForwardPass& pass, const Compute& compute) {
+LossAndGradients Learn(const ModelConfig& config, NamedTensors base, Adapter adapter, bool full,
+                       const ForwardPass& pass, const Compute& compute) {
   NamedTensors trained = RequireGradients(full ? &base : &adapter.tensors);
   const auto model = *CreateModel(config, base, compute);
   if (!full) AttachLora(adapter, model.get());
@@ -29,7 +29,7 @@ Outcome Learn(const ModelConfig& config, NamedTensors base, Adapter adapter, boo
   const at::Tensor loss = LossSum(*model, batch, pass);
   EXPECT_EQ(loss.scalar_type(), at::kFloat);
   loss.backward();
-  Outcome outcome{loss.item<double>(), {}};
+  LossAndGradients outcome{loss.item<double>(), {}};
   for (const auto& [name, tensor] : trained) outcome.gradients[name] = tensor.grad().clone();
   return outcome;
 }
@@ -61,8 +61,8 @@ TEST_P(ComputeTest, LossAndGradientsAreThoseOfFloatUpToRounding) {
       for (const auto& [name, tensor] : base_) base[name] = tensor.clone();
       return Learn(config_, base, TinyLora(config_, at::kFloat), full, {}, compute);
     };
-    const Outcome exact = learn({});
-    const Outcome rounded = learn(kBf16);
+    const LossAndGradients exact = learn({});
+    const LossAndGradients rounded = learn(kBf16);
     EXPECT_NE(rounded.loss, exact.loss);
     EXPECT_NEAR(rounded.loss, exact.loss, 0.02 * exact.loss);
     EXPECT_LT(Distance(exact.gradients, rounded.gradients), 0.15);
@@ -73,9 +73,9 @@ TEST_P(ComputeTest, LossAndGradientsAreThoseOfFloatUpToRounding) {
 }
 
 TEST_P(ComputeTest, RecomputedLayersGiveTheSameBits) {
-  const Outcome kept =
+  const LossAndGradients kept =
       Learn(config_, base_, TinyLora(config_, at::kFloat, 0.1), false, {{true, 7}, false}, kBf16);
-  const Outcome again =
+  const LossAndGradients again =
       Learn(config_, base_, TinyLora(config_, at::kFloat, 0.1), false, {{true, 7}, true}, kBf16);
   EXPECT_EQ(kept.loss, again.loss);
   EXPECT_EQ(Distance(kept.gradients, again.gradients), 0);

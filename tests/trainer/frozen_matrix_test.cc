@@ -25,19 +25,19 @@ std::vector<FrozenMatrix> Matrices() {
 }
 
 // What `product` gives for x, and the gradient of a weighted sum of it.
-struct Outcome {
+struct Measured {
   Tensor y;
   Tensor dx;
 };
 template <typename Product>
-Outcome Measure(const Tensor& x, const Product& product) {
+Measured Measure(const Tensor& x, const Product& product) {
   const Tensor leaf = x.clone().requires_grad_(true);
   const Tensor y = product(leaf);
   (y * y).sum().backward();
   return {y.detach(), leaf.grad()};
 }
 
-void ExpectClose(const Outcome& one, const Outcome& other) {
+void ExpectClose(const Measured& one, const Measured& other) {
   EXPECT_TRUE(at::allclose(one.y, other.y, 1e-10, 1e-10));
   EXPECT_TRUE(at::allclose(one.dx, other.dx, 1e-10, 1e-8));
 }

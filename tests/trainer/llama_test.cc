@@ -16,7 +16,7 @@
 namespace tributary::trainer {
 namespace {
 
-const std::vector<std::vector<std::int32_t>> kSequences = {
+const std::vector<std::vector<std::int32_t>> kLlamaSequences = {
     {0, 5, 7, 2, 9, 1}, {0, 3, 1}, {0, 12, 11, 10, 4, 4, 8, 6, 1}};
 
 std::unique_ptr<LanguageModel> Make(const ModelConfig& config, const NamedTensors& weights) {
@@ -58,7 +58,7 @@ TEST(LlamaTest, LoraGradientsEqualCentralDifferences) {
   auto model = Make(config, TinyWeights(config, at::kDouble));
   Adapter adapter = TinyLora(config, at::kDouble);
   AttachLora(adapter, model.get());
-  ExpectGradientsMatch(*model, adapter.tensors, TinyBatch(kSequences, 2), {});
+  ExpectGradientsMatch(*model, adapter.tensors, TinyBatch(kLlamaSequences, 2), {});
 }
 
 TEST(LlamaTest, GradientsOfEachArchitectureEqualCentralDifferences) {
@@ -69,8 +69,8 @@ TEST(LlamaTest, GradientsOfEachArchitectureEqualCentralDifferences) {
     auto model = Make(config, weights);
     Adapter adapter = TinyLora(config, at::kDouble);
     AttachLora(adapter, model.get());
-    ExpectGradientsMatch(*model, adapter.tensors, TinyBatch(kSequences, 2), {});
-    ExpectGradientsMatch(*model, weights, TinyBatch(kSequences, 2), {});
+    ExpectGradientsMatch(*model, adapter.tensors, TinyBatch(kLlamaSequences, 2), {});
+    ExpectGradientsMatch(*model, weights, TinyBatch(kLlamaSequences, 2), {});
   }
 }
 
@@ -109,7 +109,7 @@ TEST(LlamaTest, ATrainedHeadStandsBesideATiedEmbedding) {
     auto model = Make(config, base);
     AttachLora(adapter, model.get());
     EXPECT_TRUE(model->Head().equal(weight == "lm_head.weight" ? copy : copy / 2));
-    ExpectGradientsMatch(*model, adapter.tensors, TinyBatch(kSequences, 2), {});
+    ExpectGradientsMatch(*model, adapter.tensors, TinyBatch(kLlamaSequences, 2), {});
   }
 }
 
@@ -118,7 +118,7 @@ TEST(LlamaTest, LoraGradientsEqualCentralDifferencesUnderDropout) {
   auto model = Make(config, TinyWeights(config, at::kDouble));
   Adapter adapter = TinyLora(config, at::kDouble, 0.3);
   AttachLora(adapter, model.get());
-  ExpectGradientsMatch(*model, adapter.tensors, TinyBatch(kSequences, 2), {true, 99});
+  ExpectGradientsMatch(*model, adapter.tensors, TinyBatch(kLlamaSequences, 2), {true, 99});
 }
 
 TEST(LlamaTest, GradientsOfAllWeightsEqualCentralDifferences) {
@@ -127,7 +127,7 @@ TEST(LlamaTest, GradientsOfAllWeightsEqualCentralDifferences) {
     config.shape.tied_embeddings = tied;
     NamedTensors weights = TinyWeights(config, at::kDouble);
     const auto model = Make(config, weights);
-    ExpectGradientsMatch(*model, weights, TinyBatch(kSequences), {});
+    ExpectGradientsMatch(*model, weights, TinyBatch(kLlamaSequences), {});
   }
 }
 
@@ -157,10 +157,10 @@ TEST_F(LlamaDirectoryTest, LossOfADirectoryEqualsThePlainReference) {
   ASSERT_TRUE(loaded.ok()) << loaded.status();
   const auto model = Make(config_, *loaded);
   double expected = 0;
-  for (const auto& ids : kSequences) {
+  for (const auto& ids : kLlamaSequences) {
     expected += reference::LossSum(reference::Logits(model_path_, ids), ids, 2);
   }
-  EXPECT_NEAR(Loss(*model, TinyBatch(kSequences, 2)), expected, 1e-5);
+  EXPECT_NEAR(Loss(*model, TinyBatch(kLlamaSequences, 2)), expected, 1e-5);
 }
 
 TEST_F(LlamaDirectoryTest, EachVariantEqualsThePlainReference) {
@@ -183,10 +183,10 @@ TEST_F(LlamaDirectoryTest, EachVariantEqualsThePlainReference) {
     const auto model = LoadModel(path, *config, Adapter());
     ASSERT_TRUE(model.ok()) << model.status();
     double expected = 0;
-    for (const auto& ids : kSequences) {
+    for (const auto& ids : kLlamaSequences) {
       expected += reference::LossSum(reference::Logits(path, ids), ids, 2);
     }
-    EXPECT_NEAR(Loss(**model, TinyBatch(kSequences, 2)), expected, 1e-4);
+    EXPECT_NEAR(Loss(**model, TinyBatch(kLlamaSequences, 2)), expected, 1e-4);
   }
 }
 
@@ -196,10 +196,10 @@ TEST_F(LlamaDirectoryTest, LoraEqualsTheMergedReference) {
   ASSERT_TRUE(adapter.ok()) << adapter.status();
   AttachLora(*adapter, model.get());
   double expected = 0;
-  for (const auto& ids : kSequences) {
+  for (const auto& ids : kLlamaSequences) {
     expected += reference::LossSum(reference::Logits(model_path_, ids, adapter_path_), ids, 1);
   }
-  EXPECT_NEAR(Loss(*model, TinyBatch(kSequences)), expected, 1e-4);
+  EXPECT_NEAR(Loss(*model, TinyBatch(kLlamaSequences)), expected, 1e-4);
 }
 
 TEST_F(LlamaDirectoryTest, ReadsHalfPrecisionWeightsAsFloat) {
@@ -238,7 +238,7 @@ TEST(LlamaTest, AdapterWithZeroBLeavesLogitsUnchanged) {
     if (name.ends_with("lora_B.weight")) tensor.zero_();
   }
   AttachLora(adapter, adapted.get());
-  const PackedBatch batch = TinyBatch(kSequences);
+  const PackedBatch batch = TinyBatch(kLlamaSequences);
   EXPECT_TRUE(at::equal(Logits(*plain, batch), Logits(*adapted, batch)));
 }
 
@@ -249,7 +249,7 @@ TEST(LlamaTest, BaseWeightsGetNoGradientBuffers) {
   Adapter adapter = TinyLora(config, at::kFloat);
   AttachLora(adapter, model.get());
   RequireGradients(&adapter.tensors);
-  LossSum(*model, TinyBatch(kSequences), {}).backward();
+  LossSum(*model, TinyBatch(kLlamaSequences), {}).backward();
   for (const auto& [name, tensor] : weights) EXPECT_FALSE(tensor.grad().defined()) << name;
   for (const auto& [name, tensor] : adapter.tensors) EXPECT_TRUE(tensor.grad().defined()) << name;
 }
@@ -258,8 +258,8 @@ TEST(LlamaTest, PackedSequencesDoNotSeeEachOther) {
   const ModelConfig config = TinyConfig();
   const auto model = Make(config, TinyWeights(config, at::kDouble));
   double apart = 0;
-  for (const auto& ids : kSequences) apart += Loss(*model, TinyBatch({ids}));
-  EXPECT_NEAR(Loss(*model, TinyBatch(kSequences)), apart, 1e-12);
+  for (const auto& ids : kLlamaSequences) apart += Loss(*model, TinyBatch({ids}));
+  EXPECT_NEAR(Loss(*model, TinyBatch(kLlamaSequences)), apart, 1e-12);
 }
 
 TEST(LlamaTest, LaterTokensDoNotChangeEarlierLogits) {

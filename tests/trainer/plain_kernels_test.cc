@@ -15,7 +15,8 @@ using at::Tensor;
 
 // What an operation gives for its inputs, and the gradients of a weighted sum of it.
 using Operation = std::function<Tensor(const std::vector<Tensor>&)>;
-std::vector<Tensor> Outcome(const std::vector<Tensor>& inputs, const Operation& operation) {
+std::vector<Tensor> ResultAndGradients(const std::vector<Tensor>& inputs,
+                                       const Operation& operation) {
   std::vector<Tensor> leaves;
   for (const Tensor& input : inputs) leaves.push_back(input.clone().requires_grad_(true));
   const Tensor y = operation(leaves);
@@ -36,15 +37,16 @@ void ExpectClose(const std::vector<Tensor>& one, const std::vector<Tensor>& othe
 TEST(PlainKernelsTest, RmsNormEqualsTheFusedOne) {
   at::manual_seed(1);
   const std::vector<Tensor> inputs = {at::randn({70, 33}), at::randn({33})};
-  ExpectClose(Outcome(inputs, [](const auto& in) { return PlainRmsNorm(in[0], in[1], 1e-5); }),
-              Outcome(inputs, [](const auto& in) { return RmsNorm(in[0], in[1], 1e-5); }));
+  ExpectClose(
+      ResultAndGradients(inputs, [](const auto& in) { return PlainRmsNorm(in[0], in[1], 1e-5); }),
+      ResultAndGradients(inputs, [](const auto& in) { return RmsNorm(in[0], in[1], 1e-5); }));
 }
 
 TEST(PlainKernelsTest, SwiGluEqualsTheFusedOne) {
   at::manual_seed(2);
   const std::vector<Tensor> inputs = {at::randn({7, 33}), at::randn({7, 33})};
-  ExpectClose(Outcome(inputs, [](const auto& in) { return PlainSwiGlu(in[0], in[1]); }),
-              Outcome(inputs, [](const auto& in) { return SwiGlu(in[0], in[1]); }));
+  ExpectClose(ResultAndGradients(inputs, [](const auto& in) { return PlainSwiGlu(in[0], in[1]); }),
+              ResultAndGradients(inputs, [](const auto& in) { return SwiGlu(in[0], in[1]); }));
 }
 
 TEST(PlainKernelsTest, AttentionEqualsTheFusedOne) {
@@ -59,11 +61,12 @@ TEST(PlainKernelsTest, AttentionEqualsTheFusedOne) {
                                           at::randn({276, 16})};
       RotaryTable table;
       if (rotates) table = MakeRotaryTable(0, 200, RotaryFrequencies(8, 100, {}), at::kFloat);
-      ExpectClose(Outcome(inputs,
-                          [&](const auto& in) {
-                            return PlainCausalAttention(in[0], in[1], in[2], table, starts, shape);
-                          }),
-                  Outcome(inputs, [&](const auto& in) {
+      ExpectClose(ResultAndGradients(inputs,
+                                     [&](const auto& in) {
+                                       return PlainCausalAttention(in[0], in[1], in[2], table,
+                                                                   starts, shape);
+                                     }),
+                  ResultAndGradients(inputs, [&](const auto& in) {
                     return CausalAttention(in[0], in[1], in[2], table, starts, shape);
                   }));
     }

@@ -16,15 +16,14 @@ PreTokenizer Compile(std::string_view pattern) {
   EXPECT_TRUE(compiled.ok()) << compiled.status();
   return *std::move(compiled);
 }
-PreTokenizer Gpt2() { return Compile(kGpt2Pattern); }
 
 TEST(PreTokenizerTest, SplitsAsGpt2Does) {
-  EXPECT_THAT(*Gpt2().Split("It's 42 caf\u00e9s,  now!\n"),
+  EXPECT_THAT(*Compile(kGpt2Pattern).Split("It's 42 caf\u00e9s,  now!\n"),
               ElementsAre("It", "'s", " 42", " caf\u00e9s", ",", " ", " now", "!", "\n"));
 }
 
 TEST(PreTokenizerTest, PiecesOfAnyBytesJoinToTheText) {
-  const PreTokenizer splitter = Gpt2();
+  const PreTokenizer splitter = Compile(kGpt2Pattern);
   SplitMix64 random(1);
   for (int round = 0; round < 200; ++round) {
     std::string text;

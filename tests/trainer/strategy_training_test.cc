@@ -18,8 +18,6 @@ namespace {
 
 using testing::HasSubstr;
 
-bool Never() { return false; }
-
 // One parameter y with the loss curvature / 2 (y - target)^2.
 class Quadratic {
  public:

@@ -37,4 +37,7 @@ void WriteTinyTask(const std::string& directory, const TaskFile& task,
                    AdapterKind kind = AdapterKind::kLora);
 TaskFile TinyTrainTask(const std::string& directory);
 
+// Nobody stops the training.
+inline bool Never() { return false; }
+
 }  // namespace tributary::trainer

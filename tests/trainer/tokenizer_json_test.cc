@@ -65,7 +65,7 @@ json SentencePieceJson() {
             {"merges", {"a b", "\u2581 a", "\u2581 ab"}}}}};
 }
 
-std::unique_ptr<Tokenizer> Make(const json& object, const std::string& config = "{}") {
+std::unique_ptr<Tokenizer> FromJson(const json& object, const std::string& config = "{}") {
   auto tokenizer = TokenizerFromJson(object.dump(), config);
   EXPECT_TRUE(tokenizer.ok()) << tokenizer.status();
   return std::move(tokenizer).value();
@@ -78,7 +78,7 @@ std::string Problem(const json& object, const std::string& config = "{}") {
 }
 
 TEST(TokenizerJsonTest, SentencePieceStyleMergesAndFallsBackToBytes) {
-  const auto tokenizer = Make(SentencePieceJson());
+  const auto tokenizer = FromJson(SentencePieceJson());
   EXPECT_THAT(*tokenizer->Encode("ab a"), ElementsAre(264, 262));
   EXPECT_THAT(*tokenizer->Encode("b\u00e9"), ElementsAre(259, 261, 3 + 0xc3, 3 + 0xa9));
   EXPECT_THAT(*tokenizer->Encode("\xff"), ElementsAre(259, 3 + 0xff));
@@ -88,7 +88,7 @@ TEST(TokenizerJsonTest, SentencePieceStyleMergesAndFallsBackToBytes) {
 }
 
 TEST(TokenizerJsonTest, ATextInsideAnotherGetsNoSpace) {
-  const auto tokenizer = Make(SentencePieceJson());
+  const auto tokenizer = FromJson(SentencePieceJson());
   EXPECT_THAT(*tokenizer->Encode("ab", {.place = TextPlace::kInside}), ElementsAre(263));
   EXPECT_THAT(*tokenizer->Encode("ab", {.place = TextPlace::kAfterToken}), ElementsAre(264));
 }
@@ -96,9 +96,9 @@ TEST(TokenizerJsonTest, ATextInsideAnotherGetsNoSpace) {
 TEST(TokenizerJsonTest, UnknownCharactersInARowAreOne) {
   json object = SentencePieceJson();
   object["model"]["byte_fallback"] = false;
-  EXPECT_THAT(*Make(object)->Encode("\u6c34\u6c34b\u6c34"), ElementsAre(259, 0, 261, 0));
+  EXPECT_THAT(*FromJson(object)->Encode("\u6c34\u6c34b\u6c34"), ElementsAre(259, 0, 261, 0));
   object["model"]["fuse_unk"] = false;
-  EXPECT_THAT(*Make(object)->Encode("\u6c34\u6c34b"), ElementsAre(259, 0, 0, 261));
+  EXPECT_THAT(*FromJson(object)->Encode("\u6c34\u6c34b"), ElementsAre(259, 0, 0, 261));
 }
 
 // Ids of these three as the tokenizers library gives them.
@@ -106,7 +106,7 @@ TEST(TokenizerJsonTest, WhatHasNoTokenIsDroppedWhereNothingStandsForTheUnknown) 
   json object = SentencePieceJson();
   object["model"]["byte_fallback"] = false;
   object["model"]["unk_token"] = nullptr;
-  const auto tokenizer = Make(object);
+  const auto tokenizer = FromJson(object);
   EXPECT_THAT(*tokenizer->Encode("\u6c34\u6c34b"), ElementsAre(259, 261));
   EXPECT_THAT(*tokenizer->Encode("a\u6c34b"), ElementsAre(264));
   EXPECT_EQ(tokenizer->DroppedCharacters(), 3);
@@ -120,7 +120,7 @@ TEST(TokenizerJsonTest, AByteVocabularyMayLackBytes) {
   object["model"]["vocab"].erase(BytesToAlphabet("\xb4"));
   object["model"]["vocab"]["ab"] = 258;
   object["model"]["merges"] = {"a b"};
-  const auto tokenizer = Make(object);
+  const auto tokenizer = FromJson(object);
   EXPECT_THAT(*tokenizer->Encode("ab\x04"
                                  "ab"),
               ElementsAre(258, 258));
@@ -130,22 +130,23 @@ TEST(TokenizerJsonTest, AByteVocabularyMayLackBytes) {
   EXPECT_THAT(*tokenizer->Encode("\u6c34"), ElementsAre(2 + 0xe6, 2 + 0xb0));
   EXPECT_EQ(tokenizer->DroppedCharacters(), 4);
   object["model"]["unk_token"] = "</s>";
-  EXPECT_THAT(*Make(object)->Encode("a\x04\x04"), ElementsAre(2 + 'a', 1, 1));
+  EXPECT_THAT(*FromJson(object)->Encode("a\x04\x04"), ElementsAre(2 + 'a', 1, 1));
   object["model"]["fuse_unk"] = true;
-  EXPECT_THAT(*Make(object)->Encode("a\x04\x04"), ElementsAre(2 + 'a', 1));
+  EXPECT_THAT(*FromJson(object)->Encode("a\x04\x04"), ElementsAre(2 + 'a', 1));
 }
 
 TEST(TokenizerJsonTest, ACharacterFallsBackToAllOfItsBytesOrNone) {
   json object = SentencePieceJson();
   object["model"]["vocab"].erase("<0xA9>");
   object["model"]["vocab"].erase("<0x04>");
-  EXPECT_THAT(*Make(object)->Encode("b\u00e9\u00a2"), ElementsAre(259, 261, 0, 3 + 0xc2, 3 + 0xa2));
+  EXPECT_THAT(*FromJson(object)->Encode("b\u00e9\u00a2"),
+              ElementsAre(259, 261, 0, 3 + 0xc2, 3 + 0xa2));
   object["model"]["unk_token"] = nullptr;
-  EXPECT_THAT(*Make(object)->Encode("b\u00e9"), ElementsAre(259, 261));
+  EXPECT_THAT(*FromJson(object)->Encode("b\u00e9"), ElementsAre(259, 261));
 }
 
 TEST(TokenizerJsonTest, TextMakesSpecialTokensOnlyWhenAsked) {
-  const auto tokenizer = Make(SentencePieceJson());
+  const auto tokenizer = FromJson(SentencePieceJson());
   EXPECT_THAT(*tokenizer->Encode("a</s>b", {.special = SpecialText::kTokens}),
               ElementsAre(262, 2, 259, 261));
   const auto plain = tokenizer->Encode("</s>");
@@ -161,31 +162,31 @@ json Added(const char* content, bool single_word, bool strip) {
 TEST(TokenizerJsonTest, AddedTokensThatAreNotSpecialAreFoundInText) {
   json object = ByteLevelJson();
   object["added_tokens"].push_back(Added("<x>", false, false));
-  EXPECT_THAT(*Make(object)->Encode("a<x> b"), ElementsAre(2 + 'a', 300, 2 + ' ', 2 + 'b'));
-  EXPECT_EQ(Make(object)->VocabSize(), 301);
-  EXPECT_EQ(Make(object)->FindToken("<x>"), 300);
-  EXPECT_EQ(Make(object)->FindToken("<y>"), std::nullopt);
+  EXPECT_THAT(*FromJson(object)->Encode("a<x> b"), ElementsAre(2 + 'a', 300, 2 + ' ', 2 + 'b'));
+  EXPECT_EQ(FromJson(object)->VocabSize(), 301);
+  EXPECT_EQ(FromJson(object)->FindToken("<x>"), 300);
+  EXPECT_EQ(FromJson(object)->FindToken("<y>"), std::nullopt);
 }
 
 TEST(TokenizerJsonTest, AddedTokensTakeTheSpaceAroundThem) {
   json object = ByteLevelJson();
   object["added_tokens"].push_back(Added("<x>", false, true));
-  EXPECT_THAT(*Make(object)->Encode("a \u00a0<x>\n b"), ElementsAre(2 + 'a', 300, 2 + 'b'));
+  EXPECT_THAT(*FromJson(object)->Encode("a \u00a0<x>\n b"), ElementsAre(2 + 'a', 300, 2 + 'b'));
 }
 
 TEST(TokenizerJsonTest, ASingleWordTouchesNoLetter) {
   json object = ByteLevelJson();
   object["added_tokens"].push_back(Added("go", true, false));
-  EXPECT_THAT(*Make(object)->Encode("go"), ElementsAre(300));
-  EXPECT_THAT(*Make(object)->Encode("go!"), ElementsAre(300, 2 + '!'));
-  EXPECT_THAT(*Make(object)->Encode("ago"), ElementsAre(2 + 'a', 2 + 'g', 2 + 'o'));
-  EXPECT_THAT(*Make(object)->Encode("go1"), ElementsAre(2 + 'g', 2 + 'o', 2 + '1'));
+  EXPECT_THAT(*FromJson(object)->Encode("go"), ElementsAre(300));
+  EXPECT_THAT(*FromJson(object)->Encode("go!"), ElementsAre(300, 2 + '!'));
+  EXPECT_THAT(*FromJson(object)->Encode("ago"), ElementsAre(2 + 'a', 2 + 'g', 2 + 'o'));
+  EXPECT_THAT(*FromJson(object)->Encode("go1"), ElementsAre(2 + 'g', 2 + 'o', 2 + '1'));
 }
 
 TEST(TokenizerJsonTest, NfcComposesBeforeTokensAreMade) {
   json object = ByteLevelJson();
   object["normalizer"] = {{"type", "NFC"}};
-  const auto tokenizer = Make(object);
+  const auto tokenizer = FromJson(object);
   EXPECT_THAT(*tokenizer->Encode("e\u0301"), ElementsAre(2 + 0xc3, 2 + 0xa9));
   EXPECT_THAT(*tokenizer->Encode("\xff"
                                  "e\u0301"),
@@ -205,15 +206,15 @@ TEST(TokenizerJsonTest, ReadsASplitSequenceAndPairMerges) {
   object["model"]["vocab"]["12"] = 258;
   object["model"]["vocab"]["34"] = 259;
   object["model"]["merges"] = json::array({json::array({"1", "2"}), json::array({"3", "4"})});
-  EXPECT_THAT(*Make(object)->Encode("1234"), ElementsAre(258, 2 + '3', 2 + '4'));
+  EXPECT_THAT(*FromJson(object)->Encode("1234"), ElementsAre(258, 2 + '3', 2 + '4'));
 }
 
 TEST(TokenizerJsonTest, AWholePieceGoesBeforeMergesWhenTheModelSaysSo) {
   json object = ByteLevelJson();
   object["model"]["vocab"]["abc"] = 258;
-  EXPECT_THAT(*Make(object)->Encode("abc"), ElementsAre(2 + 'a', 2 + 'b', 2 + 'c'));
+  EXPECT_THAT(*FromJson(object)->Encode("abc"), ElementsAre(2 + 'a', 2 + 'b', 2 + 'c'));
   object["model"]["ignore_merges"] = true;
-  EXPECT_THAT(*Make(object)->Encode("abc"), ElementsAre(258));
+  EXPECT_THAT(*FromJson(object)->Encode("abc"), ElementsAre(258));
 }
 
 TEST(TokenizerJsonTest, RefusesWhatItDoesNotBuildAndSaysWhatItDoes) {
@@ -242,10 +243,10 @@ TEST(TokenizerJsonTest, RefusesIdsThatWouldTakeAllMemory) {
 }
 
 TEST(TokenizerConfigTest, SaysWhatGoesAroundAText) {
-  const auto plain = Make(ByteLevelJson());
+  const auto plain = FromJson(ByteLevelJson());
   EXPECT_FALSE(plain->Special().add_bos);
   EXPECT_EQ(plain->Special().eos, std::nullopt);
-  const auto tokenizer = Make(ByteLevelJson(), R"({"bos_token": "<s>", "add_bos_token": true,
+  const auto tokenizer = FromJson(ByteLevelJson(), R"({"bos_token": "<s>", "add_bos_token": true,
       "eos_token": {"content": "</s>", "lstrip": false}, "chat_template": "{{ x }}"})");
   EXPECT_TRUE(tokenizer->Special().add_bos);
   EXPECT_FALSE(tokenizer->Special().add_eos);
@@ -258,16 +259,17 @@ TEST(TokenizerConfigTest, SaysWhatGoesAroundAText) {
 
 TEST(TokenizerConfigTest, ThePostProcessorSaysWhetherThereIsABos) {
   const json object = ByteLevelJson(0);
-  EXPECT_TRUE(Make(object)->Special().add_bos);
-  EXPECT_EQ(Make(object)->Special().bos, 0);
-  EXPECT_FALSE(Make(object, R"({"bos_token": null})")->Special().add_bos);
-  EXPECT_FALSE(Make(object, R"({"add_bos_token": false})")->Special().add_bos);
+  EXPECT_TRUE(FromJson(object)->Special().add_bos);
+  EXPECT_EQ(FromJson(object)->Special().bos, 0);
+  EXPECT_FALSE(FromJson(object, R"({"bos_token": null})")->Special().add_bos);
+  EXPECT_FALSE(FromJson(object, R"({"add_bos_token": false})")->Special().add_bos);
 }
 
 // Which classes look at the flags was tried with transformers 4.46.
 TEST(TokenizerConfigTest, OnlySomeClassesLookAtAddBosToken) {
   const auto adds = [](const json& object, const std::string& name, const std::string& more) {
-    return Make(object, R"({"bos_token": "<s>", "tokenizer_class": ")" + name + "\"" + more + "}")
+    return FromJson(object,
+                    R"({"bos_token": "<s>", "tokenizer_class": ")" + name + "\"" + more + "}")
         ->Special()
         .add_bos;
   };
@@ -290,7 +292,7 @@ TEST(TokenizerConfigTest, OnlySomeClassesLookAtAddBosToken) {
 TEST(TokenizerJsonTest, KnowsTextThatSpellsSpecialTokens) {
   json object = SentencePieceJson();
   object["added_tokens"].push_back(Added("<x>", false, false));
-  const auto tokenizer = Make(object);
+  const auto tokenizer = FromJson(object);
   EXPECT_TRUE(tokenizer->SpellsSpecialToken("a</s>"));
   EXPECT_FALSE(tokenizer->SpellsSpecialToken("a</ s><x>"));
 }

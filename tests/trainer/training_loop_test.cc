@@ -13,8 +13,6 @@ namespace {
 
 using testing::HasSubstr;
 
-bool Never() { return false; }
-
 class TrainingLoopTest : public testing::Test {
  protected:
   TrainingLoopTest() {

@@ -9,8 +9,6 @@ namespace {
 
 using testing::ElementsAre;
 
-constexpr double kFloat = 2e-5;
-
 // Two sites whose factors are the scalars (B, A) = (1, 1) and (-1, -1).
 MemoryRound OppositeScalars() {
   MemoryRound round;
@@ -18,13 +16,6 @@ MemoryRound OppositeScalars() {
   round.modules = {{.name = "m", .out = 1, .in = 1, .scale = 1, .global = {1, {1}, {0}}}};
   round.modules[0].sites = {{1, {1}, {1}}, {1, {-1}, {-1}}};
   return round;
-}
-
-Matrix Folded(const Strategy& strategy, MemoryRound& round, const Given& given = {}) {
-  const auto aggregator = Make(strategy, given);
-  const Status status = aggregator->Fold(round);
-  EXPECT_TRUE(status.ok()) << status;
-  return After(round);
 }
 
 TEST(FedItTest, LosesTheWholeProductOfOppositeFactors) {  // C.1: product mean 1, FedIT 0

@@ -10,8 +10,6 @@ namespace {
 using testing::AllOf;
 using testing::HasSubstr;
 
-constexpr double kFloat = 2e-5;  // rounding of fp32 factors of these samples
-
 class LoraContractTest : public testing::TestWithParam<const Strategy*> {
  protected:
   const Strategy& strategy() const { return *GetParam(); }

@@ -9,15 +9,7 @@ namespace {
 
 using testing::HasSubstr;
 
-constexpr double kFloat = 2e-5;
 const std::vector<std::int64_t> kMixed = {1, 2, 4};
-
-Matrix Folded(const Strategy& strategy, MemoryRound& round, const Given& given = {}) {
-  const auto aggregator = Make(strategy, given);
-  const Status status = aggregator->Fold(round);
-  EXPECT_TRUE(status.ok()) << status;
-  return After(round);
-}
 
 MemoryRound Sampled(const Strategy& strategy, const Sample& sample = {}) {
   return SampleRound(*Make(strategy), sample);

@@ -155,4 +155,14 @@ inline Matrix MeanOfSites(const MemoryRound& round, bool with_tails) {
   return mean;
 }
 
+inline constexpr double kFloat = 2e-5;  // rounding of fp32 factors of these samples
+
+// The product after the fold.
+inline Matrix Folded(const Strategy& strategy, MemoryRound& round, const Given& given = {}) {
+  const auto aggregator = Make(strategy, given);
+  const Status status = aggregator->Fold(round);
+  EXPECT_TRUE(status.ok()) << status;
+  return After(round);
+}
+
 }  // namespace tributary::aggregators
