@@ -14,7 +14,7 @@ before=()
 tests() {
   local tree=$1 log=$2
   shift 2
-  run "$log" "${before[@]}" ctest --test-dir "build/$tree" --output-on-failure --no-tests=error -j2 "$@"
+  run "$log" "${before[@]}" ctest --test-dir "build/$tree" --output-on-failure --no-tests=error "$@"
   grep -E 'tests passed|tests failed|^Total Test time' "$log"
   sed -n '/The following tests did not run/,/^$/p' "$log"
 }
@@ -26,12 +26,13 @@ run build/logs/configure.log cmake --preset release -DTRIBUTARY_BUILD_TESTS=ON
 run build/logs/build.log cmake --build --preset release
 run build/logs/headers-build.log cmake --build --preset release --target all_verify_interface_header_sets
 step "all tests"
-tests release build/logs/tests.log
+# Many of them wait for other processes: one more than there are cores.
+tests release build/logs/tests.log -j3
 step "build with sanitizers"
 run build/logs/check-configure.log cmake --preset check
 run build/logs/check-build.log cmake --build --preset check --target check_tests fuzzers
 step "unit and contract tests with sanitizers"
-tests check build/logs/check-tests.log -L 'unit|contract'
+tests check build/logs/check-tests.log -j2 -L 'unit|contract'
 step "fuzz targets, ${FUZZ_SECONDS:-10} s each"
 run build/logs/fuzz.log ./deploy/run-fuzzers.sh "${FUZZ_SECONDS:-10}"
 step "build with the thread sanitizer"
@@ -40,6 +41,6 @@ run build/logs/tsan-build.log cmake --build --preset tsan
 step "tests with the thread sanitizer"
 # Older ones refuse the address spaces that newer kernels make up at random.
 if setarch -R true 2>/dev/null; then before=(setarch -R); fi
-tests tsan build/logs/tsan-tests.log -L tsan
+tests tsan build/logs/tsan-tests.log -j2 -L tsan
 time_table
 printf '\nall is well\n'
