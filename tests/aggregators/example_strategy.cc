@@ -41,8 +41,7 @@ class DecayedMean final : public Aggregator {
   const double decay_;
 };
 
-Result<std::unique_ptr<Aggregator>> MakeExample(const AggregatorSection& section,
-                                                const Options& options) {
+Result<std::unique_ptr<Aggregator>> Make(const AggregatorSection& section, const Options& options) {
   return {std::make_unique<DecayedMean>(section, options)};
 }
 
@@ -56,7 +55,7 @@ const Strategy& DecayedMeanStrategy() {
       .paper = "",
       .capabilities = {.secure_sum = true, .site_privacy = true},
       .options = kOptions,
-      .make = MakeExample,
+      .make = Make,
       .experimental = true,
   };
   return kStrategy;
