@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstdio>
 #include <nlohmann/json.hpp>
+#include <thread>
 
 #include "cli/output.h"
 #include "cli/watch_view.h"
@@ -15,16 +16,18 @@ namespace {
 constexpr std::chrono::seconds kStreamLife{
     5};  // then keep_going is asked and the stream opened again
 
-constexpr std::chrono::minutes kFirstWord{1};  // a long history is read first
+constexpr std::chrono::seconds kPatience{
+    60};  // for a first word: a long history may be read before
 
+constexpr std::int64_t kLateRounds = 16;
 constexpr std::chrono::seconds kReconnectPause{1};  // between two looks at keep_going
 
 std::chrono::milliseconds StreamLife(
-    const std::optional<std::chrono::steady_clock::time_point>& end) {
-  if (!end) return kStreamLife;
+    const std::optional<std::chrono::steady_clock::time_point>& end, std::chrono::seconds most) {
+  if (!end) return most;
   const auto left = std::chrono::duration_cast<std::chrono::milliseconds>(
       *end - std::chrono::steady_clock::now());
-  return std::clamp<std::chrono::milliseconds>(left, std::chrono::milliseconds(500), kStreamLife);
+  return std::clamp<std::chrono::milliseconds>(left, std::chrono::milliseconds(500), most);
 }
 
 bool HasEnded(const v1::CampaignStatus& status) {
@@ -35,6 +38,7 @@ bool HasEnded(const v1::CampaignStatus& status) {
 std::int64_t FirstThatChanges(const v1::CampaignStatus& status) {
   std::int64_t first = status.round() + 1;
   for (const v1::RoundStatus& round : status.round_history()) {
+    if (round.round() + kLateRounds < status.round()) continue;  // it may wait for ever
     const bool waits = std::any_of(
         round.missing_evaluations().begin(), round.missing_evaluations().end(),
         [](const v1::MissingEvaluation& missing) { return missing.outcome() == "outstanding"; });
@@ -56,13 +60,14 @@ Result<v1::CampaignStatus> FollowCampaign(
   request.set_changes(true);
   v1::CampaignStatus status;  // all that is known
   bool seen = false;
+  std::chrono::seconds life = kStreamLife;
   while (keep_going()) {
     if (seen) request.set_rounds_from(FirstThatChanges(status));
     grpc::ClientContext context;
-    context.set_deadline(std::chrono::system_clock::now() +
-                         (seen ? StreamLife(end) : std::chrono::milliseconds(kFirstWord)));
+    context.set_deadline(std::chrono::system_clock::now() + StreamLife(end, life));
     const auto reader = session.control().Watch(&context, request);
     v1::CampaignStatus message;
+    bool heard = false;  // of this stream
     while (reader->Read(&message)) {
       // A server that does not know of changes sends it whole each time.
       if (seen) {
@@ -70,19 +75,24 @@ Result<v1::CampaignStatus> FollowCampaign(
       } else {
         status = message;
       }
-      seen = true;
+      seen = heard = true;
       show(status);
       if (!keep_going()) context.TryCancel();
     }
     const Status finished = session.Outcome(reader->Finish());
-    if (HasEnded(status)) return status;
+    if (seen && HasEnded(status)) return status;
+    const bool silent = finished.code() == StatusCode::kDeadlineExceeded && !heard;
     // Before the first word an unreachable server is an error; afterwards it may be restarting.
     const bool away = finished.ok() || finished.code() == StatusCode::kUnavailable ||
                       finished.code() == StatusCode::kDeadlineExceeded ||
                       finished.code() == StatusCode::kCancelled ||
                       finished.code() == StatusCode::kResourceExhausted ||
                       finished.code() == StatusCode::kUnknown;
-    if (!seen || !away) return finished.ok() ? UnavailableError("the server went away") : finished;
+    if (!away || (!seen && (!silent || life == kPatience))) {
+      return finished.ok() ? UnavailableError("the server went away") : finished;
+    }
+    life = silent ? std::min(2 * life, kPatience) : kStreamLife;
+    if (!heard && !silent) std::this_thread::sleep_for(kReconnectPause);
     while (keep_going() && !session.channel()->WaitForConnected(std::chrono::system_clock::now() +
                                                                 kReconnectPause)) {
     }

@@ -45,22 +45,33 @@ Status CheckMayBeginWith(const State& state, const Digest& digest) {
 // is past.
 Status Coordinator::CheckMayBeginWith(const State& state, const Digest& digest) const {
   TRIBUTARY_RETURN_IF_ERROR(server::CheckMayBeginWith(state, digest));
-  if (!sent_.contains(digest)) return OkStatus();
+  {
+    MutexLock lock(mutex_);
+    if (!sent_.contains(digest)) return OkStatus();
+  }
   const auto published = [&](const auto& entry) { return IsDownloadable(entry.second, digest); };
   if (std::any_of(state.campaigns.begin(), state.campaigns.end(), published)) return OkStatus();
   return IsAnUpdate(digest);
 }
 
+void Coordinator::NoteSent(const Digest& digest, bool landed) {
+  MutexLock lock(mutex_);
+  if (landed) {
+    sent_.insert(digest);
+  } else {
+    sent_.erase(digest);
+  }
+}
+
 void Coordinator::AuthorizeBlob(const security::Identity& who, const Digest& digest, BlobUse use,
                                 const std::string& task_id, std::function<void(Status)> answer) {
-  runner_->Read([=, this, answer = std::move(answer)](const State& state) {
+  runner_->Read([=, answer = std::move(answer)](const State& state) {
     const bool person = who.role == security::Role::kLead || who.role == security::Role::kAdmin;
     if (use == BlobUse::kWrite) {
       if (person && task_id.empty()) return answer(OkStatus());
       const Task* task = state.FindTask(task_id);
       if (task != nullptr && task->site == who.name && who.role == security::Role::kSite &&
           task->kind == TaskKind::kTrain && task->phase == TaskPhase::kOutstanding) {
-        sent_.insert(digest);
         return answer(OkStatus());
       }
       return answer(PermissionDeniedError("no open task \"" + Excerpt(task_id) +
@@ -84,6 +95,7 @@ void Coordinator::NoteDamaged(const Digest& digest, const std::string& reason) {
   if (const Status aside = blobs_.Quarantine(digest); !aside.ok()) {
     LogError("engine", "a damaged blob stays", {{"error", aside}});
   }
+  NoteSent(digest, false);
   runner_->Read([=, this](const State& state) { PostDamage(digest, reason, state); });
 }
 

@@ -103,8 +103,14 @@ class UploadReactor final : public grpc::ServerReadReactor<v1::UploadRequest> {
   void Complete() {
     if (!receiver_) return Refuse(CancelledError("the upload ended before its header"));
     parts_.workers.Submit([this] {
+      // Before it is there: nobody may begin a campaign with it in between.
+      const bool is_new = !header_.task().empty() && !parts_.blobs.Has(digest_);
+      if (is_new) parts_.coordinator.NoteSent(digest_, true);
       const Status status = receiver_->Finish();
-      if (!status.ok()) return Refuse(status);
+      if (!status.ok()) {
+        if (is_new) parts_.coordinator.NoteSent(digest_, false);
+        return Refuse(status);
+      }
       response_->set_bytes(header_.bytes());
       Finish(grpc::Status::OK);
     });

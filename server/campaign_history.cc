@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <optional>
 
+#include "core/catch_all.h"
 #include "core/log.h"
 #include "server/engine.h"
 #include "server/wire.h"
@@ -24,14 +25,15 @@ RoundRange PageOf(const Campaign& campaign, RoundRange range) {
   return range;
 }
 
-// Of the rounds in `range`, those from the first to the last that is past.
+// What is to be read of the rounds in `range`, where one of them is past: from the first one that
+// the journal has from its beginning, which may become past meanwhile, to the last that is past.
 RoundRange PastOf(const Campaign& campaign, RoundRange range) {
   RoundRange past{0, -1};
   const auto last = static_cast<std::int64_t>(campaign.rounds.size());
   for (std::int64_t number = range.from; number <= std::min(range.to, last); ++number) {
-    if (!campaign.rounds[static_cast<std::size_t>(number - 1)].past) continue;
-    if (past.from == 0) past.from = number;
-    past.to = number;
+    const Round& round = campaign.rounds[static_cast<std::size_t>(number - 1)];
+    if (past.from == 0 && round.entry > 0) past.from = number;
+    if (round.past) past.to = number;
   }
   return past;
 }
@@ -47,10 +49,10 @@ void CampaignHistory::Read(const Campaign& campaign, RoundRange range, const std
 }
 
 void CampaignHistory::Describe(const State& state, const std::string& campaign, RoundRange range,
-                               Described done) {
+                               Described done, std::function<bool()> wanted) {
   const RoundRange page = PageOf(state.campaigns.at(campaign), range);
   auto what = std::make_shared<Description>(
-      Description{campaign, page, std::move(done), {}, page.from - 1});
+      Description{campaign, page, std::move(done), std::move(wanted), {}, page.from - 1});
   const RoundRange past = PastOf(state.campaigns.at(campaign), page);
   if (past.from > past.to) return Continue(state, what);
   if (waiting_.size() >= kMostDescriptions) {
@@ -71,6 +73,7 @@ void CampaignHistory::NextDescription(const State& state) {
     done(std::move(status), now);
     NextDescription(now);
   };
+  if (next->wanted && !next->wanted()) return next->done(CancelledError("nobody waits"), state);
   Continue(state, next);
 }
 
@@ -81,13 +84,15 @@ void CampaignHistory::Continue(const State& state, const std::shared_ptr<Descrip
   past.from = std::max(past.from, what->read_to + 1);
   if (past.from <= past.to) {
     return Read(campaign, past, "",
-                [this, what, to = past.to](const Status& status, const PastRounds& rounds) {
-                  if (status.ok()) {
+                [this, what, to = past.to](const Status& read, const PastRounds& rounds) {
+                  const Status status = CatchAll("the history of a campaign", [&] {
+                    TRIBUTARY_RETURN_IF_ERROR(read);
                     for (v1::RoundStatus& round : ToRounds(rounds.campaign())) {
                       what->past.push_back(std::move(round));
                     }
                     what->read_to = to;
-                  }
+                    return OkStatus();
+                  });
                   runner_->Read([this, what, status](const State& now) {
                     if (!status.ok()) return what->done(status, now);
                     Continue(now, what);
@@ -120,34 +125,42 @@ void CampaignHistory::Judge(const State& state, const std::string& site, const s
   if (!answering_) AnswerNext(state);
 }
 
+CampaignHistory::Question CampaignHistory::TakeQuestion(const std::string& site) {
+  std::deque<Question>& asked = questions_.at(site);
+  Question question = std::move(asked.front());
+  asked.pop_front();
+  if (asked.empty()) questions_.erase(site);
+  return question;
+}
+
 void CampaignHistory::AnswerNext(const State& state) {
   answering_ = !questions_.empty();
   if (!answering_) return;
   auto turn = questions_.upper_bound(answered_);
   if (turn == questions_.end()) turn = questions_.begin();
-  answered_ = turn->first;
+  const std::string site = answered_ = turn->first;
   const std::string task = turn->second.front().task;
-  const auto answer = [this, site = answered_](const Task* found, const State& now) {
-    std::deque<Question>& asked = questions_.at(site);
-    const Question question = std::move(asked.front());
-    asked.pop_front();
-    if (asked.empty()) questions_.erase(site);
+  const auto next = [this] { runner_->Read([this](const State& now) { AnswerNext(now); }); };
+  const auto answer = [this, site, next](const Task* found, const State& now) {
+    const Question question = TakeQuestion(site);
     if (const auto verdict = VerdictOn(found, site, question.task)) question.done(*verdict, now);
-    runner_->Read([this](const State& then) { AnswerNext(then); });
+    next();
   };
   const auto round = PastRoundOf(state, task);
   if (!round) return answer(state.FindTask(task), state);
   const Campaign& campaign = state.campaigns.at(task.substr(0, task.find('.')));
+  if (!MayExist(campaign, task, site)) return answer(nullptr, state);
   Read(campaign, {*round, *round}, task,
-       [this, task, answer](const Status& status, const PastRounds& rounds) {
+       [this, site, task, answer, next](const Status& status, const PastRounds& rounds) {
          std::optional<Task> found;
          const auto it = rounds.campaign().tasks.find(task);
          if (it != rounds.campaign().tasks.end()) found = it->second;
-         runner_->Read([this, status, found, answer](const State& now) {
+         runner_->Read([this, site, status, found, answer, next](const State& now) {
            if (status.ok()) return answer(found ? &*found : nullptr, now);
-           LogWarning("engine", "a past round cannot be read", {{"reason", status}});
-           questions_.clear();  // they ask again
-           AnswerNext(now);
+           log_limit_.Log("unread", LogLevel::kWarning, "engine", "a past round cannot be read",
+                          {{"reason", status}});
+           TakeQuestion(site);  // it asks again
+           next();
          });
        });
 }

@@ -12,6 +12,7 @@
 #include <utility>
 #include <vector>
 
+#include "core/log_limit.h"
 #include "server/action.h"
 #include "server/engine_runner.h"
 #include "server/past_rounds.h"
@@ -39,9 +40,11 @@ class CampaignHistory {
   void Stop() { stop_ = true; }
 
   // The status of a campaign that is there, with these rounds of its history, or the newest of them
-  // where they are too many for one answer. Resource exhausted while too many wait for a reading.
+  // where they are too many for one answer. Resource exhausted while too many wait for a reading;
+  // cancelled when it is its turn and `wanted` says that nobody waits for it any more.
   using Described = std::function<void(Result<v1::CampaignStatus>, const State&)>;
-  void Describe(const State& state, const std::string& campaign, RoundRange range, Described done);
+  void Describe(const State& state, const std::string& campaign, RoundRange range, Described done,
+                std::function<bool()> wanted = nullptr);
 
   // The verdict on a task of a round that is past (PastRoundOf), for a site that repeats its
   // report. Sites take turns; one that asks for very many is not answered now, and will ask again.
@@ -53,6 +56,7 @@ class CampaignHistory {
     std::string campaign;
     RoundRange range;
     Described done;
+    std::function<bool()> wanted;
     std::vector<v1::RoundStatus> past;
     std::int64_t read_to = 0;  // the last round in `past`
   };
@@ -66,6 +70,7 @@ class CampaignHistory {
             std::function<void(Status, const PastRounds&)> done);
   void NextDescription(const State& state);
   void AnswerNext(const State& state);
+  Question TakeQuestion(const std::string& site);
 
   WorkerPool& readers_;
   const StatusOf status_of_;
@@ -75,6 +80,7 @@ class CampaignHistory {
   bool reading_ = false;                                   // of a description
   std::map<std::string, std::deque<Question>> questions_;  // by site
   std::string answered_;                                   // the site that had its turn
+  LogLimit log_limit_{/*lines=*/10};
   bool answering_ = false;
 };
 

@@ -1,5 +1,6 @@
 #include "server/campaign_state.h"
 
+#include <algorithm>
 #include <array>
 #include <charconv>
 
@@ -58,6 +59,18 @@ bool IsTaskOf(std::string_view task, std::string_view site) {
   if (name == std::string_view::npos) return false;
   const std::string_view rest = task.substr(name + 1);
   return rest.size() > site.size() && rest.starts_with(site) && rest[site.size()] == '.';
+}
+
+bool MayExist(const Campaign& campaign, std::string_view task, const std::string& site) {
+  const auto stem = [](std::string_view id) {  // without the number of the attempt
+    return id.substr(0, id.find_last_not_of("0123456789") + 1);
+  };
+  const auto open = campaign.outstanding.find(site);
+  if (open == campaign.outstanding.end()) return true;
+  return std::none_of(open->second.begin(), open->second.end(), [&](const std::string& id) {
+    const bool later = task.size() > id.size() || (task.size() == id.size() && task > id);
+    return stem(id) == stem(task) && later;
+  });
 }
 
 std::optional<std::int64_t> PastRoundOf(const State& state, std::string_view task) {

@@ -174,6 +174,8 @@ void IndexTasks(Campaign* campaign);
 
 // Whether a task of this id would be this site's.
 bool IsTaskOf(std::string_view task, std::string_view site);
+// Whether it can have been given out: not while an earlier attempt of the same work has no end.
+bool MayExist(const Campaign& campaign, std::string_view task, const std::string& site);
 
 // The round of a task that is not in the state because its round is past; nothing for tasks that
 // are, and for ids that no task of the campaign can have.

@@ -156,13 +156,19 @@ ControlService::Unary* ControlService::Show(Context* context, const v1::Campaign
     reactor->Finish(ToGrpc(status));
     return reactor;
   }
+  std::shared_ptr<void> slot = shows_.Take(who->name);
+  if (!slot) {
+    reactor->Finish(ToGrpc(TooManyStreams("show", kMaxShows)));
+    return reactor;
+  }
   parts_.runner.Read(
-      [this, reactor, response, range, id = request->campaign()](const State& state) {
+      [this, reactor, response, range, slot, id = request->campaign()](const State& state) {
         if (state.FindCampaign(id) == nullptr) {
           return reactor->Finish(ToGrpc(UnknownCampaign(state, id)));
         }
         parts_.coordinator.history().Describe(
-            state, id, range, [reactor, response](Result<v1::CampaignStatus> status, const State&) {
+            state, id, range,
+            [reactor, response, slot](Result<v1::CampaignStatus> status, const State&) {
               if (status.ok()) *response = *std::move(status);
               reactor->Finish(ToGrpc(status.status()));
             });

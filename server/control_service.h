@@ -65,10 +65,12 @@ class ControlService final : public v1::Control::CallbackService {
                  v1::CampaignStatus* response, MakeEvent make);
 
   static constexpr int kMaxWatches = 16;  // of one member at a time
+  static constexpr int kMaxShows = 16;
   static constexpr int kMaxAudits = 4;
 
   const ControlParts parts_;
   PeerSlots watches_{kMaxWatches};
+  PeerSlots shows_{kMaxShows};
   PeerSlots audits_{kMaxAudits};
   LogLimit refusals_;  // by member
 };

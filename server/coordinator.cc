@@ -106,8 +106,8 @@ void Coordinator::Remove(const RemoveBlobs& action, const State& state) {
     if (referenced.contains(digest)) continue;
     holds_.UnlessHeld(digest, [&] {
       auto path = blobs_.SetAside(digest);
+      if (path.ok() || path.status().code() == StatusCode::kNotFound) NoteSent(digest, false);
       if (path.ok()) {
-        sent_.erase(digest);
         removed.push_back(*std::move(path));
       } else if (path.status().code() != StatusCode::kNotFound) {
         LogWarning("engine", "a blob stays on disk", {{"error", path.status()}});
@@ -353,6 +353,7 @@ void Coordinator::SetDamagedAside(const std::string& site, const Digest& digest)
   if (const Status aside = blobs_.Quarantine(digest); !aside.ok()) {
     LogError("engine", "a damaged blob stays", {{"error", aside}});
   }
+  NoteSent(digest, false);
 }
 
 void Coordinator::DoneJudging(const std::string& task) {
@@ -388,17 +389,19 @@ void Coordinator::Watch(std::shared_ptr<Watcher> watcher) {
         std::max<std::int64_t>(static_cast<std::int64_t>(campaign->answers.size()), 1);
     const auto last = static_cast<std::int64_t>(campaign->rounds.size());
     const std::int64_t from = std::max(watcher->rounds_from, last - kWatchedUpdates / sites);
-    history_.Describe(state, watcher->campaign, {std::max<std::int64_t>(from, 1), 0},
-                      [this, weak = std::weak_ptr(watcher)](
-                          const Result<v1::CampaignStatus>& status, const State& now) {
-                        const auto target = weak.lock();
-                        if (!target) return;
-                        const bool ended = now.campaigns.at(target->campaign).ended();
-                        target->notify(status, ended || !status.ok());
-                        if (ended || !status.ok()) return;
-                        if (!target->changes) target->whole = *status;
-                        watchers_.push_back(target);
-                      });
+    history_.Describe(
+        state, watcher->campaign, {std::max<std::int64_t>(from, 1), 0},
+        [this, weak = std::weak_ptr(watcher)](const Result<v1::CampaignStatus>& status,
+                                              const State& now) {
+          const auto target = weak.lock();
+          if (!target) return;
+          const bool ended = now.campaigns.at(target->campaign).ended();
+          target->notify(status, ended || !status.ok());
+          if (ended || !status.ok()) return;
+          if (!target->changes) target->whole = *status;
+          watchers_.push_back(target);
+        },
+        [weak = std::weak_ptr(watcher)] { return !weak.expired(); });
   });
 }
 

@@ -103,6 +103,9 @@ class Coordinator final : public ActionSink {
   // Whether a campaign may begin with this blob, which somebody names. On the engine's thread.
   Status CheckMayBeginWith(const State& state, const Digest& digest) const;
 
+  // A site's upload lands, of bytes that were not here; or it does not after all. Any thread.
+  void NoteSent(const Digest& digest, bool landed);
+
   // A blob that was read is not what its name says: it is set aside, and the versions that it
   // belongs to are known as damaged. Any thread.
   void NoteDamaged(const Digest& digest, const std::string& reason);
@@ -151,14 +154,15 @@ class Coordinator final : public ActionSink {
   std::map<FoldKey, std::int64_t> aggregating_;     // -> number of the fold under way
   std::int64_t folds_ = 0;                          // begun
   std::map<std::string, BlobHolds::Hold> judging_;  // task -> update of the report under judgement
-  std::set<Digest> sent_;  // by sites for their tasks, since the start, and perhaps still here
-  std::chrono::microseconds notified_{0};  // Clock::Elapsed(), as below
+  std::chrono::microseconds notified_{0};           // Clock::Elapsed(), as below
   std::chrono::microseconds reminded_{0};
   bool notify_due_ = false;
   std::vector<std::weak_ptr<Watcher>> watchers_;
   std::map<std::string, v1::CampaignStatus> told_;  // campaign -> what all who watch it know
 
-  Mutex mutex_;
+  mutable Mutex mutex_;
+  // By sites for their tasks, since the start, and still here.
+  std::set<Digest> sent_ TRIBUTARY_GUARDED_BY(mutex_);
   std::map<Digest, std::shared_ptr<const Manifest>> manifests_ TRIBUTARY_GUARDED_BY(mutex_);
 };
 

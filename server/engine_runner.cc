@@ -17,6 +17,7 @@ constexpr std::int64_t kJournalPage = 500;  // entries read in one turn of the e
 // Entries after which a start would rather read a snapshot.
 constexpr std::int64_t kSnapshotEvery = 20'000;
 constexpr std::int64_t kSnapshotAtEnd = 200;
+constexpr std::int64_t kSnapshotAgain = 1'000;  // after one that could not be written
 constexpr std::size_t kJournalPageBytes = std::size_t{1} << 20;  // or so many bytes
 
 }  // namespace
@@ -86,6 +87,7 @@ void EngineRunner::TakeSnapshot() {
   if (const Status status = journal_.WriteSnapshot(EncodeState(state_)); !status.ok()) {
     LogWarning("engine", "no snapshot can be written; a start reads more of the journal",
                {{"reason", status}});
+    since_snapshot_ = kSnapshotEvery - kSnapshotAgain;
     return;
   }
   since_snapshot_ = 0;
@@ -246,7 +248,7 @@ void EngineRunner::Process(std::deque<Item> items) {
     const auto campaign = state_.campaigns.find(id);
     if (campaign != state_.campaigns.end()) Compact(&campaign->second, clock_.Now(), kept_tasks_);
   }
-  if (since_snapshot_ >= kSnapshotEvery) TakeSnapshot();
+  if (!entries.empty() && !Rests() && since_snapshot_ >= kSnapshotEvery) TakeSnapshot();
 }
 
 void EngineRunner::ReadJournal(std::int64_t after, std::function<void(Result<Page>)> done) {

@@ -1,5 +1,6 @@
 #include "server/past_rounds.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "core/catch_all.h"
@@ -20,13 +21,15 @@ PastRounds::PastRounds(const std::string& campaign, std::int64_t from, std::int6
 
 bool PastRounds::IsWhole() const {
   if (ended_) return true;
-  if (!task_.empty()) {
-    const auto task = campaign().tasks.find(task_);
-    if (task != campaign().tasks.end() && task->second.phase != TaskPhase::kOutstanding) {
-      return true;
-    }
+  if (task_.empty()) {
+    const bool late = opened_ > to_ + kLateRounds && taken_ > kLateEntries;
+    return opened_ > to_ && (campaign().outstanding.empty() || late);
   }
-  return opened_ > to_ && (campaign().outstanding.empty() || opened_ > to_ + kLateRounds);
+  const auto task = campaign().tasks.find(task_);
+  if (task != campaign().tasks.end()) return task->second.phase != TaskPhase::kOutstanding;
+  const auto owes = [&](const auto& entry) { return IsTaskOf(task_, entry.first); };
+  const auto& outstanding = campaign().outstanding;
+  return opened_ > to_ && std::none_of(outstanding.begin(), outstanding.end(), owes);
 }
 
 // Whether it is about our rounds; of tasks that are given out, leaves those.
@@ -53,6 +56,7 @@ bool PastRounds::Concerns(Event* event) {
 // What one event from outside has led to is together in the journal: where another campaign's entry
 // stands, none of it is missing. The entry's number is not given on: all that is folded here stays.
 Result<bool> PastRounds::Take(const JournalEntry& entry) {
+  ++taken_;
   if (entry.event_json.find(mention_) == std::string::npos) return !IsWhole();
   auto decoded = DecodeEvent(entry.event_json);
   if (!decoded.ok()) {

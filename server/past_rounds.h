@@ -22,8 +22,9 @@ class PastRounds {
              std::string task = "");
 
   // Whether more entries are wanted: until the rounds are closed and all that they gave out is
-  // settled. What comes very late, when kLateRounds more have opened, is not waited for. Data loss:
-  // the entry cannot be read.
+  // settled; of one task, until it is, or its site has nothing of the round any more. What comes
+  // very late, after so many rounds and entries, is not waited for where no task was named. Data
+  // loss: the entry cannot be read.
   Result<bool> Take(const JournalEntry& entry);
 
   // Its rounds from the first one asked for, and their tasks; nothing else of the campaign.
@@ -31,6 +32,7 @@ class PastRounds {
 
  private:
   static constexpr std::int64_t kLateRounds = 16;
+  static constexpr std::int64_t kLateEntries = 50'000;
 
   bool IsWhole() const;
   bool IsOurs(std::int64_t round) const { return round >= from_ && round <= to_; }
@@ -41,6 +43,7 @@ class PastRounds {
   const std::string task_;
   const std::string mention_;  // what an entry about the campaign has in its text
   std::int64_t opened_ = 0;    // the last round that opened
+  std::int64_t taken_ = 0;     // entries
   bool ended_ = false;
   State state_;
 };

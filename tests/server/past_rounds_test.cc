@@ -137,8 +137,28 @@ TEST(PastRoundsTest, TheJournalIsReadNoFurtherThanItMustBe) {
   Fold(engine, 2, 2, &never);
   EXPECT_THAT(engine.log[whole - 1].event, HasSubstr("c.r1.a.e1"));
   EXPECT_LT(of_task, whole);
-  EXPECT_EQ(unknown, whole);
-  EXPECT_LT(never, engine.log.size() - 1) << "what never comes is not waited for without end";
+  EXPECT_LT(unknown, whole) << "its site has nothing of the round any more";
+  EXPECT_EQ(never, engine.log.size() - 1) << "among so few entries it may still come";
+}
+
+// However late it is.
+TEST(PastRoundsTest, TheEndOfATaskIsFoundThatCameManyRoundsLater) {
+  EngineHarness engine;
+  engine.journaled = true;
+  RunRounds(&engine);
+  engine.Fail("c.r2.a.e1", "broke");
+  EXPECT_FALSE(MayExist(engine.campaign(), "c.r2.a.e3", "a"));
+  EXPECT_FALSE(MayExist(engine.campaign(), "c.r2.a.e10", "a"));
+  EXPECT_TRUE(MayExist(engine.campaign(), "c.r2.a.e1", "a"));
+  EXPECT_TRUE(MayExist(engine.campaign(), "c.r2.a.t3", "a"));
+  engine.Evaluation("c.r2.a.e2", 2);
+  engine.Do(SiteEnrolled{"z", "f"});
+  for (const auto& [id, phase] :
+       {std::pair("c.r2.a.e1", TaskPhase::kFailed), std::pair("c.r2.a.e2", TaskPhase::kAccepted)}) {
+    const PastRounds rounds = Fold(engine, 2, 2, nullptr, id);
+    ASSERT_TRUE(rounds.campaign().tasks.contains(id)) << id;
+    EXPECT_EQ(rounds.campaign().tasks.at(id).phase, phase) << id;
+  }
 }
 
 // Others use the server too.
