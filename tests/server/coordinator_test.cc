@@ -61,6 +61,20 @@ TEST_F(CoordinatorTest, WhatTheStateNamesOrSomebodyHoldsStays) {
   EXPECT_FALSE(blobs_.Has(held));
 }
 
+// Its digest may be known from a round that is past, and the same work makes the same bits.
+TEST_F(CoordinatorTest, NobodyBeginsWithWhatASiteSentBeforeItsReportCame) {
+  const Digest update = Put("update");
+  EXPECT_EQ(coordinator_.CheckMayBeginWith(State{}, update), OkStatus());
+  coordinator_.NoteSent(update, /*landed=*/true);
+  EXPECT_EQ(coordinator_.CheckMayBeginWith(State{}, update).code(), StatusCode::kPermissionDenied);
+  State state;  // one that was published may be begun with, whoever sent it
+  state.campaigns["c"].versions.push_back({0, update, 6, {}});
+  EXPECT_EQ(coordinator_.CheckMayBeginWith(state, update), OkStatus());
+  coordinator_.Perform(RemoveBlobs{{update}}, State{});
+  EXPECT_FALSE(blobs_.Has(update));
+  EXPECT_EQ(coordinator_.CheckMayBeginWith(State{}, update), OkStatus());
+}
+
 class RecordingStream final : public SiteStream {
  public:
   void Send(v1::ServerMessage message) override { sent.push_back(std::move(message)); }
