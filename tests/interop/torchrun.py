@@ -2,10 +2,12 @@
 one process with the whole batch."""
 import json
 import os
+import socket
 import subprocess
 import sys
 import tempfile
 
+import torch
 from safetensors.torch import load_file
 
 from small_task import write_model_and_adapter, write_task
@@ -16,10 +18,41 @@ OUTPUT = ["--redirects", "1", "--tee", "2"]
 TOGETHER = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2", *OUTPUT, sys.argv[1]]
 
 
+ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1", "TRIBUTARY_GPUS": "0"}
+
+
+def torchrun_can_run():
+    """Not with a PyTorch that was built without libuv, as Debian 13's is: its own store asks for that, whatever it is told."""
+    try:
+        torch.distributed.TCPStore("127.0.0.1", 0, 1, True, wait_for_workers=False)
+    except RuntimeError as error:
+        if "libuv" in str(error):
+            return False
+        raise
+    return True
+
+
+def run_as_torchrun(*arguments):
+    """Two processes with the variables that torchrun gives; the exit code and what they said."""
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    processes = [subprocess.Popen([*ALONE, *arguments], stderr=subprocess.PIPE, text=True,
+                                  env={**ENVIRONMENT, "RANK": str(rank), "LOCAL_RANK": str(rank), "WORLD_SIZE": "2",
+                                       "LOCAL_WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)})
+                 for rank in range(2)]
+    said = [process.communicate()[1] for process in processes]
+    return max(abs(process.returncode) for process in processes), "\n".join(said)
+
+
 def run(command, kind, directory):
-    done = subprocess.run([*command, kind, "--task", directory], stderr=subprocess.PIPE, text=True,
-                          env={**os.environ, "OMP_NUM_THREADS": "1", "TRIBUTARY_GPUS": "0"})
-    assert done.returncode == 0, done.stderr
+    arguments = [kind, "--task", directory]
+    if command is TOGETHER and not torchrun_can_run():
+        print("torchrun cannot run with this PyTorch: two processes with its variables")
+        code, said = run_as_torchrun(*arguments)
+    else:
+        done = subprocess.run([*command, *arguments], stderr=subprocess.PIPE, text=True, env=ENVIRONMENT)
+        code, said = done.returncode, done.stderr
+    assert code == 0, said
     with open(f"{directory}/update/result.json") as file:
         return json.load(file)
 

@@ -557,6 +557,7 @@ class Workers:
         self.exact = torch.float if self.device.type == "mps" else torch.double  # of sums; MPS has no double
         if self.size > 1:
             find_master()
+            os.environ.setdefault("USE_LIBUV", "0")  # some builds of PyTorch have it not, and so few processes need it not
             if self.device.type in ("cuda", "xpu"):
                 getattr(torch, self.device.type).set_device(self.device)
             torch.distributed.init_process_group(group_backend(torch, self.device.type), rank=self.rank,
