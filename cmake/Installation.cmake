@@ -1,6 +1,9 @@
 # What is installed where: one layout for packages, the wheel and `cmake --install`. Components: cli, client, server, trainer.
 include_guard()
 include(GNUInstallDirs)
+# Whatever the umask of who builds.
+set(CMAKE_INSTALL_DEFAULT_DIRECTORY_PERMISSIONS
+    OWNER_READ OWNER_WRITE OWNER_EXECUTE GROUP_READ GROUP_EXECUTE WORLD_READ WORLD_EXECUTE)
 
 # tributary_installed_program(<target> <component>): the program, its manual page and its shells' completions, which it
 # prints itself.
