@@ -34,6 +34,27 @@ TEST(StateCodecTest, EveryValueComesBack) {
   EXPECT_EQ(EncodeState(*decoded), EncodeState(engine.state));
 }
 
+// Of before rounds knew their entries; what sites signed was in it.
+TEST(StateCodecTest, ASnapshotOfTheFirstFormatIsRead) {
+  EngineHarness engine;
+  engine.Start({"a", "b"});
+  engine.Update("c.r1.a.t1");
+  std::string text = EncodeState(engine.state);
+  const auto replace = [&](const std::string& what, const std::string& with) {
+    ASSERT_NE(text.find(what), std::string::npos) << what;
+    for (std::size_t at = 0; (at = text.find(what, at)) != std::string::npos; at += with.size()) {
+      text.replace(at, what.size(), with);
+    }
+  };
+  replace("\"format\":2", "\"format\":1");
+  replace("\"facts\":{", "\"facts\":{\"signature\":\"ab\",\"statement\":\"00ff\",");
+  const auto decoded = DecodeState(text);
+  ASSERT_TRUE(decoded.ok()) << decoded.status();
+  EXPECT_EQ(Text(*decoded), Text(engine.state));
+  EXPECT_EQ(decoded->campaigns.at("c").rounds[0].waiting, 1);
+  EXPECT_EQ(decoded->campaigns.at("c").outstanding.at("b").size(), 1U);
+}
+
 TEST(StateCodecTest, WhatIsNoStateIsSaid) {
   EXPECT_EQ(DecodeState("").status().code(), StatusCode::kDataLoss);
   EXPECT_EQ(DecodeState("[]").status().code(), StatusCode::kDataLoss);
