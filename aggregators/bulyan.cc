@@ -7,7 +7,7 @@
 namespace tributary::aggregators {
 namespace {
 
-constexpr OptionSpec kOptions[] = {
+constexpr OptionSpec kBulyanOptions[] = {
     {.name = "faulty",
      .meaning = "sites that may be wrong or hostile",
      .fallback = 1,
@@ -70,7 +70,8 @@ class Bulyan final : public Aggregator {
   const std::int64_t faulty_;
 };
 
-Result<std::unique_ptr<Aggregator>> Make(const AggregatorSection& section, const Options& options) {
+Result<std::unique_ptr<Aggregator>> MakeBulyan(const AggregatorSection& section,
+                                               const Options& options) {
   return {std::make_unique<Bulyan>(section, options)};
 }
 
@@ -86,8 +87,8 @@ const Strategy& BulyanStrategy() {
                        .lossy_compression = false,
                        .uses_weights = false,
                        .min_sites = 7},
-      .options = kOptions,
-      .make = Make,
+      .options = kBulyanOptions,
+      .make = MakeBulyan,
   };
   return kStrategy;
 }

@@ -6,7 +6,7 @@
 namespace tributary::aggregators {
 namespace {
 
-constexpr OptionSpec kOptions[] = {
+constexpr OptionSpec kCenteredClipOptions[] = {
     {.name = "radius",
      .meaning = "tau, of the ball around the last aggregate",
      .fallback = 10,
@@ -67,7 +67,8 @@ class CenteredClip final : public Aggregator {
   const std::int64_t iterations_;
 };
 
-Result<std::unique_ptr<Aggregator>> Make(const AggregatorSection& section, const Options& options) {
+Result<std::unique_ptr<Aggregator>> MakeCenteredClip(const AggregatorSection& section,
+                                                     const Options& options) {
   return {std::make_unique<CenteredClip>(section, options)};
 }
 
@@ -83,8 +84,8 @@ const Strategy& CenteredClipStrategy() {
                        .lossy_compression = false,
                        .uses_weights = false,
                        .min_sites = 1},
-      .options = kOptions,
-      .make = Make,
+      .options = kCenteredClipOptions,
+      .make = MakeCenteredClip,
   };
   return kStrategy;
 }

@@ -7,7 +7,7 @@ namespace tributary::aggregators {
 namespace {
 
 constexpr std::string_view kThen[] = {"soup", "ties"};
-constexpr OptionSpec kOptions[] = {
+constexpr OptionSpec kDareOptions[] = {
     {.name = "drop",
      .meaning = "p, share of the coordinates dropped",
      .fallback = 0.9,
@@ -60,7 +60,8 @@ class Dare final : public Aggregator {
   const Merge merge_;
 };
 
-Result<std::unique_ptr<Aggregator>> Make(const AggregatorSection& section, const Options& options) {
+Result<std::unique_ptr<Aggregator>> MakeDare(const AggregatorSection& section,
+                                             const Options& options) {
   return {std::make_unique<Dare>(section, options)};
 }
 
@@ -73,8 +74,8 @@ const Strategy& DareStrategy() {
       .summary = "random coordinates of each update, scaled up, then merged",
       .paper = "arXiv:2311.03099",
       .capabilities = {.needs = Needs::kCoordinate, .uses_weights = false},
-      .options = kOptions,
-      .make = Make,
+      .options = kDareOptions,
+      .make = MakeDare,
   };
   return kStrategy;
 }

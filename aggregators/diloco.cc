@@ -6,7 +6,7 @@
 namespace tributary::aggregators {
 namespace {
 
-constexpr OptionSpec kOptions[] = {
+constexpr OptionSpec kDilocoOptions[] = {
     {.name = "learning_rate",
      .meaning = "of the outer step",
      .fallback = 0.7,
@@ -41,7 +41,8 @@ class Diloco final : public Aggregator {
   const ServerMomentum rule_;
 };
 
-Result<std::unique_ptr<Aggregator>> Make(const AggregatorSection& section, const Options& options) {
+Result<std::unique_ptr<Aggregator>> MakeDiloco(const AggregatorSection& section,
+                                               const Options& options) {
   return {std::make_unique<Diloco>(section, options)};
 }
 
@@ -57,8 +58,8 @@ const Strategy& DilocoStrategy() {
                        .site_privacy = true,
                        .site_state = true,
                        .uses_weights = false},
-      .options = kOptions,
-      .make = Make,
+      .options = kDilocoOptions,
+      .make = MakeDiloco,
   };
   return kStrategy;
 }

@@ -8,7 +8,7 @@ namespace {
 
 constexpr std::string_view kFunctions[] = {"polynomial", "hinge", "constant"};
 constexpr std::string_view kScales[] = {"none", "sites"};
-constexpr OptionSpec kOptions[] = {
+constexpr OptionSpec kFedAsyncOptions[] = {
     {.name = "alpha",
      .meaning = "mixing rate of a fresh update",
      .fallback = 0.6,
@@ -66,7 +66,8 @@ class FedAsync final : public Aggregator {
   const double mu_;
 };
 
-Result<std::unique_ptr<Aggregator>> Make(const AggregatorSection& section, const Options& options) {
+Result<std::unique_ptr<Aggregator>> MakeFedAsync(const AggregatorSection& section,
+                                                 const Options& options) {
   return {std::make_unique<FedAsync>(section, options)};
 }
 
@@ -79,8 +80,8 @@ const Strategy& FedAsyncStrategy() {
       .summary = "each update is mixed in as it arrives; older ones count less",
       .paper = "arXiv:1903.03934",
       .capabilities = {.asynchronous = true, .uses_weights = false},
-      .options = kOptions,
-      .make = Make,
+      .options = kFedAsyncOptions,
+      .make = MakeFedAsync,
   };
   return kStrategy;
 }

@@ -23,7 +23,7 @@ class FedAvg final : public Aggregator {
   const AggregatorSection section_;
 };
 
-Result<std::unique_ptr<Aggregator>> Make(const AggregatorSection& section, const Options&) {
+Result<std::unique_ptr<Aggregator>> MakeFedAvg(const AggregatorSection& section, const Options&) {
   return {std::make_unique<FedAvg>(section)};
 }
 
@@ -37,7 +37,7 @@ const Strategy& FedAvgStrategy() {
       .paper = "arXiv:1602.05629",
       .capabilities = {.secure_sum = true, .site_privacy = true},
       .options = {},
-      .make = Make,
+      .make = MakeFedAvg,
   };
   return kStrategy;
 }

@@ -6,8 +6,7 @@
 namespace tributary::aggregators {
 namespace {
 
-constexpr std::string_view kNoYes[] = {"no", "yes"};
-constexpr OptionSpec kOptions[] = {
+constexpr OptionSpec kFedAvgMOptions[] = {
     {.name = "momentum",
      .meaning = "what is kept of b each round",
      .fallback = 0.9,
@@ -37,7 +36,8 @@ class FedAvgM final : public Aggregator {
   const ServerMomentum rule_;
 };
 
-Result<std::unique_ptr<Aggregator>> Make(const AggregatorSection& section, const Options& options) {
+Result<std::unique_ptr<Aggregator>> MakeFedAvgM(const AggregatorSection& section,
+                                                const Options& options) {
   return {std::make_unique<FedAvgM>(section, options)};
 }
 
@@ -50,8 +50,8 @@ const Strategy& FedAvgMStrategy() {
       .summary = "weighted mean with server momentum",
       .paper = "arXiv:1909.06335",
       .capabilities = {.secure_sum = true, .site_privacy = true},
-      .options = kOptions,
-      .make = Make,
+      .options = kFedAvgMOptions,
+      .make = MakeFedAvgM,
   };
   return kStrategy;
 }

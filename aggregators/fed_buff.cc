@@ -8,8 +8,7 @@
 namespace tributary::aggregators {
 namespace {
 
-constexpr std::string_view kNoYes[] = {"no", "yes"};
-constexpr OptionSpec kOptions[] = {
+constexpr OptionSpec kFedBuffOptions[] = {
     {.name = "buffer", .meaning = "B; 0: as many as are folded", .most = 1e6, .whole = true},
     {.name = "staleness_exponent",
      .meaning = "a of (1 + staleness)^-a",
@@ -49,7 +48,8 @@ class FedBuff final : public Aggregator {
   const bool normalise_;
 };
 
-Result<std::unique_ptr<Aggregator>> Make(const AggregatorSection& section, const Options& options) {
+Result<std::unique_ptr<Aggregator>> MakeFedBuff(const AggregatorSection& section,
+                                                const Options& options) {
   return {std::make_unique<FedBuff>(section, options)};
 }
 
@@ -62,8 +62,8 @@ const Strategy& FedBuffStrategy() {
       .summary = "buffers of asynchronous updates; older ones count less",
       .paper = "arXiv:2106.06639",
       .capabilities = {.asynchronous = true, .uses_weights = false},
-      .options = kOptions,
-      .make = Make,
+      .options = kFedBuffOptions,
+      .make = MakeFedBuff,
   };
   return kStrategy;
 }

@@ -6,7 +6,7 @@
 namespace tributary::aggregators {
 namespace {
 
-constexpr OptionSpec kOptions[] = {
+constexpr OptionSpec kFedDynOptions[] = {
     {.name = "alpha",
      .meaning = "strength of the regularisation",
      .fallback = 0.01,
@@ -47,7 +47,8 @@ class FedDyn final : public Aggregator {
   const double alpha_;
 };
 
-Result<std::unique_ptr<Aggregator>> Make(const AggregatorSection& section, const Options& options) {
+Result<std::unique_ptr<Aggregator>> MakeFedDyn(const AggregatorSection& section,
+                                               const Options& options) {
   if (section.server_learning_rate != 1) {
     return InvalidArgumentError(
         "server_learning_rate: " + std::to_string(section.server_learning_rate) +
@@ -68,8 +69,8 @@ const Strategy& FedDynStrategy() {
                        .lossy_compression = false,
                        .site_state = true,
                        .uses_weights = false},
-      .options = kOptions,
-      .make = Make,
+      .options = kFedDynOptions,
+      .make = MakeFedDyn,
   };
   return kStrategy;
 }

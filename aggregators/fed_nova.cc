@@ -10,7 +10,7 @@ namespace tributary::aggregators {
 namespace {
 
 constexpr std::string_view kSteps[] = {"count", "learning-rate"};
-constexpr OptionSpec kOptions[] = {
+constexpr OptionSpec kFedNovaOptions[] = {
     {.name = "steps", .meaning = "what local work is measured by", .words = kSteps},
     {.name = "momentum", .meaning = "heavy-ball momentum of the sites' SGD", .most = 0.9999},
     {.name = "mu", .meaning = "proximal term at the sites, as FedProx has it", .most = 1e6},
@@ -97,7 +97,8 @@ class FedNova final : public Aggregator {
   const ServerMomentum server_;
 };
 
-Result<std::unique_ptr<Aggregator>> Make(const AggregatorSection& section, const Options& options) {
+Result<std::unique_ptr<Aggregator>> MakeFedNova(const AggregatorSection& section,
+                                                const Options& options) {
   const int rules = (options.Number("momentum") > 0 ? 1 : 0) + (options.Number("mu") > 0 ? 1 : 0) +
                     (options.Word("steps") == "learning-rate" ? 1 : 0);
   if (rules > 1) {
@@ -116,8 +117,8 @@ const Strategy& FedNovaStrategy() {
       .summary = "mean of updates per local step; for sites that do unequal work",
       .paper = "arXiv:2007.07481",
       .capabilities = {.secure_sum = true, .site_privacy = true},
-      .options = kOptions,
-      .make = Make,
+      .options = kFedNovaOptions,
+      .make = MakeFedNova,
   };
   return kStrategy;
 }

@@ -138,7 +138,8 @@ class FedOpt final : public Aggregator {
 };
 
 template <Rule kRule>
-Result<std::unique_ptr<Aggregator>> Make(const AggregatorSection& section, const Options& options) {
+Result<std::unique_ptr<Aggregator>> MakeFedOpt(const AggregatorSection& section,
+                                               const Options& options) {
   return {std::make_unique<FedOpt>(kRule, section, options)};
 }
 
@@ -152,7 +153,7 @@ const Strategy& FedAdagradStrategy() {
       .paper = "arXiv:2003.00295",
       .capabilities = {.secure_sum = true, .site_privacy = true},
       .options = kAdagradOptions,
-      .make = Make<Rule::kAdagrad>,
+      .make = MakeFedOpt<Rule::kAdagrad>,
   };
   return kStrategy;
 }
@@ -165,7 +166,7 @@ const Strategy& FedAdamStrategy() {
       .paper = "arXiv:2003.00295",
       .capabilities = {.secure_sum = true, .site_privacy = true},
       .options = kAdamOptions,
-      .make = Make<Rule::kAdam>,
+      .make = MakeFedOpt<Rule::kAdam>,
   };
   return kStrategy;
 }
@@ -178,7 +179,7 @@ const Strategy& FedYogiStrategy() {
       .paper = "arXiv:2003.00295",
       .capabilities = {.secure_sum = true, .site_privacy = true},
       .options = kYogiOptions,
-      .make = Make<Rule::kYogi>,
+      .make = MakeFedOpt<Rule::kYogi>,
   };
   return kStrategy;
 }

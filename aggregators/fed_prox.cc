@@ -6,7 +6,7 @@
 namespace tributary::aggregators {
 namespace {
 
-constexpr OptionSpec kOptions[] = {
+constexpr OptionSpec kFedProxOptions[] = {
     {.name = "mu", .meaning = "pull of the version on the sites", .fallback = 0.01, .most = 1e6},
 };
 
@@ -34,7 +34,8 @@ class FedProx final : public Aggregator {
   const double mu_;
 };
 
-Result<std::unique_ptr<Aggregator>> Make(const AggregatorSection& section, const Options& options) {
+Result<std::unique_ptr<Aggregator>> MakeFedProx(const AggregatorSection& section,
+                                                const Options& options) {
   return {std::make_unique<FedProx>(section, options)};
 }
 
@@ -47,8 +48,8 @@ const Strategy& FedProxStrategy() {
       .summary = "weighted mean; sites are held near the version they got",
       .paper = "arXiv:1812.06127",
       .capabilities = {.secure_sum = true, .site_privacy = true},
-      .options = kOptions,
-      .make = Make,
+      .options = kFedProxOptions,
+      .make = MakeFedProx,
   };
   return kStrategy;
 }

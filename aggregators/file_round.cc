@@ -11,8 +11,6 @@
 namespace tributary::aggregators {
 namespace {
 
-constexpr std::size_t kScanBlock = std::size_t{64} << 10;
-
 bool IsScaleOf(const SafetensorsFile& file, const std::string& name) {
   if (!name.ends_with(kScaleSuffix)) return false;
   const SafetensorsEntry* of = file.Find(name.substr(0, name.size() - kScaleSuffix.size()));

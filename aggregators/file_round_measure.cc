@@ -13,7 +13,6 @@ namespace {
 // parameters for any number of sites and threads.
 constexpr std::size_t kGramStretch = std::size_t{64} << 10;
 constexpr std::size_t kGramBlock = std::size_t{4} << 10;
-constexpr std::size_t kScanBlock = std::size_t{64} << 10;
 
 // The position, from below, and how many values lie in the buckets below it.
 struct Bucket {

@@ -15,7 +15,7 @@ constexpr std::size_t kStretch = std::size_t{256} << 10;
 constexpr std::size_t kLeastStretch = std::size_t{16} << 10;
 constexpr std::size_t kHeld = std::size_t{8} << 20;
 constexpr std::size_t kBlock = std::size_t{64} << 10;
-constexpr std::size_t kLeastBlock = std::size_t{1} << 10;
+constexpr std::size_t kLeastConverted = std::size_t{1} << 10;
 constexpr std::size_t kConverted = std::size_t{32} << 10;
 
 Status RequireFloats(const Manifest& manifest) {
@@ -178,7 +178,7 @@ std::size_t FileRound::StretchFor(std::size_t vectors) const {
 
 std::size_t FileRound::BlockFor(std::size_t vectors) const {
   if (input_.block > 0) return input_.block;
-  return std::clamp(kConverted / std::max<std::size_t>(1, vectors), kLeastBlock, kBlock);
+  return std::clamp(kConverted / std::max<std::size_t>(1, vectors), kLeastConverted, kBlock);
 }
 
 // All tensors, or without the LoRA factors.

@@ -22,6 +22,9 @@
 
 namespace tributary::aggregators {
 
+// Values that a scan widens to fp32 at a time.
+inline constexpr std::size_t kScanBlock = std::size_t{64} << 10;
+
 // Consecutive parameters of one tensor: what a thread does at a time.
 struct Stretch {
   std::size_t tensor = 0;

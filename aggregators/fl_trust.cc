@@ -9,7 +9,7 @@
 namespace tributary::aggregators {
 namespace {
 
-constexpr OptionSpec kOptions[] = {
+constexpr OptionSpec kFlTrustOptions[] = {
     {.name = "root_site", .meaning = "the trusted site; required", .text = true},
 };
 
@@ -56,7 +56,8 @@ class FlTrust final : public Aggregator {
   const std::string root_site_;
 };
 
-Result<std::unique_ptr<Aggregator>> Make(const AggregatorSection& section, const Options& options) {
+Result<std::unique_ptr<Aggregator>> MakeFlTrust(const AggregatorSection& section,
+                                                const Options& options) {
   if (options.Word("root_site").empty()) {
     return InvalidArgumentError("options.root_site is required: the trusted site's name");
   }
@@ -75,8 +76,8 @@ const Strategy& FlTrustStrategy() {
                        .lossy_compression = false,
                        .uses_weights = false,
                        .min_sites = 2},
-      .options = kOptions,
-      .make = Make,
+      .options = kFlTrustOptions,
+      .make = MakeFlTrust,
   };
   return kStrategy;
 }

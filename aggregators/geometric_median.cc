@@ -10,7 +10,7 @@
 namespace tributary::aggregators {
 namespace {
 
-constexpr OptionSpec kOptions[] = {
+constexpr OptionSpec kGeometricMedianOptions[] = {
     {.name = "faulty",
      .meaning = "sites that may be wrong or hostile",
      .fallback = 1,
@@ -68,7 +68,8 @@ class GeometricMedian final : public Aggregator {
   const double nu_;
 };
 
-Result<std::unique_ptr<Aggregator>> Make(const AggregatorSection& section, const Options& options) {
+Result<std::unique_ptr<Aggregator>> MakeGeometricMedian(const AggregatorSection& section,
+                                                        const Options& options) {
   return {std::make_unique<GeometricMedian>(section, options)};
 }
 
@@ -84,8 +85,8 @@ const Strategy& GeometricMedianStrategy() {
                        .lossy_compression = false,
                        .uses_weights = true,
                        .min_sites = 3},
-      .options = kOptions,
-      .make = Make,
+      .options = kGeometricMedianOptions,
+      .make = MakeGeometricMedian,
   };
   return kStrategy;
 }

@@ -9,8 +9,7 @@
 namespace tributary::aggregators {
 namespace {
 
-constexpr std::string_view kNoYes[] = {"no", "yes"};
-constexpr OptionSpec kOptions[] = {
+constexpr OptionSpec kMedianOptions[] = {
     {.name = "faulty",
      .meaning = "sites that may be wrong or hostile",
      .fallback = 1,
@@ -73,7 +72,8 @@ class Median final : public Aggregator {
   const bool weighted_;
 };
 
-Result<std::unique_ptr<Aggregator>> Make(const AggregatorSection& section, const Options& options) {
+Result<std::unique_ptr<Aggregator>> MakeMedian(const AggregatorSection& section,
+                                               const Options& options) {
   return {std::make_unique<Median>(section, options)};
 }
 
@@ -89,8 +89,8 @@ const Strategy& MedianStrategy() {
                        .lossy_compression = false,
                        .uses_weights = true,
                        .min_sites = 3},
-      .options = kOptions,
-      .make = Make,
+      .options = kMedianOptions,
+      .make = MakeMedian,
   };
   return kStrategy;
 }

@@ -35,7 +35,7 @@ class Mifa final : public Aggregator {
   const double eta_;
 };
 
-Result<std::unique_ptr<Aggregator>> Make(const AggregatorSection& section, const Options&) {
+Result<std::unique_ptr<Aggregator>> MakeMifa(const AggregatorSection& section, const Options&) {
   return {std::make_unique<Mifa>(section)};
 }
 
@@ -49,7 +49,7 @@ const Strategy& MifaStrategy() {
       .paper = "arXiv:2106.04159",
       .capabilities = {.needs = Needs::kCoordinate, .uses_weights = false},
       .options = {},
-      .make = Make,
+      .make = MakeMifa,
   };
   return kStrategy;
 }

@@ -16,12 +16,12 @@ std::size_t Position(const Manifest& manifest, std::string_view name) {
   return static_cast<std::size_t>(it - manifest.begin());
 }
 
-std::string Module(const std::string& name) {
+std::string ModuleNamed(const std::string& name) {
   return name.substr(0, name.size() - kFactorA.size());
 }
 
 Status NoPartner(const std::string& name, std::string_view partner) {
-  return InvalidArgumentError("tensor " + name + " has no partner " + Module(name) +
+  return InvalidArgumentError("tensor " + name + " has no partner " + ModuleNamed(name) +
                               std::string(partner));
 }
 
@@ -32,15 +32,15 @@ Result<std::vector<ModulePair>> FindModules(const Manifest& manifest) {
   for (std::size_t i = 0; i < manifest.size(); ++i) {
     const TensorSpec& spec = manifest[i];
     if (spec.name.ends_with(kFactorB) &&
-        Position(manifest, Module(spec.name) + std::string(kFactorA)) == manifest.size()) {
+        Position(manifest, ModuleNamed(spec.name) + std::string(kFactorA)) == manifest.size()) {
       return NoPartner(spec.name, kFactorA);
     }
     if (!spec.name.ends_with(kFactorA)) continue;
-    const std::size_t b = Position(manifest, Module(spec.name) + std::string(kFactorB));
+    const std::size_t b = Position(manifest, ModuleNamed(spec.name) + std::string(kFactorB));
     if (b == manifest.size()) return NoPartner(spec.name, kFactorB);
     TRIBUTARY_RETURN_IF_ERROR(CheckLoraPair(spec, manifest[b]));
     modules.push_back(
-        {Module(spec.name), i, b, spec.shape[0], spec.shape[1], manifest[b].shape[0]});
+        {ModuleNamed(spec.name), i, b, spec.shape[0], spec.shape[1], manifest[b].shape[0]});
   }
   return modules;
 }

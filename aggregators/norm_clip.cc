@@ -9,13 +9,13 @@
 namespace tributary::aggregators {
 namespace {
 
-constexpr OptionSpec kOptions[] = {
+constexpr OptionSpec kNormClipOptions[] = {
     {.name = "clip",
      .meaning = "C, most norm of an update; 0: the median of the norms",
      .most = 1e12},
 };
 
-double Median(std::vector<double> values) {
+double MedianOf(std::vector<double> values) {
   std::sort(values.begin(), values.end());
   return 0.5 * (values[(values.size() - 1) / 2] + values[values.size() / 2]);
 }
@@ -36,7 +36,7 @@ class NormClip final : public Aggregator {
     for (std::size_t k = 0; k < geometry.count; ++k) {
       norms.push_back(std::sqrt(geometry.Dot(k, k)));
     }
-    const double clip = clip_ > 0 ? clip_ : Median(norms);
+    const double clip = clip_ > 0 ? clip_ : MedianOf(norms);
     for (std::size_t k = 0; k < norms.size(); ++k) {
       if (norms[k] > clip) coefficients[k] *= clip / norms[k];
     }
@@ -48,7 +48,8 @@ class NormClip final : public Aggregator {
   const double clip_;
 };
 
-Result<std::unique_ptr<Aggregator>> Make(const AggregatorSection& section, const Options& options) {
+Result<std::unique_ptr<Aggregator>> MakeNormClip(const AggregatorSection& section,
+                                                 const Options& options) {
   return {std::make_unique<NormClip>(section, options)};
 }
 
@@ -61,8 +62,8 @@ const Strategy& NormClipStrategy() {
       .summary = "weighted mean of updates of bounded norm",
       .paper = "arXiv:1911.07963",
       .capabilities = {.needs = Needs::kGeometry, .lossy_compression = false},
-      .options = kOptions,
-      .make = Make,
+      .options = kNormClipOptions,
+      .make = MakeNormClip,
   };
   return kStrategy;
 }

@@ -24,6 +24,9 @@ struct OptionSpec {
   bool whole = false;                            // a number without a fraction
 };
 
+// The `words` of what is off unless asked for.
+inline constexpr std::string_view kNoYes[] = {"no", "yes"};
+
 // Values of all declared options, defaults filled in.
 class Options {
  public:

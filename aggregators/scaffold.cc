@@ -42,7 +42,7 @@ class Scaffold final : public Aggregator {
   const AggregatorSection section_;
 };
 
-Result<std::unique_ptr<Aggregator>> Make(const AggregatorSection& section, const Options&) {
+Result<std::unique_ptr<Aggregator>> MakeScaffold(const AggregatorSection& section, const Options&) {
   return {std::make_unique<Scaffold>(section)};
 }
 
@@ -56,7 +56,7 @@ const Strategy& ScaffoldStrategy() {
       .paper = "arXiv:1910.06378",
       .capabilities = {.secure_sum = true, .lossy_compression = false, .site_state = true},
       .options = {},
-      .make = Make,
+      .make = MakeScaffold,
   };
   return kStrategy;
 }

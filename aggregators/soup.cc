@@ -21,7 +21,7 @@ class Soup final : public Aggregator {
   const double eta_;
 };
 
-Result<std::unique_ptr<Aggregator>> Make(const AggregatorSection& section, const Options&) {
+Result<std::unique_ptr<Aggregator>> MakeSoup(const AggregatorSection& section, const Options&) {
   return {std::make_unique<Soup>(section)};
 }
 
@@ -35,7 +35,7 @@ const Strategy& SoupStrategy() {
       .paper = "arXiv:2203.05482",
       .capabilities = {.secure_sum = true, .site_privacy = true, .uses_weights = false},
       .options = {},
-      .make = Make,
+      .make = MakeSoup,
   };
   return kStrategy;
 }

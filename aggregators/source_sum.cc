@@ -9,7 +9,7 @@ namespace {
 
 // Of all updates together: they stay in the L2 cache.
 constexpr std::size_t kWidened = std::size_t{32} << 10;
-constexpr std::size_t kLeastBlock = std::size_t{1} << 10;
+constexpr std::size_t kLeastWidened = std::size_t{1} << 10;
 
 }  // namespace
 
@@ -29,7 +29,7 @@ void SourceSum::Form(std::span<const OpenUpdate> updates, std::span<const float>
     return update.tensors[tensor].InPlace();
   });
   const std::size_t fitting =
-      std::max(kLeastBlock, kWidened / std::max<std::size_t>(1, updates.size()));
+      std::max(kLeastWidened, kWidened / std::max<std::size_t>(1, updates.size()));
   const std::size_t block = in_place ? sum.size() : fitting;
   if (!in_place) widened_.resize(block * updates.size());
   for (std::size_t at = 0; at < sum.size(); at += block) {

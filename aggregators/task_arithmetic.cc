@@ -5,7 +5,7 @@
 namespace tributary::aggregators {
 namespace {
 
-constexpr OptionSpec kOptions[] = {
+constexpr OptionSpec kTaskArithmeticOptions[] = {
     {.name = "scale",
      .meaning = "lambda, of the sum of the updates",
      .fallback = 0.4,
@@ -29,7 +29,8 @@ class TaskArithmetic final : public Aggregator {
   const double factor_;
 };
 
-Result<std::unique_ptr<Aggregator>> Make(const AggregatorSection& section, const Options& options) {
+Result<std::unique_ptr<Aggregator>> MakeTaskArithmetic(const AggregatorSection& section,
+                                                       const Options& options) {
   return {std::make_unique<TaskArithmetic>(section, options)};
 }
 
@@ -42,8 +43,8 @@ const Strategy& TaskArithmeticStrategy() {
       .summary = "scaled sum of the updates",
       .paper = "arXiv:2212.04089",
       .capabilities = {.secure_sum = true, .uses_weights = false},
-      .options = kOptions,
-      .make = Make,
+      .options = kTaskArithmeticOptions,
+      .make = MakeTaskArithmetic,
   };
   return kStrategy;
 }

@@ -7,7 +7,7 @@
 namespace tributary::aggregators {
 namespace {
 
-constexpr OptionSpec kOptions[] = {
+constexpr OptionSpec kTiesOptions[] = {
     {.name = "keep",
      .meaning = "fraction of each tensor's values kept",
      .fallback = 0.2,
@@ -46,7 +46,8 @@ class Ties final : public Aggregator {
   const double keep_;
 };
 
-Result<std::unique_ptr<Aggregator>> Make(const AggregatorSection& section, const Options& options) {
+Result<std::unique_ptr<Aggregator>> MakeTies(const AggregatorSection& section,
+                                             const Options& options) {
   return {std::make_unique<Ties>(section, options)};
 }
 
@@ -59,8 +60,8 @@ const Strategy& TiesStrategy() {
       .summary = "largest values only, signs by election",
       .paper = "arXiv:2306.01708",
       .capabilities = {.needs = Needs::kCoordinate, .uses_weights = false},
-      .options = kOptions,
-      .make = Make,
+      .options = kTiesOptions,
+      .make = MakeTies,
   };
   return kStrategy;
 }

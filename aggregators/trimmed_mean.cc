@@ -8,7 +8,7 @@
 namespace tributary::aggregators {
 namespace {
 
-constexpr OptionSpec kOptions[] = {
+constexpr OptionSpec kTrimmedMeanOptions[] = {
     {.name = "trim",
      .meaning = "fraction of the sites dropped at each end",
      .fallback = 0.2,
@@ -65,7 +65,8 @@ class TrimmedMean final : public Aggregator {
   const std::int64_t faulty_;
 };
 
-Result<std::unique_ptr<Aggregator>> Make(const AggregatorSection& section, const Options& options) {
+Result<std::unique_ptr<Aggregator>> MakeTrimmedMean(const AggregatorSection& section,
+                                                    const Options& options) {
   const double trim = options.Number("trim");
   const double faulty = options.Number("faulty");
   if (faulty > 0 && trim * 1e7 < faulty) {
@@ -87,8 +88,8 @@ const Strategy& TrimmedMeanStrategy() {
                        .lossy_compression = false,
                        .uses_weights = false,
                        .min_sites = 5},
-      .options = kOptions,
-      .make = Make,
+      .options = kTrimmedMeanOptions,
+      .make = MakeTrimmedMean,
   };
   return kStrategy;
 }

@@ -82,7 +82,7 @@ Status CheckLayout(const SafetensorsFile& file, const Manifest& tensors, bool se
   return CheckManifest(expected, file.ToManifest());
 }
 
-TensorSource SourceOf(const SafetensorsFile& file, const std::string& name) {
+TensorSource NamedSource(const SafetensorsFile& file, const std::string& name) {
   const SafetensorsEntry* entry = file.Find(name);
   return {&file, entry, file.Find(name + std::string(kScaleSuffix))};
 }
@@ -128,10 +128,10 @@ Result<OpenUpdate> OpenUpdateFile(const std::string& path, const UpdateLayout& l
   update.file = std::make_unique<SafetensorsFile>(std::move(file));
   for (const TensorSpec& spec : tensors) {
     const bool there = !spec.name.empty();
-    update.tensors.push_back(there ? SourceOf(*update.file, spec.name) : TensorSource());
+    update.tensors.push_back(there ? NamedSource(*update.file, spec.name) : TensorSource());
     if (!layout.second) continue;
     const std::string name = std::string(kSecondPrefix) + spec.name;
-    update.second.push_back(there ? SourceOf(*update.file, name) : TensorSource());
+    update.second.push_back(there ? NamedSource(*update.file, name) : TensorSource());
   }
   return update;
 }
@@ -142,7 +142,7 @@ Result<OpenUpdate> OpenVectorFile(const std::string& path, const Manifest& manif
   OpenUpdate vector;
   vector.file = std::make_unique<SafetensorsFile>(std::move(file));
   for (const TensorSpec& spec : manifest) {
-    vector.tensors.push_back(SourceOf(*vector.file, spec.name));
+    vector.tensors.push_back(NamedSource(*vector.file, spec.name));
   }
   return vector;
 }

@@ -22,11 +22,13 @@ struct Sixteen {
 };
 
 // Of fp32: the lower and the upper eight.
-TRIBUTARY_BODY void Load(const float* from, Sixteen& values) {
+TRIBUTARY_BODY void LoadSixteen(const float* from, Sixteen& values) {
   std::memcpy(&values.first, from, sizeof values.first);
   std::memcpy(&values.second, from + kLanes, sizeof values.second);
 }
-TRIBUTARY_BODY void LoadSum(const float*, const float* from, Sixteen& sum) { Load(from, sum); }
+TRIBUTARY_BODY void LoadSum(const float*, const float* from, Sixteen& sum) {
+  LoadSixteen(from, sum);
+}
 TRIBUTARY_BODY void StoreSum(const float*, const Sixteen& sum, float* to) {
   std::memcpy(to, &sum.first, sizeof sum.first);
   std::memcpy(to + kLanes, &sum.second, sizeof sum.second);
@@ -34,7 +36,7 @@ TRIBUTARY_BODY void StoreSum(const float*, const Sixteen& sum, float* to) {
 TRIBUTARY_BODY float Widen(float value) { return value; }
 
 // Of bf16: the even and the odd ones, each by one instruction; the sums are rearranged instead.
-TRIBUTARY_BODY void Load(const std::uint16_t* from, Sixteen& values) {
+TRIBUTARY_BODY void LoadSixteen(const std::uint16_t* from, Sixteen& values) {
   Words words;
   std::memcpy(&words, from, sizeof words);
   values.first = reinterpret_cast<Floats>(words << 16);
@@ -42,7 +44,7 @@ TRIBUTARY_BODY void Load(const std::uint16_t* from, Sixteen& values) {
 }
 TRIBUTARY_BODY void LoadSum(const std::uint16_t*, const float* from, Sixteen& sum) {
   Sixteen halves;
-  Load(from, halves);
+  LoadSixteen(from, halves);
   sum.first = __builtin_shufflevector(halves.first, halves.second, 0, 2, 4, 6, 8, 10, 12, 14);
   sum.second = __builtin_shufflevector(halves.first, halves.second, 1, 3, 5, 7, 9, 11, 13, 15);
 }
@@ -73,7 +75,7 @@ TRIBUTARY_BODY void AddGroup(const std::span<const Value>* vectors, const float*
 #pragma GCC unroll 8
     for (std::size_t g = 0; g < kGroup; ++g) {
       Sixteen x;
-      Load(u[g] + i, x);
+      LoadSixteen(u[g] + i, x);
       __builtin_prefetch(u[g] + i + kAhead / sizeof(Value));
       total.first += coefficients[g] * x.first;
       total.second += coefficients[g] * x.second;

@@ -19,8 +19,6 @@ using torch::autograd::AutogradContext;
 using torch::autograd::Function;
 using torch::autograd::variable_list;
 
-constexpr std::int64_t kBlockRows = 64;  // rows of scores held at once
-
 // Rows [begin, end) of one sequence and the keys [first, end) that one of them sees.
 struct Block {
   std::int64_t begin;
@@ -120,9 +118,9 @@ void ForEachBlock(const std::vector<std::int64_t>& starts, const AttentionShape&
       const HeadPlace key{start, kv_head * shape.head_dim};
       for (std::int64_t head = kv_head * group; head < (kv_head + 1) * group; ++head) {
         const HeadPlace query{start, head * shape.head_dim};
-        for (std::int64_t row = 0; row < length; row += kBlockRows) {
+        for (std::int64_t row = 0; row < length; row += kScoreRows) {
           body(query, key,
-               Block{row, std::min(length, row + kBlockRows),
+               Block{row, std::min(length, row + kScoreRows),
                      std::max<std::int64_t>(0, row + 1 - window), window});
         }
       }

@@ -8,6 +8,9 @@
 
 namespace tributary::trainer {
 
+// Rows of scores that a thread holds at once.
+inline constexpr std::int64_t kScoreRows = 64;
+
 struct AttentionShape {
   std::int64_t heads = 0;
   std::int64_t kv_heads = 0;  // divides heads: each serves heads / kv_heads query heads in a row

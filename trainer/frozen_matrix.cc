@@ -17,7 +17,7 @@ using torch::autograd::Function;
 using torch::autograd::variable_list;
 
 constexpr std::int64_t kBlockElements = 1 << 20;  // widened at once
-constexpr std::int64_t kRowGrain = 16;
+constexpr std::int64_t kWidenedRows = 16;
 
 // One block of at most kScaleColumns; returns its scale.
 float QuantizeBlock(const float* in, std::int64_t n, std::int8_t* out) {
@@ -71,7 +71,7 @@ void WidenRows(const FrozenMatrix& matrix, std::int64_t begin, Tensor* out) {
   const float* scales = matrix.scales.data_ptr<float>() + begin * blocks;
   AT_DISPATCH_FLOATING_TYPES_AND(at::kBFloat16, out->scalar_type(), "widen", [&] {
     scalar_t* to = out->data_ptr<scalar_t>();
-    at::parallel_for(0, rows, kRowGrain, [&](std::int64_t first, std::int64_t last) {
+    at::parallel_for(0, rows, kWidenedRows, [&](std::int64_t first, std::int64_t last) {
       for (std::int64_t row = first; row < last; ++row) {
         WidenRow(values + row * columns, scales + row * blocks, columns, to + row * columns);
       }
@@ -81,7 +81,7 @@ void WidenRows(const FrozenMatrix& matrix, std::int64_t begin, Tensor* out) {
 
 // Calls body(first row, end row, these rows as `dtype`) from the first row to the last.
 template <typename Body>
-void ForEachBlock(const FrozenMatrix& matrix, at::ScalarType dtype, const Body& body) {
+void ForEachWidened(const FrozenMatrix& matrix, at::ScalarType dtype, const Body& body) {
   const std::int64_t rows = matrix.values.size(0);
   const std::int64_t columns = matrix.values.size(1);
   const std::int64_t step = std::clamp<std::int64_t>(kBlockElements / columns, 1, rows);
@@ -101,10 +101,10 @@ Tensor Multiply(const Tensor& x, const FrozenMatrix& matrix, bool transposed) {
     return y;
   }
   Tensor y = at::zeros({x.size(0), matrix.values.size(1)}, x.options());
-  ForEachBlock(matrix, x.scalar_type(),
-               [&](std::int64_t begin, std::int64_t end, const Tensor& block) {
-                 y.addmm_(x.slice(1, begin, end), block);
-               });
+  ForEachWidened(matrix, x.scalar_type(),
+                 [&](std::int64_t begin, std::int64_t end, const Tensor& block) {
+                   y.addmm_(x.slice(1, begin, end), block);
+                 });
   return y;
 }
 
@@ -133,11 +133,11 @@ FrozenMatrix QuantizeInt8(const Tensor& weight) {
                       at::empty({weight.size(0), blocks}, at::kFloat)};
   auto* values = matrix.values.data_ptr<std::int8_t>();
   auto* scales = matrix.scales.data_ptr<float>();
-  ForEachBlock(
+  ForEachWidened(
       {weight, Tensor()}, at::kFloat,
       [&](std::int64_t begin, std::int64_t end, const Tensor& rows) {
         const auto* in = rows.data_ptr<float>();
-        at::parallel_for(begin, end, kRowGrain, [&](std::int64_t first, std::int64_t last) {
+        at::parallel_for(begin, end, kWidenedRows, [&](std::int64_t first, std::int64_t last) {
           for (std::int64_t i = first * blocks; i < last * blocks; ++i) {
             const std::int64_t at = i % blocks * kScaleColumns;
             const std::int64_t row = i / blocks;
@@ -166,11 +166,11 @@ void TimesTransposedInto(const Tensor& x, const FrozenMatrix& matrix, Tensor* y)
     at::mm_out(*y, x, matrix.values.t());
     return;
   }
-  ForEachBlock(matrix, x.scalar_type(),
-               [&](std::int64_t begin, std::int64_t end, const Tensor& block) {
-                 Tensor part = y->slice(1, begin, end);
-                 at::mm_out(part, x, block.t());
-               });
+  ForEachWidened(matrix, x.scalar_type(),
+                 [&](std::int64_t begin, std::int64_t end, const Tensor& block) {
+                   Tensor part = y->slice(1, begin, end);
+                   at::mm_out(part, x, block.t());
+                 });
 }
 
 Tensor Times(const Tensor& x, const FrozenMatrix& matrix) {

@@ -20,8 +20,7 @@ using torch::autograd::AutogradContext;
 using torch::autograd::Function;
 using torch::autograd::variable_list;
 
-constexpr std::int64_t kRowGrain = 64;    // rows per thread at least
-constexpr std::int64_t kLogitRows = 256;  // rows of logits held at once
+constexpr std::int64_t kRowGrain = 64;  // rows per thread at least
 constexpr std::int64_t kElementGrain = 1 << 15;
 
 // Sum over i of f(i), in 16 interleaved partial sums so that the compiler may vectorise it; the

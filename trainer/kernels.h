@@ -6,7 +6,12 @@
 
 #include <ATen/core/Tensor.h>
 
+#include <cstdint>
+
 namespace tributary::trainer {
+
+// Rows of logits that LinearCrossEntropy holds at once.
+inline constexpr std::int64_t kLogitRows = 256;
 
 // y = x / sqrt(mean(x^2) + eps) * weight, by row. x: [rows, n], weight: [n].
 at::Tensor RmsNorm(const at::Tensor& x, const at::Tensor& weight, double eps);

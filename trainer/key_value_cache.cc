@@ -13,8 +13,6 @@ namespace {
 
 using at::Tensor;
 
-constexpr std::int64_t kBlockRows = 64;  // rows of scores held at once
-
 // Rows [begin, end) of q over all keys up to theirs, which is `past` rows further on.
 Tensor AttendRows(const Tensor& q, const Tensor& k, const Tensor& v, std::int64_t begin,
                   std::int64_t end, std::int64_t past, const AttentionShape& shape) {
@@ -77,9 +75,9 @@ Tensor CachedAttention(const Tensor& q, const Tensor& k, const Tensor& v, const 
   const Tensor turned = PlainRotated(q, angles, shape.head_dim);
   const std::int64_t past = seen.keys.count() - q.size(0);
   std::vector<Tensor> mixed;
-  for (std::int64_t begin = 0; begin < q.size(0); begin += kBlockRows) {
+  for (std::int64_t begin = 0; begin < q.size(0); begin += kScoreRows) {
     mixed.push_back(AttendRows(turned, seen.keys.All(), seen.values.All(), begin,
-                               std::min(q.size(0), begin + kBlockRows), past, shape));
+                               std::min(q.size(0), begin + kScoreRows), past, shape));
   }
   return at::cat(mixed, 0);
 }

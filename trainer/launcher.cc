@@ -27,7 +27,7 @@ constexpr Launcher kLaunchers[] = {
     {"PMI_RANK", "PMI_SIZE", {"PMI_LOCAL_RANK", "MPI_LOCALRANKID"}},
     {"SLURM_PROCID", "SLURM_STEP_NUM_TASKS", {"SLURM_LOCALID", "SLURM_LOCALID"}}};
 
-Result<int> Number(const std::string& name, const std::string& text, int least, int most) {
+Result<int> NumberIn(const std::string& name, const std::string& text, int least, int most) {
   int value = 0;
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
   if (error == std::errc() && end == text.data() + text.size() && value >= least && value <= most) {
@@ -60,13 +60,13 @@ Result<LauncherPlace> FindPlace(const Variables& variables) {
     const auto rank = variables(launcher.rank);
     const auto size = variables(launcher.size);
     if (!rank || !size) continue;
-    TRIBUTARY_ASSIGN_OR_RETURN(place.size, Number(launcher.size, *size, 1, kMostProcesses));
-    TRIBUTARY_ASSIGN_OR_RETURN(place.rank, Number(launcher.rank, *rank, 0, place.size - 1));
+    TRIBUTARY_ASSIGN_OR_RETURN(place.size, NumberIn(launcher.size, *size, 1, kMostProcesses));
+    TRIBUTARY_ASSIGN_OR_RETURN(place.rank, NumberIn(launcher.rank, *rank, 0, place.size - 1));
     place.local_rank = place.rank;
     for (const char* name : launcher.local_ranks) {
       const auto local = variables(name);
       if (!local) continue;
-      TRIBUTARY_ASSIGN_OR_RETURN(place.local_rank, Number(name, *local, 0, place.size - 1));
+      TRIBUTARY_ASSIGN_OR_RETURN(place.local_rank, NumberIn(name, *local, 0, place.size - 1));
       break;
     }
     break;
@@ -75,7 +75,7 @@ Result<LauncherPlace> FindPlace(const Variables& variables) {
   place.master = variables("MASTER_ADDR").value_or(FirstNode(variables));
   int port = PortOfJob(variables);
   if (const auto given = variables("MASTER_PORT")) {
-    TRIBUTARY_ASSIGN_OR_RETURN(port, Number("MASTER_PORT", *given, 1, 65'535));
+    TRIBUTARY_ASSIGN_OR_RETURN(port, NumberIn("MASTER_PORT", *given, 1, 65'535));
   }
   place.port = static_cast<std::uint16_t>(port);
   return place;

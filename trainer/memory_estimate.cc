@@ -4,7 +4,9 @@
 #include <cstdio>
 
 #include "core/files.h"
+#include "trainer/attention.h"
 #include "trainer/base_weights.h"
+#include "trainer/kernels.h"
 #include "trainer/model_directory.h"
 #include "trainer/task_directory.h"
 
@@ -13,8 +15,6 @@ namespace {
 
 constexpr std::uint64_t kProgramBytes = std::uint64_t{250} << 20;
 constexpr std::int64_t kEvaluationTokens = 256;
-constexpr std::int64_t kLogitRows = 256;  // as kernels.cc takes them
-constexpr std::int64_t kScoreRows = 64;   // as attention.cc takes them
 
 // Everything below counts floats until the end.
 std::int64_t Elements(const Manifest& manifest) {

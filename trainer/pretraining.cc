@@ -26,7 +26,7 @@ constexpr std::int32_t kEos = 1;
 constexpr std::uint64_t kWeightsPurpose = 3;
 constexpr std::chrono::seconds kCheckpointEvery{10};  // a person may be waiting for it
 
-ModelConfig ReadModel(JsonObjectReader& reader) {
+ModelConfig ReadNewModel(JsonObjectReader& reader) {
   constexpr std::int64_t kMaxWidth = 1 << 16;
   ModelConfig config;
   ModelShape& shape = config.shape;
@@ -138,7 +138,7 @@ Result<PretrainFile> PretrainFile::FromJson(std::string_view text) {
   JsonObjectReader reader(object, std::string(kPretrainFile), &problems);
   PretrainFile file;
   JsonObjectReader model = reader.Object("model");
-  file.model = ReadModel(model);
+  file.model = ReadNewModel(model);
   JsonObjectReader training = reader.Object("training");
   file.training = TrainingSettings::Read(training);
   file.seed = static_cast<std::uint64_t>(reader.Int("seed", 0, INT64_MAX, 0));

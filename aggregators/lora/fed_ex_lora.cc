@@ -10,9 +10,9 @@ namespace tributary::aggregators {
 namespace {
 
 // Singular values of the residual below this part of the largest are rounding of fp32 factors.
-constexpr double kRounding = 1e-7;
+constexpr double kKeptAbove = 1e-7;
 
-constexpr std::array<OptionSpec, 1> kOptions = {
+constexpr std::array<OptionSpec, 1> kFedExLoraOptions = {
     {{.name = "residual_rank",
       .meaning = "largest rank of a round's merged residual; 0: all of it, exact",
       .fallback = 0,
@@ -40,7 +40,7 @@ class FedExLora final : public LoraAggregator {
     const StackedProduct residual = Residual(round, module, result.next);
     TRIBUTARY_ASSIGN_OR_RETURN(const SingularTriplets triplets, residual.Svd(residual.rank()));
     const std::int64_t most = residual_rank_ == 0 ? triplets.rank() : residual_rank_;
-    const std::int64_t kept = std::min(most, triplets.NumericalRank(kRounding));
+    const std::int64_t kept = std::min(most, triplets.NumericalRank(kKeptAbove));
     result.merged = SplitTriplets(triplets, 0, kept, Split::kSymmetric, 1);
     for (std::int64_t j = kept; j < triplets.rank(); ++j) {
       const double sigma = triplets.sigma[static_cast<std::size_t>(j)];
@@ -79,7 +79,7 @@ const Strategy& FedExLoraStrategy() {
                        .mixed_ranks = true,
                        .lora_only = true,
                        .equal_ranks_exact = true},
-      .options = kOptions,
+      .options = kFedExLoraOptions,
       .make = &MakeOnProducts<FedExLora>};
   return strategy;
 }

@@ -9,7 +9,7 @@
 namespace tributary::aggregators {
 namespace {
 
-constexpr std::array<OptionSpec, 1> kOptions = {
+constexpr std::array<OptionSpec, 1> kFedRotLoraOptions = {
     {{.name = "strength",
       .meaning = "how far a site's factors turn towards the version's; 0: fedit",
       .fallback = 0.5,
@@ -53,7 +53,7 @@ const Strategy& FedRotLoraStrategy() {
       .summary = "fedit after turning each site's factors into the version's basis",
       .paper = "arXiv:2602.23638",
       .capabilities = {.needs = Needs::kFactors, .lora_only = true},
-      .options = kOptions,
+      .options = kFedRotLoraOptions,
       .make = &MakeLora<FedRotLora>};
   return strategy;
 }

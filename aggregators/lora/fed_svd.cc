@@ -8,12 +8,13 @@
 namespace tributary::aggregators {
 namespace {
 
-constexpr std::array<OptionSpec, 1> kOptions = {{{.name = "period",
-                                                  .meaning = "rounds between refactorisations",
-                                                  .fallback = 1,
-                                                  .least = 1,
-                                                  .most = 1000,
-                                                  .whole = true}}};
+constexpr std::array<OptionSpec, 1> kFedSvdOptions = {
+    {{.name = "period",
+      .meaning = "rounds between refactorisations",
+      .fallback = 1,
+      .least = 1,
+      .most = 1000,
+      .whole = true}}};
 
 class FedSvd final : public LoraAggregator {
  public:
@@ -56,7 +57,7 @@ const Strategy& FedSvdStrategy() {
                                                   .site_privacy = true,
                                                   .lora_only = true,
                                                   .equal_ranks_exact = true},
-                                 .options = kOptions,
+                                 .options = kFedSvdOptions,
                                  .make = &MakeLora<FedSvd>};
   return strategy;
 }

@@ -9,7 +9,7 @@
 namespace tributary::aggregators {
 namespace {
 
-constexpr std::array<OptionSpec, 1> kOptions = {kSplitOption};
+constexpr std::array<OptionSpec, 1> kFlexLoraOptions = {kSplitOption};
 
 class FlexLora final : public LoraAggregator {
  public:
@@ -49,7 +49,7 @@ const Strategy& FlexLoraStrategy() {
                        .lossy_compression = false,
                        .mixed_ranks = true,
                        .lora_only = true},
-      .options = kOptions,
+      .options = kFlexLoraOptions,
       .make = &MakeOnProducts<FlexLora>};
   return strategy;
 }

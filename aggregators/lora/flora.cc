@@ -10,7 +10,7 @@
 namespace tributary::aggregators {
 namespace {
 
-constexpr std::array<OptionSpec, 1> kOptions = {
+constexpr std::array<OptionSpec, 1> kFloraOptions = {
     {{.name = "merged_rank",
       .meaning = "largest rank of a round's merged product; 0: all of it, exact",
       .fallback = 0,
@@ -85,7 +85,7 @@ const Strategy& FloraStrategy() {
                        .mixed_ranks = true,
                        .lora_only = true,
                        .equal_ranks_exact = true},
-      .options = kOptions,
+      .options = kFloraOptions,
       .make = &MakeOnProducts<Flora>};
   return strategy;
 }

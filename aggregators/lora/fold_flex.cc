@@ -9,10 +9,10 @@
 namespace tributary::aggregators {
 namespace {
 
-constexpr double kRounding = 1e-7;  // of fp32 factors, against the largest singular value
+constexpr double kFactorRounding = 1e-7;  // of fp32 factors, against the largest singular value
 
 constexpr std::array<std::string_view, 2> kModes = {"budget", "exact"};
-constexpr std::array<OptionSpec, 2> kOptions = {
+constexpr std::array<OptionSpec, 2> kFoldFlexOptions = {
     {{.name = "mode",
       .meaning = "what is beyond the global rank: dropped (budget) or merged into the base (exact)",
       .words = kModes},
@@ -74,7 +74,7 @@ class FoldFlex final : public LoraAggregator {
   std::int64_t MergedEnd(const SingularTriplets& triplets) const {
     double energy = 0;
     for (const double sigma : triplets.sigma) energy += Square(sigma);
-    std::int64_t end = triplets.NumericalRank(kRounding);
+    std::int64_t end = triplets.NumericalRank(kFactorRounding);
     double dropped = 0;
     while (end > 0) {
       dropped += Square(triplets.sigma[static_cast<std::size_t>(end - 1)]);
@@ -100,7 +100,7 @@ const Strategy& FoldFlexStrategy() {
                        .lossy_compression = false,
                        .mixed_ranks = true,
                        .lora_only = true},
-      .options = kOptions,
+      .options = kFoldFlexOptions,
       .make = &MakeOnProducts<FoldFlex>,
       .experimental = true};
   return strategy;

@@ -11,7 +11,7 @@
 namespace tributary::aggregators {
 namespace {
 
-constexpr std::array<OptionSpec, 4> kOptions = {
+constexpr std::array<OptionSpec, 4> kHetLoraOptions = {
     {{.name = "max_share",
       .meaning = "largest weight of one site; 1: any",
       .fallback = 0.5,
@@ -117,7 +117,7 @@ const Strategy& HetLoraStrategy() {
                        .lora_only = true,
                        .site_state = true,
                        .uses_weights = false},
-      .options = kOptions,
+      .options = kHetLoraOptions,
       .make = &MakeLora<HetLora>};
   return strategy;
 }

@@ -8,7 +8,7 @@
 namespace tributary::aggregators {
 namespace {
 
-constexpr std::array<OptionSpec, 1> kOptions = {
+constexpr std::array<OptionSpec, 1> kLoraFairOptions = {
     {{.name = "ridge",
       .meaning = "holds the correction of B small; against the squared norms of rows of A",
       .fallback = 0.01,
@@ -55,7 +55,7 @@ const Strategy& LoraFairStrategy() {
       .summary = "fedit with B corrected towards the mean product, by a small ridge solve",
       .paper = "arXiv:2411.14961",
       .capabilities = {.needs = Needs::kFactors, .lossy_compression = false, .lora_only = true},
-      .options = kOptions,
+      .options = kLoraFairOptions,
       .make = &MakeOnProducts<LoraFair>};
   return strategy;
 }

@@ -9,7 +9,7 @@
 namespace tributary::aggregators {
 namespace {
 
-constexpr std::array<OptionSpec, 1> kOptions = {kSplitOption};
+constexpr std::array<OptionSpec, 1> kRaFloraOptions = {kSplitOption};
 
 class RaFlora final : public LoraAggregator {
  public:
@@ -58,7 +58,7 @@ const Strategy& RaFloraStrategy() {
                        .lossy_compression = false,
                        .mixed_ranks = true,
                        .lora_only = true},
-      .options = kOptions,
+      .options = kRaFloraOptions,
       .make = &MakeOnProducts<RaFlora>};
   return strategy;
 }

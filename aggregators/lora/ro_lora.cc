@@ -7,12 +7,12 @@
 namespace tributary::aggregators {
 namespace {
 
-constexpr std::array<OptionSpec, 1> kOptions = {{{.name = "phase_length",
-                                                  .meaning = "rounds until B and A swap",
-                                                  .fallback = 1,
-                                                  .least = 1,
-                                                  .most = 1000,
-                                                  .whole = true}}};
+constexpr std::array<OptionSpec, 1> kRoLoraOptions = {{{.name = "phase_length",
+                                                        .meaning = "rounds until B and A swap",
+                                                        .fallback = 1,
+                                                        .least = 1,
+                                                        .most = 1000,
+                                                        .whole = true}}};
 
 class RoLora final : public LoraAggregator {
  public:
@@ -51,7 +51,7 @@ const Strategy& RoLoraStrategy() {
                                                   .site_privacy = true,
                                                   .lora_only = true,
                                                   .equal_ranks_exact = true},
-                                 .options = kOptions,
+                                 .options = kRoLoraOptions,
                                  .make = &MakeLora<RoLora>};
   return strategy;
 }
