@@ -22,6 +22,9 @@ using google::protobuf::Reflection;
 using nlohmann::json;
 
 constexpr std::size_t kMaxPrinted = std::size_t{64} << 20;  // as long as a message of the server
+// Fields that tell a program how to read a message, and people nothing.
+constexpr std::array<std::string_view, 2> kForTheWire = {"tributary.v1.CampaignStatus.changes",
+                                                         "tributary.v1.CampaignStatus.unchanged"};
 constexpr std::size_t kMaxErrorPrinted = std::size_t{64} << 10;
 
 json ScalarOf(const Message& message, const FieldDescriptor* field) {
@@ -106,6 +109,10 @@ json ToJson(const Message& message) {
   const auto* descriptor = message.GetDescriptor();
   for (int i = 0; i < descriptor->field_count(); ++i) {
     const FieldDescriptor* field = descriptor->field(i);
+    if (std::find(kForTheWire.begin(), kForTheWire.end(), field->full_name()) !=
+        kForTheWire.end()) {
+      continue;
+    }
     if (field->is_repeated()) {
       object[field->name()] = RepeatedOf(message, field);
     } else if (field->cpp_type() != FieldDescriptor::CPPTYPE_MESSAGE ||

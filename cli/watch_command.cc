@@ -8,6 +8,7 @@
 #include "cli/output.h"
 #include "cli/watch_view.h"
 #include "core/config.h"
+#include "core/late_round.h"
 #include "proto/campaign_changes.h"
 
 namespace tributary::cli {
@@ -19,7 +20,6 @@ constexpr std::chrono::seconds kStreamLife{
 constexpr std::chrono::seconds kPatience{
     60};  // for a first word: a long history may be read before
 
-constexpr std::int64_t kLateRounds = 16;
 constexpr std::chrono::seconds kReconnectPause{1};  // between two looks at keep_going
 
 std::chrono::milliseconds StreamLife(
@@ -38,7 +38,7 @@ bool HasEnded(const v1::CampaignStatus& status) {
 std::int64_t FirstThatChanges(const v1::CampaignStatus& status) {
   std::int64_t first = status.round() + 1;
   for (const v1::RoundStatus& round : status.round_history()) {
-    if (round.round() + kLateRounds < status.round()) continue;  // it may wait for ever
+    if (round.round() + kLateAfterRounds < status.round()) continue;  // it may wait for ever
     const bool waits = std::any_of(
         round.missing_evaluations().begin(), round.missing_evaluations().end(),
         [](const v1::MissingEvaluation& missing) { return missing.outcome() == "outstanding"; });

@@ -3,6 +3,7 @@
 #include <chrono>
 #include <map>
 
+#include "core/late_round.h"
 #include "server/apply.h"
 
 namespace tributary::server {
@@ -10,8 +11,6 @@ namespace {
 
 // Closed rounds before the open one that stay whole: people watch them.
 constexpr std::size_t kClosedRoundsKept = 2;
-// A round whose evaluations are out stays until so many others have opened.
-constexpr std::size_t kLateRounds = 16;
 constexpr std::chrono::minutes kEndedKept{1};
 
 // What it had is in the journal from now on.
@@ -41,7 +40,7 @@ void Compact(Campaign* campaign, Timestamp now, std::size_t kept_tasks) {
   bool any = false;
   for (const auto& [number, count] : settled) {
     Round& round = campaign->rounds[static_cast<std::size_t>(number - 1)];
-    const bool late = rounds - static_cast<std::size_t>(number) >= kLateRounds;
+    const bool late = static_cast<std::int64_t>(rounds) - number >= kLateAfterRounds;
     if (static_cast<std::size_t>(number) + kept > rounds) break;
     if (!ended && left <= kept_tasks) break;
     if (round.entry == 0 || (!ended && !late && open.contains(number) && !round.past)) continue;

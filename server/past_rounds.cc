@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "core/catch_all.h"
+#include "core/late_round.h"
 #include "server/apply.h"
 #include "server/event_codec.h"
 
@@ -22,7 +23,7 @@ PastRounds::PastRounds(const std::string& campaign, std::int64_t from, std::int6
 bool PastRounds::IsWhole() const {
   if (ended_) return true;
   if (task_.empty()) {
-    const bool late = opened_ > to_ + kLateRounds && taken_ > kLateEntries;
+    const bool late = opened_ > to_ + kLateAfterRounds && taken_ > kLateEntries;
     return opened_ > to_ && (campaign().outstanding.empty() || late);
   }
   const auto task = campaign().tasks.find(task_);

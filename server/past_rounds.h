@@ -31,7 +31,6 @@ class PastRounds {
   const Campaign& campaign() const { return state_.campaigns.begin()->second; }
 
  private:
-  static constexpr std::int64_t kLateRounds = 16;
   static constexpr std::int64_t kLateEntries = 50'000;
 
   bool IsWhole() const;

@@ -53,6 +53,17 @@ void ExpectHarmless(const std::string& text) {
   EXPECT_LT(text.size(), 100'000u);
 }
 
+TEST(OutputTest, HowAMessageIsToBeReadIsNotPrinted) {
+  v1::CampaignStatus status;
+  status.set_campaign("c");
+  status.set_changes(true);
+  status.add_unchanged("answers");
+  const nlohmann::json printed = ToJson(status);
+  EXPECT_EQ(printed["campaign"], "c");
+  EXPECT_FALSE(printed.contains("changes"));
+  EXPECT_FALSE(printed.contains("unchanged"));
+}
+
 TEST(OutputTest, AStatusOfAMaliciousServerIsHarmless) {
   v1::CampaignStatus status;
   Arm(&status);
