@@ -101,8 +101,8 @@ Status DownloadVersion(Session& session, const v1::VersionInfo& version, const s
       client::Transfer(session.channel()).Download(digest, version.bytes(), path, kAlways);
   if (status.code() != StatusCode::kNotFound || !version.removed()) return status;
   return NotFoundError("version " + std::to_string(version.version()) +
-                       " was removed: the server keeps the newest versions alone, and version 0 "
-                       "(keep_versions)");
+                       " was removed: the server keeps the newest versions and version 0, not all "
+                       "(keep_versions, keep_every)");
 }
 
 // What the campaign's versions added to the base weights becomes part of the adapter at `weights`.

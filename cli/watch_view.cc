@@ -190,7 +190,8 @@ std::string RenderStatus(const v1::CampaignStatus& said, int max_rounds) {
   }
   if (!removed.empty() && max_rounds == 0) {
     text += Format(
-        "  removed, as the server keeps so many (keep_versions): %zu of versions %lld to "
+        "  removed, as the server keeps so many (keep_versions, keep_every): %zu of versions %lld "
+        "to "
         "%lld\n",
         removed.size(), static_cast<long long>(removed.front()),
         static_cast<long long>(removed.back()));

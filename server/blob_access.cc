@@ -101,7 +101,7 @@ void Coordinator::NoteDamaged(const Digest& digest, const std::string& reason) {
 
 void Coordinator::NoteGone(const Digest& digest) {
   runner_->Read([=, this](const State& state) {
-    if (!ReferencedBlobs(state, limits_.keep_versions).contains(digest)) return;
+    if (!ReferencedBlobs(state, limits_.keep).contains(digest)) return;
     log_limit_.Log("damaged " + digest.ToHex(), LogLevel::kError, "engine",
                    "a blob is gone from the server's disk", {{"blob", digest.ToHex()}});
     PostDamage(digest, "is gone from the server's disk", state);

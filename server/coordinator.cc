@@ -100,7 +100,7 @@ void Coordinator::Do(const Action& action, const State& state) {
 // Out of the store before anything else happens on the engine's thread: a report with the same
 // digest that comes next finds that its blob is gone, and the site sends it again.
 void Coordinator::Remove(const RemoveBlobs& action, const State& state) {
-  const std::set<Digest> referenced = ReferencedBlobs(state, limits_.keep_versions);
+  const std::set<Digest> referenced = ReferencedBlobs(state, limits_.keep);
   std::vector<std::string> removed;
   for (const Digest& digest : action.digests) {
     if (referenced.contains(digest)) continue;
@@ -362,7 +362,7 @@ void Coordinator::DoneJudging(const std::string& task) {
 
 v1::CampaignStatus Coordinator::StatusOf(const Campaign& campaign) const {
   v1::CampaignStatus status = ToStatus(campaign, progress_.Of(campaign.id));
-  const std::set<std::int64_t> kept = KeptVersions(campaign, limits_.keep_versions);
+  const std::set<std::int64_t> kept = KeptVersions(campaign, limits_.keep);
   for (v1::VersionInfo& version : *status.mutable_versions()) {
     version.set_removed(!kept.contains(version.version()));
   }

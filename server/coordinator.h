@@ -48,8 +48,8 @@ class Coordinator final : public ActionSink {
     WorkerPool& readers;  // of the journal
   };
   struct Limits {
-    unsigned fold_threads = 2;       // of each fold
-    std::int64_t keep_versions = 0;  // as ReferencedBlobs takes it
+    unsigned fold_threads = 2;  // of each fold
+    KeepRule keep = {};
   };
   // Borrowed: all outlive the coordinator.
   Coordinator(const Clock& clock, BlobStore& blobs, Lanes lanes, Limits limits)

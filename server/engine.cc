@@ -135,22 +135,24 @@ std::optional<AcknowledgeReport> VerdictOn(const Task* task, std::string_view si
   return verdict;
 }
 
-std::set<std::int64_t> KeptVersions(const Campaign& campaign, std::int64_t versions) {
+std::set<std::int64_t> KeptVersions(const Campaign& campaign, const KeepRule& rule) {
   std::set<std::int64_t> kept = {0};
   for (const auto& [site, open] : campaign.outstanding) {
     for (const std::string& task : open) kept.insert(campaign.tasks.at(task).base_version);
   }
   const std::int64_t newest = campaign.versions.back().number;
   for (const Version& version : campaign.versions) {
-    if (versions == 0 || version.number > newest - versions) kept.insert(version.number);
+    const bool new_enough = rule.newest == 0 || version.number > newest - rule.newest;
+    const bool nth = rule.every > 0 && version.number % rule.every == 0;
+    if (new_enough || nth) kept.insert(version.number);
   }
   return kept;
 }
 
-std::set<Digest> ReferencedBlobs(const State& state, std::int64_t versions) {
+std::set<Digest> ReferencedBlobs(const State& state, const KeepRule& rule) {
   std::set<Digest> referenced;
   for (const auto& [id, campaign] : state.campaigns) {
-    const std::set<std::int64_t> kept = KeptVersions(campaign, versions);
+    const std::set<std::int64_t> kept = KeptVersions(campaign, rule);
     for (const Version& version : campaign.versions) {
       if (kept.contains(version.number)) referenced.insert(version.digest);
       // A later version is nothing without the products of all before it.

@@ -59,11 +59,15 @@ std::optional<AcknowledgeReport> VerdictOf(const State& state, std::string_view 
 std::optional<AcknowledgeReport> VerdictOn(const Task* task, std::string_view site,
                                            std::string_view id);
 
-// Blobs that must stay: versions with all that belongs to them, and updates of rounds that are not
-// aggregated yet. Of each campaign's versions the first, the newest `versions` (0: all), and those
-// that somebody still trains from.
-std::set<Digest> ReferencedBlobs(const State& state, std::int64_t versions = 0);
+// Of each campaign's versions the first stays, those that somebody still trains from, and these.
+struct KeepRule {
+  std::int64_t newest = 0;  // so many; 0: all
+  std::int64_t every = 0;   // of those before, each whose number this divides; 0: none
+};
 // Numbers of the campaign's versions whose own files must stay.
-std::set<std::int64_t> KeptVersions(const Campaign& campaign, std::int64_t versions);
+std::set<std::int64_t> KeptVersions(const Campaign& campaign, const KeepRule& rule);
+// Blobs that must stay: of those versions and all that belongs to them, and updates of rounds that
+// are not aggregated yet.
+std::set<Digest> ReferencedBlobs(const State& state, const KeepRule& rule = {});
 
 }  // namespace tributary::server

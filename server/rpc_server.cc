@@ -117,7 +117,7 @@ struct RpcServer::Parts {
     lanes = std::make_unique<Lanes>(static_cast<int>(config.worker_threads));
     coordinator = std::make_unique<Coordinator>(
         clock, blobs, Coordinator::Lanes{lanes->checks, lanes->folds, lanes->readers},
-        Coordinator::Limits{static_cast<unsigned>(config.fold_threads), config.keep_versions});
+        Coordinator::Limits{static_cast<unsigned>(config.fold_threads), config.Keep()});
   }
 
   // Also when a start fails half-way: nothing may run that uses what goes first.
@@ -181,8 +181,8 @@ Result<std::unique_ptr<RpcServer>> RpcServer::Start(const ServerConfig& config) 
                                                *parts->tokens));  // before anything is removed
   parts->coordinator->LoadManifests(parts->runner->recovered_state());
   TRIBUTARY_ASSIGN_OR_RETURN(const std::size_t swept,
-                             parts->blobs.RemoveUnreferenced(ReferencedBlobs(
-                                 parts->runner->recovered_state(), config.keep_versions)));
+                             parts->blobs.RemoveUnreferenced(
+                                 ReferencedBlobs(parts->runner->recovered_state(), config.Keep())));
   const SweepRules rules;
   TRIBUTARY_RETURN_IF_ERROR(parts->blobs.RemoveStale(rules.parts, rules.quarantine));
   LogInfo("server", "journal replayed",

@@ -31,10 +31,17 @@ void ServerConfig::Describe(ConfigVisitor& v) {
           {.doc = "of each fold; two campaigns fold at a time", .min = 1, .max = 256});
   v.Field("keep_versions", &keep_versions,
           {.doc = "of each campaign, the newest; 0: all", .min = 0, .max = 1'000'000});
+  v.Field("keep_every", &keep_every,
+          {.doc = "of each campaign, also one in so many; 0: none",
+           .min = 0,
+           .max = 1'000'000});
   v.Field("log", &log);
 }
 
 void ServerConfig::Check(ConfigProblems& problems) const {
+  if (keep_every > 0 && keep_versions == 0) {
+    problems.Add("keep_every", "has no effect while keep_versions is 0, which keeps all");
+  }
   for (const auto& [key, address] :
        {std::pair{"listen", listen}, std::pair{"advertise", advertise}}) {
     if (!address.empty() && address.rfind(':') == std::string::npos) {

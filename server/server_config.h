@@ -8,6 +8,7 @@
 #include "core/config.h"
 #include "core/log.h"
 #include "core/status.h"
+#include "server/engine.h"
 
 namespace tributary::server {
 
@@ -32,7 +33,10 @@ struct ServerConfig {
   std::int64_t worker_threads = 2;
   std::int64_t fold_threads = 2;
   std::int64_t keep_versions = 0;
+  std::int64_t keep_every = 0;
   LogOptions log;
+
+  KeepRule Keep() const { return {keep_versions, keep_every}; }
 
   void Describe(ConfigVisitor& v);
   void Check(ConfigProblems& problems) const;

@@ -83,6 +83,16 @@ TEST(ExampleTest, ServerFileShowsTheDefaults) {
   EXPECT_EQ(PrintYaml(*config), PrintYaml(defaults));
 }
 
+TEST(ServerConfigTest, ARuleThatWouldHaveNoEffectIsRefused) {
+  server::ServerConfig config;
+  EXPECT_TRUE(
+      LoadYaml("federation: f\nkeep_versions: 2\nkeep_every: 3\n", "server.yaml", &config).ok());
+  const Status status = LoadYaml("federation: f\nkeep_every: 3\n", "server.yaml", &(config = {}));
+  EXPECT_THAT(
+      status.message(),
+      testing::HasSubstr("server.yaml:2: keep_every: has no effect while keep_versions is 0"));
+}
+
 TEST(ExampleTest, ClientFileNamesEveryKey) {
   const auto config = client::LoadClientConfig(Example("client.yaml"));
   ASSERT_TRUE(config.ok()) << config.status();

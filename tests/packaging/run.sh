@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Builds what is installed, and tries it as it is installed:
 #   run.sh                        all of it, by ctest (label packaging)
-#   run.sh empty_root|wheel|debian_packages      one of them
+#   run.sh empty_root|wheel|debian_packages|arm64|containers      one of them
 # As root: roots are changed and made. BASE_ROOT: another distribution's root for empty_root.sh. EARLIER_PACKAGES: a directory of an
 # earlier commit's packages, to upgrade from; without it the packages of the commit before this one are built in a clone.
 set -euo pipefail
@@ -36,10 +36,16 @@ case ${1-all} in
     "$here/empty_root.sh" build/portable ${BASE_ROOT-} ;;
   wheel)
     portable_programs
-    "$here/wheel.sh" build/wheel/tributary-*.whl build/portable/tests/constant_trainer ;;
+    "$here/wheel.sh" build/wheel/tributary-*_"$(uname -m)".whl build/portable/tests/constant_trainer ;;
   debian_packages)
     earlier=$(earlier_packages)
     ./deploy/build-packages.sh
     "$here/debian_packages.sh" "$release" build/packages $earlier ;;
-  *) echo "usage: $0 [empty_root|wheel|debian_packages]" >&2; exit 2 ;;
+  arm64)
+    portable_programs
+    ./deploy/build-arm64-wheel.sh
+    "$here/arm64.sh" build/wheel/tributary-*aarch64.whl build/portable/tests/constant_trainer ;;
+  containers)
+    "$here/containers.sh" ;;
+  *) echo "usage: $0 [empty_root|wheel|debian_packages|arm64|containers]" >&2; exit 2 ;;
 esac

@@ -210,7 +210,7 @@ class RunningCoordinatorTest : public testing::Test {
   std::unique_ptr<WorkerPool> workers_ = std::make_unique<WorkerPool>(1);
   std::unique_ptr<WorkerPool> readers_ = std::make_unique<WorkerPool>(1);
   Coordinator coordinator_{clock_, blobs_, Coordinator::Lanes{*workers_, *workers_, *readers_},
-                           Coordinator::Limits{.keep_versions = 1}};
+                           Coordinator::Limits{.keep = {.newest = 1}}};
   std::unique_ptr<EngineRunner> runner_;
   std::size_t kept_tasks_ = kKeptTasks;
   bool held_ = false;

@@ -583,14 +583,17 @@ TEST(EngineTest, KeepsTheNewestVersionsTheFirstAndThoseInUse) {
     engine.Publish(round);
     if (round != 2) engine.Evaluation("c.r" + std::to_string(round) + ".a.e1", 1);
   }
-  EXPECT_EQ(ReferencedBlobs(engine.state, 1),
+  EXPECT_EQ(ReferencedBlobs(engine.state, {.newest = 1}),
             (std::set{DigestOf("v0"), DigestOf("v2"), DigestOf("v4")}))
       << "version 2 is being evaluated";
-  EXPECT_EQ(ReferencedBlobs(engine.state, 2),
+  EXPECT_EQ(ReferencedBlobs(engine.state, {.newest = 2}),
             (std::set{DigestOf("v0"), DigestOf("v2"), DigestOf("v3"), DigestOf("v4")}));
   EXPECT_EQ(ReferencedBlobs(engine.state).size(), 5u);
   engine.Evaluation("c.r2.a.e1", 1);
-  EXPECT_EQ(ReferencedBlobs(engine.state, 1), (std::set{DigestOf("v0"), DigestOf("v4")}));
+  EXPECT_EQ(ReferencedBlobs(engine.state, {.newest = 1}),
+            (std::set{DigestOf("v0"), DigestOf("v4")}));
+  EXPECT_EQ(ReferencedBlobs(engine.state, {.newest = 1, .every = 3}),
+            (std::set{DigestOf("v0"), DigestOf("v3"), DigestOf("v4")}));
 }
 
 TEST(EngineTest, VerdictsAreForTheTasksOwnSite) {
