@@ -37,7 +37,8 @@ class FedBuff final : public Aggregator {
     TRIBUTARY_ASSIGN_OR_RETURN(const auto weights,
                                StalenessWeights(staleness_, round.contributions()));
     double divisor = buffer_ > 0 ? buffer_ : static_cast<double>(weights.size());
-    if (normalise_) divisor = std::accumulate(weights.begin(), weights.end(), 0.0);
+    const double sum = std::accumulate(weights.begin(), weights.end(), 0.0);
+    if (normalise_ && sum > 0) divisor = sum;  // else none counts, and nothing changes
     return AddCombination(round, weights, eta_ / divisor);
   }
 

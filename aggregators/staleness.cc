@@ -16,18 +16,14 @@ double Staleness::Weight(std::int64_t tau) const {
 Result<std::vector<double>> StalenessWeights(const Staleness& rule,
                                              std::span<const Contribution> contributions) {
   std::vector<double> weights;
-  bool any = false;
   for (const Contribution& c : contributions) {
     if (c.staleness < 0) {
       return InvalidArgumentError("site " + c.site + " has a staleness of " +
                                   std::to_string(c.staleness) + "; must be at least 0");
     }
     weights.push_back(rule.Weight(c.staleness));
-    any = any || weights.back() > 0;
   }
-  if (any) return weights;
-  return InvalidArgumentError("every update is older than max_staleness (" +
-                              std::to_string(rule.most) + " versions)");
+  return weights;
 }
 
 }  // namespace tributary::aggregators

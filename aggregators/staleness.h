@@ -20,7 +20,7 @@ struct Staleness {
   double Weight(std::int64_t tau) const;
 };
 
-// Of every contribution. Invalid argument for a negative staleness, or when no update counts.
+// Of every contribution; zeros where none is new enough. Invalid argument for a negative staleness.
 Result<std::vector<double>> StalenessWeights(const Staleness& rule,
                                              std::span<const Contribution> contributions);
 

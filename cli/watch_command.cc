@@ -42,7 +42,8 @@ std::int64_t FirstThatChanges(const v1::CampaignStatus& status) {
     const bool waits = std::any_of(
         round.missing_evaluations().begin(), round.missing_evaluations().end(),
         [](const v1::MissingEvaluation& missing) { return missing.outcome() == "outstanding"; });
-    if (round.closed_at_us() == 0 || waits) first = std::min(first, round.round());
+    const bool last = round.round() == status.round();  // what it closed without moves on
+    if (round.closed_at_us() == 0 || waits || last) first = std::min(first, round.round());
   }
   return first;
 }

@@ -126,6 +126,9 @@ std::string RoundLine(const v1::RoundStatus& round) {
     if (c.outcome() == "accepted" || c.outcome() == "partial") {
       ++accepted;
       bytes += c.bytes();
+      if (c.staleness() > 0) {
+        others += "  " + c.site() + " from " + CountText(c.staleness(), "version") + " before";
+      }
       if (c.outcome() == "accepted") continue;
       ++partial;
       others +=

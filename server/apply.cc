@@ -74,6 +74,7 @@ class Application {
     Settle(e.task, TaskPhase::kFailed, e.reason);
     if (campaign_.rounds.empty()) return;
     campaign_.rounds.back().fold_tries = 0;
+    campaign_.rounds.back().counted.clear();
     ++campaign_.rounds.back().damaged;
   }
   void operator()(const VersionDamaged& e) { Damage(e.version, e.reason); }
@@ -98,17 +99,24 @@ class Application {
     round.number = e.round;
     round.opened_at = at_;
     round.entry = entry_;
+    for (const Task& task : e.carried) Carry(task, e.round);
     for (const Task& task : e.tasks) Give(task);
   }
   void operator()(const TasksGiven& e) {
     for (const Task& task : e.tasks) Give(task);
   }
   void operator()(const TaskSettled& e) { Settle(e.task, e.phase, e.reason); }
-  void operator()(const RoundClosed&) {}
+  void operator()(const RoundClosed& e) {
+    Round* round = FindRound(e.round);
+    if (round == nullptr) return;
+    round->counted = e.counted;
+    ++round->closings;
+  }
   void operator()(const RoundReopened& e) {
     Round* round = FindRound(e.round);
     if (round == nullptr) return;
     round->left_out.insert(e.without.begin(), e.without.end());
+    round->counted.clear();
     round->fold_tries = 0;
     round->fold_failed = false;
     campaign_.phase = CampaignPhase::kTraining;
@@ -152,7 +160,7 @@ class Application {
           open->second.empty()) {
         campaign_.outstanding.erase(open);
       }
-      Round* round = FindRound(task->round);
+      Round* round = FindRound(task->counts_in());
       if (task->kind == TaskKind::kTrain && round != nullptr) --round->waiting;
     }
     task->phase = phase;
@@ -165,8 +173,22 @@ class Application {
     Round* round = FindRound(task.round);
     if (round == nullptr || !campaign_.tasks.emplace(task.id, task).second) return;
     campaign_.outstanding[task.site].insert(task.id);
-    if (task.kind != TaskKind::kTrain) return;
-    ++round->waiting;
+    if (task.kind == TaskKind::kTrain) AddTo(round, task);
+  }
+  // From the round that waited for it to this one. Where past rounds are folded from the middle of
+  // a journal it is not known before.
+  void Carry(const Task& carried, std::int64_t to) {
+    Round* round = FindRound(to);
+    if (round == nullptr) return;
+    const auto [it, is_new] = campaign_.tasks.emplace(carried.id, carried);
+    Task& task = it->second;
+    if (!is_new) TakeOutOfRound(&campaign_, task);
+    task.carried_to = to;
+    if (task.phase == TaskPhase::kOutstanding) campaign_.outstanding[task.site].insert(task.id);
+    AddTo(round, task);
+  }
+  static void AddTo(Round* round, const Task& task) {
+    if (task.phase == TaskPhase::kOutstanding) ++round->waiting;
     const auto place = std::lower_bound(round->sites.begin(), round->sites.end(), task.site);
     if (place == round->sites.end() || *place != task.site) round->sites.insert(place, task.site);
     round->tasks[task.site] = task.id;

@@ -37,6 +37,17 @@ const Task* State::FindTask(std::string_view id) const {
   return it == campaign->tasks.end() ? nullptr : &it->second;
 }
 
+void TakeOutOfRound(Campaign* campaign, const Task& task) {
+  const std::int64_t number = task.counts_in();
+  if (number < 1 || number > static_cast<std::int64_t>(campaign->rounds.size())) return;
+  Round& round = campaign->rounds[static_cast<std::size_t>(number - 1)];
+  const auto own = round.tasks.find(task.site);
+  if (own == round.tasks.end() || own->second != task.id) return;
+  round.tasks.erase(own);
+  std::erase(round.sites, task.site);
+  if (task.phase == TaskPhase::kOutstanding) --round.waiting;
+}
+
 void IndexTasks(Campaign* campaign) {
   campaign->outstanding.clear();
   for (Round& round : campaign->rounds) round.waiting = 0;
@@ -85,7 +96,11 @@ std::optional<std::int64_t> PastRoundOf(const State& state, std::string_view tas
   const auto [end, error] = std::from_chars(rest.data() + 1, rest.data() + rest.size(), round);
   const bool named = error == std::errc() && end != rest.data() + rest.size() && *end == '.';
   if (!named || round < 1 || round > campaign->rounds.size()) return std::nullopt;
-  if (!campaign->rounds[round - 1].past) return std::nullopt;
+  // It may have been carried to a later one, which is past before this one.
+  const auto first = campaign->rounds.begin() + static_cast<std::ptrdiff_t>(round - 1);
+  const bool any_is_past =
+      std::any_of(first, campaign->rounds.end(), [](const Round& r) { return r.past; });
+  if (!any_is_past) return std::nullopt;
   return static_cast<std::int64_t>(round);
 }
 
@@ -105,6 +120,26 @@ std::vector<const Task*> AcceptedTasks(const Campaign& campaign, const Round& ro
     if (task.phase == TaskPhase::kAccepted) accepted.push_back(&task);
   }
   return accepted;
+}
+
+std::vector<const Task*> CountedTasks(const Campaign& campaign, const Round& round) {
+  std::vector<const Task*> counted = AcceptedTasks(campaign, round);
+  if (round.counted.empty()) return counted;
+  const std::set<std::string_view> ids(round.counted.begin(), round.counted.end());
+  std::erase_if(counted, [&](const Task* task) { return !ids.contains(task->id); });
+  return counted;
+}
+
+std::vector<const Task*> UnfoldedUpdates(const Campaign& campaign) {
+  if (campaign.rounds.empty()) return {};
+  const Round& round = campaign.rounds.back();
+  // A journal of before there were lists of them: all of a closed round were folded.
+  if (round.closed_at && round.counted.empty()) return {};
+  std::vector<const Task*> updates = AcceptedTasks(campaign, round);
+  if (!round.closed_at) return updates;
+  const std::set<std::string_view> ids(round.counted.begin(), round.counted.end());
+  std::erase_if(updates, [&](const Task* task) { return ids.contains(task->id); });
+  return updates;
 }
 
 }  // namespace tributary::server

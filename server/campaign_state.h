@@ -57,9 +57,10 @@ struct Task {
   std::string campaign;
   std::string site;
   TaskKind kind = TaskKind::kTrain;
-  std::int64_t round = 0;
-  std::int64_t attempt = 1;       // names the task
-  std::int64_t tries = 1;         // of those attempts, that count against pacing.attempts
+  std::int64_t round = 0;       // that it was given in
+  std::int64_t carried_to = 0;  // the round that waits for it now, when that one closed without it
+  std::int64_t attempt = 1;     // names the task
+  std::int64_t tries = 1;       // of those attempts, that count against pacing.attempts
   std::chrono::seconds delay{0};  // the site begins so long after it was told
   std::int64_t base_version = 0;
   std::uint64_t seed = 0;
@@ -69,6 +70,9 @@ struct Task {
   TaskPhase phase = TaskPhase::kOutstanding;
   ReportFacts facts;   // once accepted
   std::string reason;  // once failed, missed or cancelled
+
+  // The round that waits for it.
+  std::int64_t counts_in() const { return carried_to > 0 ? carried_to : round; }
 };
 
 struct BlobRef {
@@ -94,13 +98,16 @@ struct Round {
   std::int64_t number = 0;
   Timestamp opened_at;
   std::optional<Timestamp> closed_at;
-  std::vector<std::string> sites;            // selected, sorted
+  std::vector<std::string> sites;            // with a task, sorted
   std::map<std::string, std::string> tasks;  // site -> its latest train task
   std::int64_t fold_tries = 0;               // begun, end unknown
   std::int64_t damaged = 0;                  // accepted updates that the disk lost
   bool fold_failed = false;                  // waits for somebody who resumes the campaign
   std::int64_t waiting = 0;                  // of those tasks, outstanding
   std::set<std::string> left_out = {};       // selected, and not waited for any more
+  // Tasks whose updates become its version, in site order; empty until that is decided.
+  std::vector<std::string> counted = {};
+  std::int64_t closings = 0;  // how often that was decided: its fold is of the last time
   double mean_loss = 0;
   std::map<std::string, double> metrics;  // evaluation of the version produced: "<site>/<metric>"
   std::int64_t entry = 0;                 // of the journal, that opened it; 0: not known
@@ -169,6 +176,9 @@ struct State {
   const Task* FindTask(std::string_view id) const;
 };
 
+// Takes a task out of the round that waits for it. The task stays.
+void TakeOutOfRound(Campaign* campaign, const Task& task);
+
 // Fills what follows from `tasks`: after they were read from a file.
 void IndexTasks(Campaign* campaign);
 
@@ -177,15 +187,19 @@ bool IsTaskOf(std::string_view task, std::string_view site);
 // Whether it can have been given out: not while an earlier attempt of the same work has no end.
 bool MayExist(const Campaign& campaign, std::string_view task, const std::string& site);
 
-// The round of a task that is not in the state because its round is past; nothing for tasks that
-// are, and for ids that no task of the campaign can have.
+// The round in which a task was given out that is not in the state because the round that it counts
+// in is past; nothing for tasks that are, and for ids that no task of the campaign can have.
 std::optional<std::int64_t> PastRoundOf(const State& state, std::string_view task);
 
 // The id of a campaign of this name that is submitted now: the name, or name@2 and so on when those
 // before it were cancelled. The id of one that lives or completed stands in the way.
 std::string CampaignIdFor(const State& state, const std::string& name);
 
-// Train tasks that count in the round, in site order.
+// Train tasks whose updates the round has, in site order.
 std::vector<const Task*> AcceptedTasks(const Campaign& campaign, const Round& round);
+// Of those the ones that are folded: once it is decided, not those that came after.
+std::vector<const Task*> CountedTasks(const Campaign& campaign, const Round& round);
+// Accepted updates that no version has yet.
+std::vector<const Task*> UnfoldedUpdates(const Campaign& campaign);
 
 }  // namespace tributary::server

@@ -20,6 +20,7 @@ void LetGo(Round* round) {
   round->tasks.clear();
   round->metrics.clear();
   round->left_out.clear();
+  round->counted.clear();
 }
 
 }  // namespace
@@ -34,7 +35,7 @@ void Compact(Campaign* campaign, Timestamp now, std::size_t kept_tasks) {
   std::map<std::int64_t, std::size_t> settled;  // round -> so many of its tasks
   std::map<std::int64_t, std::size_t> open;
   for (const auto& [id, task] : campaign->tasks) {
-    ++(task.phase == TaskPhase::kOutstanding ? open : settled)[task.round];
+    ++(task.phase == TaskPhase::kOutstanding ? open : settled)[task.counts_in()];
   }
   std::size_t left = campaign->tasks.size();
   bool any = false;
@@ -52,7 +53,7 @@ void Compact(Campaign* campaign, Timestamp now, std::size_t kept_tasks) {
   std::erase_if(campaign->tasks, [&](const auto& entry) {
     const Task& task = entry.second;
     return task.phase != TaskPhase::kOutstanding &&
-           campaign->rounds[static_cast<std::size_t>(task.round - 1)].past;
+           campaign->rounds[static_cast<std::size_t>(task.counts_in() - 1)].past;
   });
 }
 

@@ -130,7 +130,8 @@ void Coordinator::Aggregate(const AggregateRound& action, const State& state) {
   // An event of the same batch may have opened the round again, or ended the campaign.
   const bool closed = campaign.phase == CampaignPhase::kAggregating &&
                       campaign.rounds.back().number == action.round;
-  const FoldKey key(action.campaign, action.round);
+  const std::int64_t closing = closed ? campaign.rounds.back().closings : 0;
+  const FoldKey key(action.campaign, action.round, closing);
   if (!closed || aggregating_.contains(key)) return;
   const std::int64_t number = ++folds_;
   aggregating_[key] = number;
@@ -141,12 +142,12 @@ void Coordinator::Aggregate(const AggregateRound& action, const State& state) {
            {"round", action.round},
            {"updates", work->input.updates.size()}});
   // Told to the journal first: a fold that ends the server must not be begun for ever.
-  runner_->PostUntilDurable(
-      AggregationTried{action.campaign, action.round, campaign.rounds.back().fold_tries + 1},
-      [this, work, key, number](const Status& status) {
-        if (!status.ok()) return EndFold(key, number);
-        lanes_.folds.Submit([this, work, number] { RunFold(*work, number); });
-      });
+  runner_->PostUntilDurable(AggregationTried{action.campaign, action.round,
+                                             campaign.rounds.back().fold_tries + 1, closing},
+                            [this, work, key, number](const Status& status) {
+                              if (!status.ok()) return EndFold(key, number);
+                              lanes_.folds.Submit([this, work, number] { RunFold(*work, number); });
+                            });
 }
 
 void Coordinator::RunFold(const FoldWork& work, std::int64_t number) {
@@ -155,7 +156,7 @@ void Coordinator::RunFold(const FoldWork& work, std::int64_t number) {
   if (stopping_) return;  // it may have failed for that
   // Answered before any action of the same batch: a resume may order the same fold again. What else
   // this one has to say must not end that.
-  const auto ended = [this, key = FoldKey(work.campaign, work.input.number), number,
+  const auto ended = [this, key = FoldKey(work.campaign, work.input.number, work.closing), number,
                       held = std::move(outcome.held)](const Status&) { EndFold(key, number); };
   for (Event& event : outcome.events) runner_->PostUntilDurable(std::move(event), ended);
 }
@@ -170,9 +171,9 @@ void Coordinator::NoteStop() {
   std::promise<void> noted;
   runner_->Read([this](const State& state) {
     for (const auto& [key, number] : aggregating_) {
-      const auto& [id, round] = key;
+      const auto& [id, round, closing] = key;
       const std::int64_t tries = state.campaigns.at(id).rounds.back().fold_tries;
-      if (tries > 0) runner_->Post(AggregationTried{id, round, tries - 1}, nullptr);
+      if (tries > 0) runner_->Post(AggregationTried{id, round, tries - 1, closing}, nullptr);
     }
   });
   runner_->Read([&](const State&) { noted.set_value(); });
@@ -311,8 +312,9 @@ void Coordinator::JudgeReport(const std::string& site, const std::string& certif
   expected.directive = DirectiveFor(campaign, expected.task);
   expected.site_rank = SiteRank(campaign.file, expected.task.site);
   expected.max_update_norm = campaign.file.aggregator.max_update_norm;
-  expected.global_digest =
-      campaign.versions[static_cast<std::size_t>(expected.task.base_version)].digest;
+  // What it looks like: where the base's file is lost, another version's tells.
+  const Version& base = campaign.versions[static_cast<std::size_t>(expected.task.base_version)];
+  expected.global_digest = base.damage.empty() ? base.digest : campaign.versions.back().digest;
   lanes_.checks.Submit(
       [this, site, certificate_pem, report = std::move(report), expected = std::move(expected)] {
         auto outcome = Judge(report, site, certificate_pem, expected, blobs_);

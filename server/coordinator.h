@@ -8,6 +8,7 @@
 #include <memory>
 #include <set>
 #include <string>
+#include <tuple>
 #include <vector>
 
 #include "core/blob_store.h"
@@ -116,7 +117,7 @@ class Coordinator final : public ActionSink {
   void NoteWhole(const Digest& digest);
 
  private:
-  using FoldKey = std::pair<std::string, std::int64_t>;  // campaign and round
+  using FoldKey = std::tuple<std::string, std::int64_t, std::int64_t>;  // campaign, round, closing
 
   void Aggregate(const AggregateRound& action, const State& state);
   void Do(const Action& action, const State& state);

@@ -84,11 +84,9 @@ void Decider::React(const CampaignCancelled&) {
   for (const std::string& id : OutstandingTasks()) {
     Withdraw(id, TaskPhase::kCancelled, "the campaign is cancelled");
   }
-  if (!campaign_.rounds.empty() && !campaign_.rounds.back().closed_at) {
+  if (const auto unfolded = UnfoldedUpdates(campaign_); !unfolded.empty()) {
     RemoveBlobs spooled;
-    for (const Task* task : AcceptedTasks(campaign_, campaign_.rounds.back())) {
-      spooled.digests.push_back(task->facts.digest);
-    }
+    for (const Task* task : unfolded) spooled.digests.push_back(task->facts.digest);
     actions_.push_back(std::move(spooled));
   }
   CloseAtSites();
@@ -157,17 +155,30 @@ void Decider::React(const VersionPublished& event) {
   const Round& round = campaign_.rounds.back();
   double weight = 0;
   double sum = 0;
-  for (const Task* task : AcceptedTasks(campaign_, round)) {
+  for (const Task* task : CountedTasks(campaign_, round)) {
     const auto samples = static_cast<double>(std::max<std::int64_t>(task->facts.samples, 1));
     weight += samples;
     sum += samples * task->facts.loss_last;
     spooled.digests.push_back(task->facts.digest);
   }
   Decide(RoundFinished{campaign_.id, round.number, weight > 0 ? sum / weight : 0});
+  if (AllRoundsDone()) EndTraining(&spooled);
   actions_.push_back(std::move(spooled));
   Evaluate(round);
   if (!AllRoundsDone()) return StartPhase(CampaignPhase::kPlanning, std::chrono::seconds(0));
   StartPhase(CampaignPhase::kFinishing, campaign_.file.walltime + campaign_.file.pacing.deadline);
+}
+
+// What was still trained, or came while the last version was made, is part of none.
+void Decider::EndTraining(RemoveBlobs* spooled) {
+  const std::string reason = "the last round closed without it";
+  for (const Task* task : UnfoldedUpdates(campaign_)) {
+    spooled->digests.push_back(task->facts.digest);
+    Decide(TaskSettled{task->id, TaskPhase::kMissed, reason});
+  }
+  for (const std::string& id : OutstandingTasks()) {
+    if (campaign_.tasks.at(id).kind == TaskKind::kTrain) Withdraw(id, TaskPhase::kMissed, reason);
+  }
 }
 
 bool Decider::AllRoundsDone() const {

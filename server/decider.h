@@ -70,8 +70,11 @@ class Decider {
   void ReopenRound(const CampaignResumed& event);
 
   bool IsCounted(const Round& round, const Task& task) const;
+  std::string WaitedFor(const Round& round) const;
   bool IsWhole(const Round& round) const;
   bool AllRoundsDone() const;
+  void EndTraining(RemoveBlobs* spooled);
+  std::vector<Task> CarriedTasks() const;
   std::vector<std::string> AcceptedSites() const;
   void StartPhase(CampaignPhase phase, std::chrono::seconds deadline);
   void Gather();
@@ -87,6 +90,7 @@ class Decider {
   enum class Again { kAutomatic, kByHand, kNoFault };
   void Retry(const std::string& site, Again again);
   void RetryEvaluation(const Task& failed);
+  bool Evaluates(const std::string& site) const;
   bool HasEvaluations(const Round& round) const;
   void Withdraw(const std::string& task, TaskPhase phase, const std::string& reason);
   std::vector<std::string> OutstandingTasks(std::string_view site = {}) const;

@@ -1,5 +1,6 @@
 // What the lead decides about the sites and rounds of a live campaign.
 #include "server/decider.h"
+#include "server/pacing.h"
 
 namespace tributary::server {
 
@@ -36,8 +37,13 @@ void Decider::FollowRounds() {
   if (campaign_.phase == CampaignPhase::kFinishing && !AllRoundsDone()) {
     StartPhase(CampaignPhase::kPlanning, std::chrono::seconds(0));
   } else if (campaign_.phase == CampaignPhase::kPlanning && AllRoundsDone()) {
-    // The last version is evaluated, whatever evaluation.every says.
-    if (!HasEvaluations(campaign_.rounds.back())) Evaluate(campaign_.rounds.back());
+    RemoveBlobs spooled;
+    EndTraining(&spooled);
+    if (!spooled.digests.empty()) actions_.push_back(std::move(spooled));
+    // The last version is evaluated, whatever evaluation.every says, and by those that were left
+    // out.
+    const Round& last = campaign_.rounds.back();
+    if (!HasEvaluations(last) || PacingOf(campaign_)->Carries()) Evaluate(last);
     StartPhase(CampaignPhase::kFinishing, campaign_.file.walltime + campaign_.file.pacing.deadline);
   }
 }

@@ -3,19 +3,12 @@
 #include <memory>
 
 #include "core/count_text.h"
+#include "core/late_round.h"
 #include "server/decider.h"
 #include "server/pacing.h"
 #include "server/strategy.h"
 
 namespace tributary::server {
-namespace {
-
-std::unique_ptr<Pacing> PacingOf(const Campaign& campaign) {
-  return *MakePacing(campaign.file);  // the kind was checked at submission
-}
-
-}  // namespace
-
 std::vector<std::string> SubstitutesFor(const Campaign& campaign,
                                         const std::set<std::string>& dropped) {
   const std::int64_t wanted = campaign.file.pacing.sites_per_round;
@@ -66,26 +59,48 @@ void Decider::Gather() {
                               std::to_string(needed) + refused);
 }
 
+// What the last round closed without: it is still out, or came while the version was made.
+std::vector<Task> Decider::CarriedTasks() const {
+  std::vector<Task> carried;
+  if (campaign_.rounds.empty()) return carried;
+  const std::vector<const Task*> unfolded = UnfoldedUpdates(campaign_);
+  for (const auto& [site, id] : campaign_.rounds.back().tasks) {
+    const Task& task = campaign_.tasks.at(id);
+    const bool waits = std::find(unfolded.begin(), unfolded.end(), &task) != unfolded.end();
+    if (waits || task.phase == TaskPhase::kOutstanding) carried.push_back(task);
+  }
+  return carried;
+}
+
 void Decider::OpenRound() {
   const auto number = static_cast<std::int64_t>(campaign_.rounds.size()) + 1;
-  const RoundPlan plan =
-      PacingOf(campaign_)->Plan({.round = number,
-                                 .eligible = AcceptedSites(),
-                                 .seed = SeedFor(campaign_.file.seed, number, "plan"),
-                                 .least = UpdatesNeeded(campaign_)});
-  if (plan.sites.empty()) {  // sites have withdrawn since the last round
+  const std::unique_ptr<Pacing> pacing = PacingOf(campaign_);
+  RoundOpened opened{campaign_.id, number};
+  if (pacing->Carries()) opened.carried = CarriedTasks();
+  PlanInput input{.round = number,
+                  .eligible = AcceptedSites(),
+                  .seed = SeedFor(campaign_.file.seed, number, "plan"),
+                  .least = UpdatesNeeded(campaign_),
+                  .carried = static_cast<std::int64_t>(opened.carried.size())};
+  for (const Task& task : opened.carried) {
+    std::erase(input.eligible, task.site);
+    input.late += number - task.round >= kLateAfterRounds ? 1 : 0;
+  }
+  const RoundPlan plan = pacing->Plan(input);
+  if (!plan.enough) {  // sites have withdrawn since the last round
     return Hold("too few sites take part in round " + std::to_string(number) +
                 "; resume when more accept the campaign again");
   }
   StartPhase(CampaignPhase::kTraining, plan.deadline);
-  RoundOpened opened{campaign_.id, number};
   for (const SitePlan& site : plan.sites) {
     Task& task = opened.tasks.emplace_back(MakeTask(TaskKind::kTrain, number, site.site, 1));
     task.steps = site.steps;
     task.learning_rate_scale = site.learning_rate_scale;
     actions_.push_back(AssignTask{task.site, task.id});
   }
+  const bool may_be_full = !opened.carried.empty();
   Decide(std::move(opened));
+  if (may_be_full) DecideRound();
 }
 
 // They get what the others got: the round's version, as many steps.
@@ -103,8 +118,8 @@ void Decider::FillRound() {
 
 void Decider::DecideRound() {
   const Round& round = campaign_.rounds.back();
-  // No pacing closes a round before its deadline while it waits for somebody.
-  if (round.waiting > 0 && !campaign_.deadline_passed) return;
+  const std::unique_ptr<Pacing> pacing = PacingOf(campaign_);
+  if (!pacing->Carries() && round.waiting > 0 && !campaign_.deadline_passed) return;
   RoundView view;
   view.deadline_passed = campaign_.deadline_passed;
   view.least = UpdatesNeeded(campaign_);
@@ -119,8 +134,12 @@ void Decider::DecideRound() {
     view.failed += task.phase == TaskPhase::kFailed || missed ? 1 : 0;
     if (task.phase == TaskPhase::kFailed) failures += "; " + site + ": " + task.reason;
   }
-  switch (PacingOf(campaign_)->Decide(view)) {
+  switch (pacing->Decide(view)) {
     case Decision::kWait:
+      if (pacing->Carries() && campaign_.deadline_passed) {
+        Note("round " + std::to_string(round.number) +
+             " has no update at its deadline; it waits for" + WaitedFor(round));
+      }
       return;
     case Decision::kImpossible:
       return Hold("round " + std::to_string(round.number) + " has " +
@@ -129,6 +148,14 @@ void Decider::DecideRound() {
     case Decision::kClose:
       return CloseRound();
   }
+}
+
+std::string Decider::WaitedFor(const Round& round) const {
+  std::string names;
+  for (const auto& [site, id] : round.tasks) {
+    if (campaign_.tasks.at(id).phase == TaskPhase::kOutstanding) names += " " + site;
+  }
+  return names;
 }
 
 // Neither left out nor of a site that was dropped before it sent anything.
@@ -153,10 +180,11 @@ bool Decider::IsWhole(const Round& round) const {
 
 void Decider::CloseRound() {
   const Round round = campaign_.rounds.back();
+  const bool carries = PacingOf(campaign_)->Carries();
   RoundClosed closed{campaign_.id, round.number};
   for (const auto& [site, id] : round.tasks) {
     const TaskPhase phase = campaign_.tasks.at(id).phase;
-    if (phase == TaskPhase::kOutstanding) {
+    if (phase == TaskPhase::kOutstanding && !carries) {
       Withdraw(id, TaskPhase::kMissed,
                "round " + std::to_string(round.number) + " closed at its deadline");
     }

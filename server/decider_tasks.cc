@@ -5,6 +5,7 @@
 #include <cstring>
 
 #include "server/decider.h"
+#include "server/pacing.h"
 
 namespace tributary::server {
 namespace {
@@ -38,7 +39,11 @@ void Decider::Evaluate(const Round& round) {
   if (campaign_.file.data.evaluate.empty() || every == 0) return;
   if (!AllRoundsDone() && round.number % every != 0) return;
   std::vector<Task> tasks;
+  // Where versions follow each other faster than a site evaluates them, it leaves some out.
+  const bool may_skip = !AllRoundsDone() && PacingOf(campaign_)->Carries();
   for (const std::string& site : AcceptedSites()) {
+    const std::string id = TaskId(campaign_, TaskKind::kEvaluate, round.number, site, 1);
+    if ((may_skip && Evaluates(site)) || campaign_.tasks.contains(id)) continue;
     tasks.push_back(MakeTask(TaskKind::kEvaluate, round.number, site, 1));
   }
   Give(std::move(tasks));
@@ -88,6 +93,14 @@ void Decider::RetryEvaluation(const Task& failed) {
   if (campaign_.phase == CampaignPhase::kFinishing) {
     StartPhase(campaign_.phase, campaign_.file.walltime + campaign_.file.pacing.deadline);
   }
+}
+
+bool Decider::Evaluates(const std::string& site) const {
+  const auto open = campaign_.outstanding.find(site);
+  if (open == campaign_.outstanding.end()) return false;
+  return std::any_of(open->second.begin(), open->second.end(), [&](const std::string& id) {
+    return campaign_.tasks.at(id).kind == TaskKind::kEvaluate;
+  });
 }
 
 bool Decider::HasEvaluations(const Round& round) const {

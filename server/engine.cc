@@ -159,8 +159,8 @@ std::set<Digest> ReferencedBlobs(const State& state, const KeepRule& rule) {
       if (!version.merged.digest.IsZero()) referenced.insert(version.merged.digest);
     }
     for (const auto& [name, blob] : campaign.versions.back().state) referenced.insert(blob.digest);
-    if (campaign.ended() || campaign.rounds.empty() || campaign.rounds.back().closed_at) continue;
-    for (const Task* task : AcceptedTasks(campaign, campaign.rounds.back())) {
+    if (campaign.ended()) continue;
+    for (const Task* task : UnfoldedUpdates(campaign)) {
       referenced.insert(task->facts.digest);
     }
   }

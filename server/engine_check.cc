@@ -49,11 +49,17 @@ Status CheckFacts(const ReportFacts& facts) {
   return OkStatus();
 }
 
-Status CheckRoundIsAggregating(const State& state, const std::string& id, std::int64_t round) {
+// `closing`: of the updates that were folded; 0: not said.
+Status CheckRoundIsAggregating(const State& state, const std::string& id, std::int64_t round,
+                               std::int64_t closing) {
   TRIBUTARY_ASSIGN_OR_RETURN(const Campaign* campaign, LiveCampaign(state, id));
   if (campaign->phase != CampaignPhase::kAggregating || campaign->rounds.back().number != round) {
     return FailedPreconditionError("round " + std::to_string(round) + " of campaign " + id +
                                    " is not being aggregated");
+  }
+  if (closing != 0 && campaign->rounds.back().closings != closing) {
+    return FailedPreconditionError("round " + std::to_string(round) + " of campaign " + id +
+                                   " was opened again since that fold began");
   }
   return OkStatus();
 }
@@ -227,13 +233,13 @@ Status CheckEvent(const State& state, const TaskFailed& event) {
   return CheckReport(state, event.task);
 }
 Status CheckEvent(const State& state, const VersionPublished& event) {
-  return CheckRoundIsAggregating(state, event.campaign, event.round);
+  return CheckRoundIsAggregating(state, event.campaign, event.round, event.closing);
 }
 Status CheckEvent(const State& state, const AggregationFailed& event) {
-  return CheckRoundIsAggregating(state, event.campaign, event.round);
+  return CheckRoundIsAggregating(state, event.campaign, event.round, event.closing);
 }
 Status CheckEvent(const State& state, const AggregationTried& event) {
-  return CheckRoundIsAggregating(state, event.campaign, event.round);
+  return CheckRoundIsAggregating(state, event.campaign, event.round, event.closing);
 }
 Status CheckEvent(const State& state, const UpdateDamaged& event) {
   const Task* task = state.FindTask(event.task);
@@ -241,7 +247,7 @@ Status CheckEvent(const State& state, const UpdateDamaged& event) {
   const Campaign& campaign = state.campaigns.at(task->campaign);
   const bool open = !campaign.ended() && !campaign.rounds.empty() &&
                     !campaign.rounds.back().closed_at &&
-                    campaign.rounds.back().number == task->round;
+                    campaign.rounds.back().number == task->counts_in();
   if (open && task->kind == TaskKind::kTrain && task->phase == TaskPhase::kAccepted) {
     return OkStatus();
   }

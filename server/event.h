@@ -85,11 +85,14 @@ struct VersionPublished {
   std::map<std::string, BlobRef> state = {};  // all that the next round needs
   std::map<std::string, double> numbers = {};
   BlobRef merged = {};
+  std::int64_t closing =
+      0;  // of the round, whose updates were folded (Round::closings); 0: not said
 };
 struct AggregationFailed {
   std::string campaign;
   std::int64_t round = 0;
   std::string reason;
+  std::int64_t closing = 0;
 };
 // A fold begins. `tries` counts this one and those before it whose end is not known: the server
 // ended meanwhile. One less takes a try back, when the server is stopped in good order.
@@ -97,6 +100,7 @@ struct AggregationTried {
   std::string campaign;
   std::int64_t round = 0;
   std::int64_t tries = 0;
+  std::int64_t closing = 0;
 };
 // What was accepted for the round is not on this server's disk any more as the site sent it.
 struct UpdateDamaged {
@@ -141,11 +145,13 @@ struct CampaignRevised {
   std::string campaign;
   std::string yaml;
 };
-// The next round, with a task for each of its sites.
+// The next round, with a task for each of its sites. `carried`: tasks that the round before closed
+// without, as they are now; this one waits for them, or has their updates already.
 struct RoundOpened {
   std::string campaign;
   std::int64_t round = 0;
   std::vector<Task> tasks = {};
+  std::vector<Task> carried = {};
 };
 // Further tasks: of sites that take part in an open round from now on, of those that try again, and
 // evaluations. A train task takes the place of its site's one before.

@@ -89,6 +89,7 @@ void EventFields(F& f, auto& e) requires requires {
   f("campaign", e.campaign);
   f("round", e.round);
   f("tries", e.tries);
+  f.Later("closing", e.closing, 0);
 }
 template <class F>
 void EventFields(F& f, auto& e) requires requires {
@@ -103,6 +104,7 @@ void EventFields(F& f, auto& e) requires requires {
   f("state", e.state);
   f("numbers", e.numbers);
   f("merged", e.merged);
+  f.Later("closing", e.closing, 0);
 }
 template <class F>
 void EventFields(F& f, auto& e) requires requires {
@@ -113,6 +115,7 @@ void EventFields(F& f, auto& e) requires requires {
   f("campaign", e.campaign);
   f("round", e.round);
   f("reason", e.reason);
+  f.Later("closing", e.closing, 0);
 }
 template <class F>
 void EventFields(F& f, auto& e) requires requires {
@@ -162,6 +165,7 @@ void EventFields(F& f, auto& e) requires requires {
   f("campaign", e.campaign);
   if constexpr (requires { e.round; }) f("round", e.round);
   f.List("tasks", e.tasks);
+  if constexpr (requires { e.carried; }) f.WholeList("carried", e.carried);
 }
 template <class F>
 void EventFields(F& f, auto& e) requires requires {
@@ -227,6 +231,15 @@ const char* Name(const RoundReopened*) { return "round_reopened"; }
 const char* Name(const FoldRequested*) { return "fold_requested"; }
 const char* Name(const RoundFinished*) { return "round_finished"; }
 
+// Programs of the second format know nothing of buffered pacing; all else is as they had it.
+constexpr std::int64_t kFormatBefore = 2;
+
+bool IsNew(const Event& event) {
+  if (const auto* opened = std::get_if<RoundOpened>(&event)) return !opened->carried.empty();
+  const auto* submitted = std::get_if<CampaignSubmitted>(&event);
+  return submitted != nullptr && submitted->yaml.find("kind: buffered") != std::string::npos;
+}
+
 // Tries the variant's alternatives one after the other.
 template <std::size_t I = 0>
 Result<Event> DecodeAs(const std::string& type, const json& object) {
@@ -248,7 +261,7 @@ Result<Event> DecodeAs(const std::string& type, const json& object) {
 
 std::string EncodeEvent(const Event& event) {
   nlohmann::json object;
-  object["v"] = kEventFormat;
+  object["v"] = IsNew(event) ? kEventFormat : kFormatBefore;
   std::visit(
       [&](const auto& e) {
         object["type"] = Name(&e);

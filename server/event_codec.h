@@ -13,7 +13,7 @@ namespace tributary::server {
 
 // 1, which is not written down: journals in which only what came from outside stands; what followed
 // from it was decided again whenever the journal was folded. 2: with the engine's decisions.
-inline constexpr std::int64_t kEventFormat = 2;
+inline constexpr std::int64_t kEventFormat = 3;
 
 // {"v": 2, "type": "update_accepted", "task": ..., ...}
 std::string EncodeEvent(const Event& event);

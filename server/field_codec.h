@@ -78,6 +78,10 @@ class Writer {
     Fields(writer, v);
   }
   template <typename T>
+  void NestedIf(const char* key, const T& v, bool there) {
+    if (there) Nested(key, v);
+  }
+  template <typename T>
   void List(const char* key, const std::vector<T>& v) {
     json list = json::array();
     for (const T& item : v) {
@@ -85,6 +89,13 @@ class Writer {
       Fields(writer, item);
     }
     object_[key] = std::move(list);
+  }
+  // With all of each item; absent when there are none.
+  template <typename T>
+  void WholeList(const char* key, const std::vector<T>& v) {
+    if (v.empty()) return;
+    Writer whole(&object_, true);
+    whole.List(key, v);
   }
   template <typename T>
   void Map(const char* key, const std::map<std::string, T>& v) {
@@ -212,17 +223,27 @@ class Reader {
   }
   template <typename T>
   void Nested(const char* key, T& v) {
-    Take(key, reader_.Raw(key), v);
+    Take(key, reader_.Raw(key), v, whole_);
+  }
+  template <typename T>
+  void NestedIf(const char* key, T& v, bool /*there*/) {
+    if (reader_.Has(key)) Nested(key, v);
   }
   template <typename T>
   void List(const char* key, std::vector<T>& v) {
     if (!reader_.Raw(key).is_array()) return reader_.Problem(key, "must be a list");
-    for (const json& item : reader_.Raw(key)) Take(key, item, v.emplace_back());
+    for (const json& item : reader_.Raw(key)) Take(key, item, v.emplace_back(), whole_);
+  }
+  template <typename T>
+  void WholeList(const char* key, std::vector<T>& v) {
+    if (!reader_.Has(key)) return;
+    if (!reader_.Raw(key).is_array()) return reader_.Problem(key, "must be a list");
+    for (const json& item : reader_.Raw(key)) Take(key, item, v.emplace_back(), true);
   }
   template <typename T>
   void Map(const char* key, std::map<std::string, T>& v) {
     if (!reader_.Raw(key).is_object()) return reader_.Problem(key, "must be an object");
-    for (const auto& [name, item] : reader_.Raw(key).items()) Take(key, item, v[name]);
+    for (const auto& [name, item] : reader_.Raw(key).items()) Take(key, item, v[name], whole_);
   }
   Status status() const { return ProblemsToStatus(problems_); }
 
@@ -240,9 +261,9 @@ class Reader {
     reader_.Problem(key, "is not known");
   }
   template <typename T>
-  void Take(const char* key, const json& object, T& v) {
+  void Take(const char* key, const json& object, T& v, bool whole) {
     if (!object.is_object()) return reader_.Problem(key, "must be an object");
-    Reader reader(object, whole_);
+    Reader reader(object, whole);
     Fields(reader, v);
     if (const Status status = reader.status(); !status.ok()) reader_.Problem(key, status.message());
   }
@@ -305,8 +326,9 @@ void Fields(F& f, T& task) {
   f("learning_rate_scale", task.learning_rate_scale);
   if (f.whole()) {
     f("phase", task.phase);
+    f.Later("carried_to", task.carried_to, 0);
     f.Later("reason", task.reason);
-    f.template Nested<ReportFacts>("facts", task.facts);
+    f.NestedIf("facts", task.facts, task.phase != TaskPhase::kOutstanding);
   }
   if constexpr (!std::is_const_v<T>) task.campaign = task.id.substr(0, task.id.find('.'));
 }

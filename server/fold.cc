@@ -1,5 +1,6 @@
 #include "server/fold.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "aggregators/team.h"
@@ -93,6 +94,7 @@ Result<VersionPublished> FoldAndKeep(const FoldWork& work, BlobStore& blobs, Blo
       aggregators::FoldRound(*aggregator, work.input, blobs.ScratchDirectory(), work.prefix));
   VersionPublished event{work.campaign, work.input.number, {}, 0, work.state, made.numbers, {}};
   TRIBUTARY_ASSIGN_OR_RETURN(const BlobRef next, Keep(made.next, blobs, holds, outcome));
+  event.closing = work.closing;
   event.digest = next.digest;
   event.bytes = next.bytes;
   for (const auto& [name, file] : made.state) {
@@ -121,6 +123,7 @@ FoldWork MakeFoldWork(const Campaign& campaign, const BlobStore& blobs, unsigned
   work.prefix = campaign.id + "-r" + std::to_string(round.number) + "-";
   work.base = {base.digest, base.bytes};
   work.base_number = base.number;
+  work.closing = round.closings;
   work.state = base.state;
   work.input.number = round.number;
   work.input.seed = static_cast<std::uint64_t>(campaign.file.seed);
@@ -134,11 +137,14 @@ FoldWork MakeFoldWork(const Campaign& campaign, const BlobStore& blobs, unsigned
   work.input.global_path = blobs.PathOf(base.digest);
   for (const auto& [name, blob] : base.state) work.input.state[name] = blobs.PathOf(blob.digest);
   work.input.numbers = base.numbers;
-  for (const Task* task : AcceptedTasks(campaign, round)) {
+  for (const Task* task : CountedTasks(campaign, round)) {
     work.accepted[task->id] = task->facts.digest;
     work.input.updates.push_back(
         {ContributionOf(campaign, *task), blobs.PathOf(task->facts.digest)});
   }
+  // Of sites that have left what they sent still counts.
+  work.input.registered_sites =
+      std::max(work.input.registered_sites, static_cast<std::int64_t>(work.input.updates.size()));
   return work;
 }
 
@@ -162,8 +168,8 @@ FoldOutcome Fold(const FoldWork& work, BlobStore& blobs, BlobHolds& holds) {
            {{"campaign", work.campaign}, {"round", work.input.number}, {"reason", status}});
   std::erase_if(outcome.events,
                 [](const Event& event) { return !std::holds_alternative<VersionDamaged>(event); });
-  outcome.events.emplace_back(
-      AggregationFailed{work.campaign, work.input.number, WithoutDirectories(status.ToString())});
+  outcome.events.emplace_back(AggregationFailed{
+      work.campaign, work.input.number, WithoutDirectories(status.ToString()), work.closing});
   return outcome;
 }
 

@@ -21,6 +21,7 @@ struct FoldWork {
   std::string prefix;  // of the files it makes
   BlobRef base;        // the version
   std::int64_t base_number = 0;
+  std::int64_t closing = 0;                // Round::closings
   std::map<std::string, BlobRef> state;    // vectors of the round before
   std::map<std::string, Digest> accepted;  // task -> its update
 };

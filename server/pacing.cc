@@ -1,9 +1,12 @@
 #include "server/pacing.h"
 
+#include <algorithm>
 #include <array>
 #include <string_view>
 
+#include "core/sha256.h"
 #include "core/text.h"
+#include "server/buffered_pacing.h"
 #include "server/synchronous_pacing.h"
 
 namespace tributary::server {
@@ -11,10 +14,11 @@ namespace {
 
 struct Row {
   std::string_view kind;
-  std::unique_ptr<Pacing> (*make)(const CampaignFile&);
+  Result<std::unique_ptr<Pacing>> (*make)(const CampaignFile&);
 };
-constexpr std::array<Row, 1> kPacings = {{
+constexpr std::array<Row, 2> kPacings = {{
     {"synchronous", MakeSynchronousPacing},
+    {"buffered", MakeBufferedPacing},
 }};
 
 }  // namespace
@@ -32,6 +36,22 @@ Result<std::unique_ptr<Pacing>> MakePacing(const CampaignFile& file) {
   message += "; known:";
   for (const std::string& name : names) message += " " + name;
   return NotFoundError(std::move(message));
+}
+
+std::unique_ptr<Pacing> PacingOf(const Campaign& campaign) { return *MakePacing(campaign.file); }
+
+std::vector<std::string> ChooseSites(const std::vector<std::string>& sites, std::size_t wanted,
+                                     std::uint64_t seed) {
+  if (sites.size() <= wanted) return sites;
+  std::vector<std::pair<Digest, std::string>> keyed;
+  for (const std::string& site : sites) {
+    keyed.emplace_back(Sha256Of(std::to_string(seed) + "/" + site), site);
+  }
+  std::sort(keyed.begin(), keyed.end());
+  std::vector<std::string> chosen;
+  for (std::size_t i = 0; i < wanted; ++i) chosen.push_back(keyed[i].second);
+  std::sort(chosen.begin(), chosen.end());
+  return chosen;
 }
 
 }  // namespace tributary::server

@@ -13,6 +13,7 @@
 
 #include "core/campaign_file.h"
 #include "core/status.h"
+#include "server/campaign_state.h"
 
 namespace tributary::server {
 
@@ -21,6 +22,8 @@ struct PlanInput {
   std::vector<std::string> eligible;  // sites that accepted, sorted
   std::uint64_t seed = 0;             // of the campaign and this round
   std::int64_t least = 1;             // updates without which the round cannot be folded
+  std::int64_t carried = 0;           // tasks that it takes over from the round before
+  std::int64_t late = 0;              // of those, given out many rounds ago (core/late_round.h)
 };
 
 struct SitePlan {
@@ -30,12 +33,13 @@ struct SitePlan {
 };
 
 struct RoundPlan {
-  std::vector<SitePlan> sites;       // sorted by name; empty: nobody can train now
+  bool enough = false;               // else it could never close, and does not open
+  std::vector<SitePlan> sites;       // that get a task, sorted by name
   std::chrono::seconds deadline{0};  // from now; 0: none
 };
 
 struct RoundView {
-  std::int64_t selected = 0;
+  std::int64_t selected = 0;  // sites with a task of it
   std::int64_t accepted = 0;
   std::int64_t failed = 0;  // for good: no attempt left
   bool deadline_passed = false;
@@ -55,9 +59,23 @@ class Pacing {
   virtual Decision Decide(const RoundView& view) const = 0;
   // Sites that must accept before the first round may open, of `named` sites in the file.
   virtual std::int64_t SitesNeeded(std::int64_t named) const = 0;
+  // Updates without which no round closes.
+  virtual std::int64_t LeastUpdates() const = 0;
+  // What is still out when a round closes goes on and counts in a later one, and a round may close
+  // while it waits for somebody. Else it is withdrawn.
+  virtual bool Carries() const = 0;
 };
 
-// Not found for an unknown kind, with the known ones in the message.
+// Not found for an unknown kind, with the known ones in the message; invalid argument names the
+// key.
 Result<std::unique_ptr<Pacing>> MakePacing(const CampaignFile& file);
+
+// The same for a campaign's file, which was checked at its submission.
+std::unique_ptr<Pacing> PacingOf(const Campaign& campaign);
+
+// A seeded choice of `wanted` of the sites, sorted as they are: those with the smallest hashes of
+// (seed, name).
+std::vector<std::string> ChooseSites(const std::vector<std::string>& sites, std::size_t wanted,
+                                     std::uint64_t seed);
 
 }  // namespace tributary::server

@@ -33,10 +33,26 @@ bool PastRounds::IsWhole() const {
   return opened_ > to_ && std::none_of(outstanding.begin(), outstanding.end(), owes);
 }
 
+// A later round has them now.
+void PastRounds::LetGo(const std::vector<Task>& carried) {
+  Campaign& scratch = state_.campaigns.begin()->second;
+  for (const Task& task : carried) {
+    const auto own = scratch.tasks.find(task.id);
+    if (own == scratch.tasks.end()) continue;
+    TakeOutOfRound(&scratch, own->second);
+    if (const auto open = scratch.outstanding.find(task.site); open != scratch.outstanding.end()) {
+      open->second.erase(task.id);
+      if (open->second.empty()) scratch.outstanding.erase(open);
+    }
+    scratch.tasks.erase(own);
+  }
+}
+
 // Whether it is about our rounds; of tasks that are given out, leaves those.
 bool PastRounds::Concerns(Event* event) {
   if (const auto* opened = std::get_if<RoundOpened>(event)) {
     opened_ = opened->round;
+    if (opened_ > to_ && task_.empty()) LetGo(opened->carried);
     return IsOurs(opened->round);
   }
   if (auto* given = std::get_if<TasksGiven>(event)) {

@@ -36,6 +36,7 @@ class PastRounds {
   bool IsWhole() const;
   bool IsOurs(std::int64_t round) const { return round >= from_ && round <= to_; }
   bool Concerns(Event* event);
+  void LetGo(const std::vector<Task>& carried);
 
   const std::int64_t from_;
   const std::int64_t to_;

@@ -48,6 +48,8 @@ void Fields(F& f, T& round) {
   f.Later("damaged", round.damaged, 0);
   f.Later("fold_failed", round.fold_failed);
   f("left_out", round.left_out);
+  f.Later("counted", round.counted);
+  f.Later("closings", round.closings, 0);
   f("mean_loss", round.mean_loss);
   f("metrics", round.metrics);
   f.Later("entry", round.entry, 0);

@@ -11,7 +11,7 @@
 namespace tributary::server {
 
 // 2: with rounds that are past, whose tasks are in the journal alone.
-inline constexpr std::int64_t kStateFormat = 2;
+inline constexpr std::int64_t kStateFormat = 3;
 
 std::string EncodeState(const State& state);
 // Data loss for what is none; failed precondition for a later format.

@@ -108,6 +108,13 @@ Status CheckStrategy(const CampaignFile& file) {
   TRIBUTARY_ASSIGN_OR_RETURN(const auto aggregator, aggregators::MakeAggregator(file.aggregator));
   TRIBUTARY_RETURN_IF_ERROR(CheckCombination(file, *strategy));
   TRIBUTARY_ASSIGN_OR_RETURN(const auto pacing, MakePacing(file));
+  if (pacing->Carries() && !strategy->capabilities.asynchronous) {
+    return InvalidArgumentError("pacing.kind: aggregator " + file.aggregator.kind +
+                                " does not take updates of older versions, which " +
+                                file.pacing.kind +
+                                " pacing gives it; use pacing.kind: synchronous, or one of " +
+                                KindsThat([](const Capabilities& c) { return c.asynchronous; }));
+  }
   const std::int64_t updates = pacing->SitesNeeded(static_cast<std::int64_t>(file.sites.size()));
   if (updates >= aggregator->MinSites()) return OkStatus();
   return InvalidArgumentError("pacing: a round may close with " + CountText(updates, "update") +
@@ -117,7 +124,7 @@ Status CheckStrategy(const CampaignFile& file) {
 }
 
 std::int64_t UpdatesNeeded(const Campaign& campaign) {
-  const std::int64_t quorum = std::max<std::int64_t>(campaign.file.pacing.quorum, 1);
+  const std::int64_t quorum = PacingOf(campaign)->LeastUpdates();
   if (campaign.rules < 2) return quorum;
   const auto aggregator = aggregators::MakeAggregator(campaign.file.aggregator);
   return aggregator.ok() ? std::max(quorum, (*aggregator)->MinSites()) : quorum;
@@ -181,6 +188,7 @@ aggregators::Contribution ContributionOf(const Campaign& campaign, const Task& t
   contribution.tokens = task.facts.tokens;
   contribution.steps = task.facts.steps;
   contribution.learning_rate_sum = task.facts.learning_rate_sum;
+  contribution.staleness = campaign.versions.back().number - task.base_version;
   const std::int64_t rank = SiteRank(campaign.file, task.site);
   if (rank != 0) {
     contribution.ranks = TrainedRanks(DirectiveFor(campaign, task).ranks,

@@ -2,8 +2,6 @@
 
 #include <algorithm>
 
-#include "core/sha256.h"
-
 namespace tributary::server {
 namespace {
 
@@ -15,9 +13,12 @@ class SynchronousPacing final : public Pacing {
   RoundPlan Plan(const PlanInput& input) const override {
     RoundPlan plan;
     plan.deadline = pacing_.deadline;
-    const std::vector<std::string> sites = Select(input);
-    const std::int64_t needed = std::max(pacing_.quorum, input.least);
-    if (static_cast<std::int64_t>(sites.size()) < needed) return plan;  // could never close
+    const auto wanted = static_cast<std::size_t>(pacing_.sites_per_round);
+    const std::vector<std::string> sites =
+        wanted == 0 ? input.eligible : ChooseSites(input.eligible, wanted, input.seed);
+    const std::int64_t needed = std::max({pacing_.quorum, input.least, std::int64_t{1}});
+    plan.enough = static_cast<std::int64_t>(sites.size()) >= needed;
+    if (!plan.enough) return plan;
     for (const std::string& site : sites) plan.sites.push_back({site, steps_, 1.0});
     return plan;
   }
@@ -35,31 +36,18 @@ class SynchronousPacing final : public Pacing {
     return pacing_.sites_per_round > 0 ? pacing_.sites_per_round : named;
   }
 
- private:
-  // A seeded choice: sites ordered by a hash of (seed, name), the first n, back in name order.
-  std::vector<std::string> Select(const PlanInput& input) const {
-    std::vector<std::string> sites = input.eligible;
-    const auto wanted = static_cast<std::size_t>(pacing_.sites_per_round);
-    if (wanted == 0 || sites.size() <= wanted) return sites;
-    std::vector<std::pair<Digest, std::string>> keyed;
-    for (const std::string& site : sites) {
-      keyed.emplace_back(Sha256Of(std::to_string(input.seed) + "/" + site), site);
-    }
-    std::sort(keyed.begin(), keyed.end());
-    sites.clear();
-    for (std::size_t i = 0; i < wanted; ++i) sites.push_back(keyed[i].second);
-    std::sort(sites.begin(), sites.end());
-    return sites;
-  }
+  std::int64_t LeastUpdates() const override { return std::max<std::int64_t>(pacing_.quorum, 1); }
+  bool Carries() const override { return false; }
 
+ private:
   const PacingSection pacing_;
   const std::int64_t steps_;
 };
 
 }  // namespace
 
-std::unique_ptr<Pacing> MakeSynchronousPacing(const CampaignFile& file) {
-  return std::make_unique<SynchronousPacing>(file);
+Result<std::unique_ptr<Pacing>> MakeSynchronousPacing(const CampaignFile& file) {
+  return {std::make_unique<SynchronousPacing>(file)};
 }
 
 }  // namespace tributary::server

@@ -8,6 +8,6 @@
 
 namespace tributary::server {
 
-std::unique_ptr<Pacing> MakeSynchronousPacing(const CampaignFile& file);
+Result<std::unique_ptr<Pacing>> MakeSynchronousPacing(const CampaignFile& file);
 
 }  // namespace tributary::server

@@ -153,8 +153,15 @@ void FillRound(const Campaign& campaign, const Round& round, const MissingEvalua
     out->set_version(round.number);
     out->set_mean_loss(round.mean_loss);
   }
+  const std::set<std::string_view> counted(round.counted.begin(), round.counted.end());
   for (const std::string& site : round.sites) {
-    FillContribution(campaign.tasks.at(round.tasks.at(site)), out->add_contributions());
+    const Task& task = campaign.tasks.at(round.tasks.at(site));
+    const bool late = round.closed_at && !counted.empty() && !counted.contains(task.id);
+    if (late && task.phase == TaskPhase::kAccepted) continue;  // the next round has it
+    v1::Contribution* contribution = out->add_contributions();
+    FillContribution(task, contribution);
+    // A round's fold starts from the version before its own.
+    contribution->set_staleness(std::max<std::int64_t>(round.number - 1 - task.base_version, 0));
   }
   for (const auto& [name, value] : round.metrics) (*out->mutable_metrics())[name] = value;
   const auto it = missing.find(round.number);
@@ -316,7 +323,7 @@ v1::CampaignStatus ToStatus(const Campaign& campaign,
   const std::int64_t open = static_cast<std::int64_t>(campaign.rounds.size());
   for (const auto& [id, task] : campaign.tasks) {
     if (task.phase == TaskPhase::kOutstanding ||
-        (task.round == open && task.kind == TaskKind::kTrain && !campaign.ended())) {
+        (task.counts_in() == open && task.kind == TaskKind::kTrain && !campaign.ended())) {
       FillTask(task, progress, status.add_tasks());
     }
   }

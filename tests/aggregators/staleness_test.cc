@@ -11,7 +11,6 @@ namespace {
 
 using testing::ElementsAre;
 using testing::FloatNear;
-using testing::HasSubstr;
 using testing::Pointwise;
 
 TEST(StalenessTest, FadesAsThePapersSay) {
@@ -37,8 +36,7 @@ TEST(StalenessTest, TooOldCountsNothing) {
   contributions[1].staleness = 4;
   EXPECT_THAT(*StalenessWeights(rule, contributions), ElementsAre(1, 0));
   contributions[0].staleness = 9;
-  EXPECT_THAT(StalenessWeights(rule, contributions).status().message(),
-              HasSubstr("every update is older than max_staleness (3 versions)"));
+  EXPECT_THAT(*StalenessWeights(rule, contributions), ElementsAre(0, 0));
   contributions[0].staleness = -1;
   EXPECT_FALSE(StalenessWeights(rule, contributions).ok());
 }

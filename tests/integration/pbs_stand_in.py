@@ -18,8 +18,8 @@ wrong, and may change at any time:
   start_fails: true               21 attempts to start, then a hold
   node_fails: ["name", ...]       the node of a job's first run is lost, "*": of any job's (its processes go on with node_lives: true)
                                   (a job that may not run again ends with -20)
-  requeue: ["name", ...]          the first run is put back into the queue; meanwhile, R/60 for requeue_time seconds (1),
-                                  a qdel says 0 and is forgotten, and then what the run used is cleared
+  requeue: ["name", ...]          the first run is put back into the queue, after requeue_after seconds (0); meanwhile, R/60 for
+                                  requeue_time seconds (1), a qdel says 0 and is forgotten, and then what the run used is cleared
   suspend: ["name", ...]          these stand still, S/43, as long as they are named
   preempt: ["name", ...]          the scheduler deletes these
   deaf: seconds                   how long a qdel of a running job is not honoured
@@ -371,7 +371,8 @@ def watch(number, process):
                 return False
             change(number, state="Q", substate=10)
             return True
-        if name in settings.get("requeue", []) and first and begun:
+        ran = time.time() - job["stime"]
+        if name in settings.get("requeue", []) and first and begun and ran >= settings.get("requeue_after", 0):
             return put_back(number, process, settings.get("requeue_time", 1))
         if name in settings.get("suspend", []) and begun:
             suspend(number, process, name)

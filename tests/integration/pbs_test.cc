@@ -337,7 +337,7 @@ TEST_F(PbsTest, ACancelThatPbsForgetsWhileItRequeuesTheJobIsRepeated) {
 }
 
 TEST_F(PbsTest, AllRunsOfARequeuedJobAreCharged) {
-  pbs_.Control(R"({"requeue": ["again"], "requeue_time": 4})");
+  pbs_.Control(R"({"requeue": ["again"], "requeue_after": 2, "requeue_time": 4})");
   const std::string id = Submit(pbs_.Shell("again", "sleep 3; exit 0"));
   bool was_back = false;
   const JobStatus end = WaitUntil(id, [&](const JobStatus& s) {

@@ -328,7 +328,7 @@ TEST_F(RunningCoordinatorTest, AFoldIsInTheJournalBeforeItBegins) {
   AwaitCampaign([](const Campaign& campaign) { return campaign.paused; });
   const auto events = Journal();
   ASSERT_FALSE(events.empty());
-  EXPECT_THAT(events, testing::Contains(EncodeEvent(AggregationTried{"c", 1, 1})));
+  EXPECT_THAT(events, testing::Contains(EncodeEvent(AggregationTried{"c", 1, 1, /*closing=*/1})));
   EXPECT_THAT(events.back(), testing::HasSubstr("aggregation_failed"));
 }
 
@@ -447,7 +447,7 @@ TEST_F(RunningCoordinatorTest, AFoldThatAStopCutsShortHasNotFailed) {
   release.set_value();
   workers_.reset();
   EXPECT_FALSE(AwaitCampaign([](const Campaign&) { return true; }).paused);
-  EXPECT_THAT(Journal().back(), EncodeEvent(AggregationTried{"c", 1, 0}));
+  EXPECT_THAT(Journal().back(), EncodeEvent(AggregationTried{"c", 1, 0, /*closing=*/1}));
 }
 
 TEST_F(RunningCoordinatorTest, ASiteMayReadVersionsOnlyOfWhatItHasAccepted) {

@@ -71,11 +71,12 @@ inline std::string Text(const std::optional<Timestamp>& time) {
 
 inline std::string Text(const Task& task) {
   return task.id + " " + task.site + " " + std::to_string(static_cast<int>(task.kind)) + " r" +
-         std::to_string(task.round) + " a" + std::to_string(task.attempt) + " tries " +
-         std::to_string(task.tries) + " after " + std::to_string(task.delay.count()) + " v" +
-         std::to_string(task.base_version) + " seed " + std::to_string(task.seed) + " steps " +
-         std::to_string(task.steps) + " scale " + std::to_string(task.learning_rate_scale) +
-         " phase " + std::to_string(static_cast<int>(task.phase)) + " (" + task.reason + ") " +
+         std::to_string(task.round) + " in " + std::to_string(task.counts_in()) + " a" +
+         std::to_string(task.attempt) + " tries " + std::to_string(task.tries) + " after " +
+         std::to_string(task.delay.count()) + " v" + std::to_string(task.base_version) + " seed " +
+         std::to_string(task.seed) + " steps " + std::to_string(task.steps) + " scale " +
+         std::to_string(task.learning_rate_scale) + " phase " +
+         std::to_string(static_cast<int>(task.phase)) + " (" + task.reason + ") " +
          EncodeEvent(UpdateAccepted{task.id, task.facts});
 }
 
@@ -105,7 +106,8 @@ inline std::string Text(const State& state) {
             std::to_string(round.fold_tries), std::to_string(round.damaged),
             round.fold_failed ? "failed" : "-", round.past ? "past" : "-",
             std::to_string(round.entry), std::to_string(round.waiting),
-            Join({round.left_out.begin(), round.left_out.end()}, ",")});
+            Join({round.left_out.begin(), round.left_out.end()}, ","), Join(round.counted, ","),
+            std::to_string(round.closings)});
       for (const auto& [site, task] : round.tasks) line({site, task});
       for (const auto& [name, value] : round.metrics) line({name, std::to_string(value)});
     }

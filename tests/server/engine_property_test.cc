@@ -8,6 +8,7 @@
 #include <set>
 
 #include "core/random.h"
+#include "server/pacing.h"
 #include "server/state_codec.h"
 #include "tests/server/engine_harness.h"
 
@@ -84,8 +85,11 @@ class History {
         Chance(30) ? 1 + static_cast<std::int64_t>(random_.Below(sites)) : 0;
     const std::int64_t limit = selected == 0 ? sites : selected;
     const std::int64_t quorum = static_cast<std::int64_t>(random_.Below(limit + 1));
+    const bool buffered = quorum > 0 && Chance(50);
     return CampaignYaml({kSites.begin(), kSites.begin() + sites},
-                        "pacing: {rounds: " + std::to_string(1 + random_.Below(4)) +
+                        std::string(buffered ? "aggregator: {kind: fedbuff}\n" : "") +
+                            "pacing: {kind: " + (buffered ? "buffered" : "synchronous") +
+                            ", rounds: " + std::to_string(1 + random_.Below(4)) +
                             ", sites_per_round: " + std::to_string(selected) +
                             ", quorum: " + std::to_string(quorum) +
                             ", attempts: " + std::to_string(1 + random_.Below(3)) +
@@ -212,6 +216,7 @@ class History {
     now_ += std::chrono::microseconds(random_.Below(5'000'000));
     if (Chance(2)) TakeSnapshot();
     log_.push_back({now_, EncodeEvent(event)});
+    if (const auto* published = std::get_if<VersionPublished>(&event)) Count(published->campaign);
     if (journaled_ && Chance(2)) Compact(&state_, kFarFuture, /*kept_tasks=*/0);
     const State before = state_;
     const std::int64_t entry = journaled_ ? static_cast<std::int64_t>(log_.size()) : 0;
@@ -224,6 +229,17 @@ class History {
       const Campaign* old = before.FindCampaign(id);
       if (old != nullptr) CompareCampaigns(*old, campaign);
       CheckCampaign(campaign);
+    }
+  }
+
+  // No update is part of two versions.
+  void Count(const std::string& id) {
+    const Campaign& campaign = state_.campaigns.at(id);
+    const std::vector<const Task*> counted = CountedTasks(campaign, campaign.rounds.back());
+    EXPECT_FALSE(counted.empty());
+    for (const Task* task : counted) {
+      EXPECT_TRUE(folded_.insert(task->id).second) << task->id << " folded twice";
+      EXPECT_LE(task->base_version, campaign.versions.back().number);
     }
   }
 
@@ -265,7 +281,7 @@ class History {
     }
     for (const auto& [id, task] : old.tasks) {
       const auto it = now.tasks.find(id);
-      const bool past = now.rounds[static_cast<std::size_t>(task.round - 1)].past;
+      const bool past = now.rounds[static_cast<std::size_t>(task.counts_in() - 1)].past;
       if (it == now.tasks.end() && past && task.phase != TaskPhase::kOutstanding) continue;
       ASSERT_NE(it, now.tasks.end()) << id << " vanished";
       if (task.phase != TaskPhase::kOutstanding) {
@@ -273,7 +289,11 @@ class History {
         const bool lost =
             task.phase == TaskPhase::kAccepted &&
             (why == "rotten" || why == "left out by lena" || why == "asked for again by lena");
-        EXPECT_EQ(it->second.phase, lost ? TaskPhase::kFailed : task.phase) << id;
+        const bool too_late = why == "the last round closed without it";
+        EXPECT_EQ(it->second.phase, too_late ? TaskPhase::kMissed
+                                    : lost   ? TaskPhase::kFailed
+                                             : task.phase)
+            << id;
         EXPECT_EQ(it->second.facts.digest, task.facts.digest) << id;
       }
       EXPECT_EQ(it->second.seed, task.seed);
@@ -295,7 +315,7 @@ class History {
       EXPECT_TRUE(std::is_sorted(round.sites.begin(), round.sites.end()));
       const auto counted = static_cast<std::int64_t>(AcceptedTasks(campaign, round).size());
       if (round.closed_at) {
-        EXPECT_GE(counted, std::max<std::int64_t>(campaign.file.pacing.quorum, 1));
+        EXPECT_GE(counted, PacingOf(campaign)->LeastUpdates());
       }
     }
     Campaign indexed = campaign;  // what is kept along is what follows from the tasks
@@ -305,7 +325,9 @@ class History {
       EXPECT_EQ(indexed.rounds[i].waiting, campaign.rounds[i].waiting);
     }
     for (const auto& [id, task] : campaign.tasks) {
-      const Round& round = campaign.rounds[static_cast<std::size_t>(task.round - 1)];
+      const Round& round = campaign.rounds[static_cast<std::size_t>(task.counts_in() - 1)];
+      const bool may_be_carried =
+          PacingOf(campaign)->Carries() && &round == &campaign.rounds.back();
       if (campaign.ended()) {
         EXPECT_NE(task.phase, TaskPhase::kOutstanding) << id;
       }
@@ -314,8 +336,11 @@ class History {
       if (task.phase == TaskPhase::kAccepted) {  // it is the one that is folded
         EXPECT_EQ(round.tasks.at(task.site), id);
       }
-      if (round.closed_at) {
+      if (round.closed_at && !may_be_carried) {
         EXPECT_NE(task.phase, TaskPhase::kOutstanding) << id;
+      }
+      if (!PacingOf(campaign)->Carries()) {
+        EXPECT_EQ(task.carried_to, 0);
       }
     }
     if (campaign.phase == CampaignPhase::kCompleted) {
@@ -333,7 +358,7 @@ class History {
   Timestamp now_ = TimestampFromMicros(1'700'000'000'000'000);
   std::vector<Logged> log_;
   std::vector<std::string> known_tasks_;
-  std::set<std::string> assigned_, answered_;
+  std::set<std::string> assigned_, answered_, folded_;
   int refused_ = 0;
 };
 

@@ -244,11 +244,28 @@ TEST(EventCodecTest, AnEntryHasItsFormat) {
   const auto old = DecodeRecord(R"({"type": "campaign_paused", "campaign": "c", "by": "x"})");
   ASSERT_TRUE(old.ok()) << old.status();
   EXPECT_EQ(old->format, 1);
-  EXPECT_EQ(DecodeRecord(EncodeEvent(CampaignPaused{"c", "x"}))->format, kEventFormat);
-  const auto later = DecodeRecord(R"({"v": 3, "type": "campaign_paused", "campaign": "c"})");
+  EXPECT_EQ(DecodeRecord(EncodeEvent(CampaignPaused{"c", "x"}))->format, 2);
+  // What programs of the second format would not understand.
+  CampaignSubmitted submitted{"c", "lena", "pacing:\n  kind: synchronous\n", {}, 1};
+  EXPECT_EQ(DecodeRecord(EncodeEvent(submitted))->format, 2);
+  submitted.yaml = "pacing:\n  kind: buffered\n";
+  EXPECT_EQ(DecodeRecord(EncodeEvent(submitted))->format, kEventFormat);
+  RoundOpened opened{"c", 2};
+  EXPECT_EQ(DecodeRecord(EncodeEvent(opened))->format, 2);
+  Task& task = opened.carried.emplace_back();
+  task.id = "c.r1.a.t1";
+  task.phase = TaskPhase::kAccepted;
+  task.facts.samples = 7;
+  const auto carried = DecodeRecord(EncodeEvent(opened));
+  ASSERT_TRUE(carried.ok()) << carried.status();
+  EXPECT_EQ(carried->format, kEventFormat);
+  ASSERT_EQ(std::get<RoundOpened>(carried->event).carried.size(), 1u);
+  EXPECT_EQ(std::get<RoundOpened>(carried->event).carried[0].facts.samples, 7);
+  EXPECT_EQ(std::get<RoundOpened>(carried->event).carried[0].phase, TaskPhase::kAccepted);
+  const auto later = DecodeRecord(R"({"v": 4, "type": "campaign_paused", "campaign": "c"})");
   EXPECT_EQ(later.status().code(), StatusCode::kFailedPrecondition);
   EXPECT_THAT(later.status().message(),
-              HasSubstr("is of event format 3; this program knows those up to 2"));
+              HasSubstr("is of event format 4; this program knows those up to 3"));
   EXPECT_EQ(DecodeRecord(R"({"v": "2", "type": "campaign_paused"})").status().code(),
             StatusCode::kDataLoss);
 }

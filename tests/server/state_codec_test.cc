@@ -46,7 +46,7 @@ TEST(StateCodecTest, ASnapshotOfTheFirstFormatIsRead) {
       text.replace(at, what.size(), with);
     }
   };
-  replace("\"format\":2", "\"format\":1");
+  replace("\"format\":3", "\"format\":1");
   replace("\"facts\":{", "\"facts\":{\"signature\":\"ab\",\"statement\":\"00ff\",");
   const auto decoded = DecodeState(text);
   ASSERT_TRUE(decoded.ok()) << decoded.status();
@@ -59,10 +59,10 @@ TEST(StateCodecTest, WhatIsNoStateIsSaid) {
   EXPECT_EQ(DecodeState("").status().code(), StatusCode::kDataLoss);
   EXPECT_EQ(DecodeState("[]").status().code(), StatusCode::kDataLoss);
   EXPECT_EQ(DecodeState("{}").status().code(), StatusCode::kDataLoss);
-  const auto later = DecodeState(R"({"format": 3, "sites": {}, "campaigns": {}})");
+  const auto later = DecodeState(R"({"format": 4, "sites": {}, "campaigns": {}})");
   EXPECT_EQ(later.status().code(), StatusCode::kFailedPrecondition);
   EXPECT_THAT(later.status().message(),
-              HasSubstr("is of format 3; this program knows those up to 2"));
+              HasSubstr("is of format 4; this program knows those up to 3"));
   EXPECT_EQ(DecodeState(R"({"format": 1, "sites": [], "campaigns": {}})").status().code(),
             StatusCode::kDataLoss);
   EXPECT_EQ(DecodeState(R"({"format": 1, "sites": {}, "campaigns": {"c": {}}})").status().code(),

@@ -39,7 +39,7 @@ TEST(CheckCampaignTextTest, RefusesStrategiesThatDoNotExist) {
       HasSubstr("c.yaml:5: aggregator.kind: \"fedvag\" is not known; did you mean fedavg?"));
   EXPECT_EQ(check("pacing: {kind: sometimes}\n"),
             InvalidArgumentError(
-                "c.yaml:5: pacing.kind: \"sometimes\" is not known; known: synchronous"));
+                "c.yaml:5: pacing.kind: \"sometimes\" is not known; known: synchronous buffered"));
 }
 
 // At the line of what is meant, not at the first one of the file.

@@ -19,6 +19,10 @@ CampaignFile File(std::int64_t sites_per_round, std::int64_t quorum, int deadlin
   return file;
 }
 
+std::unique_ptr<Pacing> Synchronous(const CampaignFile& file) {
+  return MakeSynchronousPacing(file).value();
+}
+
 std::vector<std::string> Sites(const RoundPlan& plan) {
   std::vector<std::string> names;
   for (const SitePlan& site : plan.sites) names.push_back(site.site);
@@ -42,14 +46,14 @@ TEST(SynchronousPacingTest, DecidesAsTheTableSays) {
       {1, {3, 1, 0, true}, Decision::kClose},       {1, {3, 0, 0, true}, Decision::kWait},
   };
   for (const Row& row : table) {
-    EXPECT_EQ(MakeSynchronousPacing(File(0, row.quorum))->Decide(row.view), row.decision)
+    EXPECT_EQ(Synchronous(File(0, row.quorum))->Decide(row.view), row.decision)
         << row.quorum << " of " << row.view.selected << ": " << row.view.accepted << " accepted, "
         << row.view.failed << " failed, deadline " << row.view.deadline_passed;
   }
 }
 
 TEST(SynchronousPacingTest, NeverGoesOnWithLessThanCanBeFolded) {
-  const auto pacing = MakeSynchronousPacing(File(0, 2));
+  const auto pacing = Synchronous(File(0, 2));
   RoundView view{.selected = 4, .accepted = 4};
   EXPECT_EQ(pacing->Decide(view), Decision::kClose);
   view.least = 5;
@@ -61,14 +65,14 @@ TEST(SynchronousPacingTest, NeverGoesOnWithLessThanCanBeFolded) {
 }
 
 TEST(SynchronousPacingTest, NeedsTheQuorumOrEverybodySelected) {
-  EXPECT_EQ(MakeSynchronousPacing(File(0, 0))->SitesNeeded(5), 5);
-  EXPECT_EQ(MakeSynchronousPacing(File(3, 0))->SitesNeeded(5), 3);
-  EXPECT_EQ(MakeSynchronousPacing(File(3, 2))->SitesNeeded(5), 2);
-  EXPECT_EQ(MakeSynchronousPacing(File(0, 2))->SitesNeeded(5), 2);
+  EXPECT_EQ(Synchronous(File(0, 0))->SitesNeeded(5), 5);
+  EXPECT_EQ(Synchronous(File(3, 0))->SitesNeeded(5), 3);
+  EXPECT_EQ(Synchronous(File(3, 2))->SitesNeeded(5), 2);
+  EXPECT_EQ(Synchronous(File(0, 2))->SitesNeeded(5), 2);
 }
 
 TEST(SynchronousPacingTest, PlansTheCampaignsStepsForEverySite) {
-  const auto pacing = MakeSynchronousPacing(File(0, 0, 90));
+  const auto pacing = Synchronous(File(0, 0, 90));
   const RoundPlan plan = pacing->Plan({.round = 1, .eligible = {"a", "b"}, .seed = 1});
   EXPECT_THAT(Sites(plan), ElementsAre("a", "b"));
   EXPECT_EQ(plan.sites[0].steps, 17);
@@ -78,13 +82,13 @@ TEST(SynchronousPacingTest, PlansTheCampaignsStepsForEverySite) {
 }
 
 TEST(SynchronousPacingTest, PlansNobodyWhenTheQuorumIsOutOfReach) {
-  const auto pacing = MakeSynchronousPacing(File(0, 2));
+  const auto pacing = Synchronous(File(0, 2));
   EXPECT_TRUE(pacing->Plan({.round = 1, .eligible = {"a"}, .seed = 1}).sites.empty());
   EXPECT_EQ(pacing->Plan({.round = 1, .eligible = {"a", "b"}, .seed = 1}).sites.size(), 2u);
 }
 
 TEST(SynchronousPacingTest, SelectsASeededSortedSubset) {
-  const auto pacing = MakeSynchronousPacing(File(2, 0));
+  const auto pacing = Synchronous(File(2, 0));
   const std::vector<std::string> eligible = {"a", "b", "c", "d"};
   std::map<std::string, int> chosen;
   for (std::uint64_t seed = 0; seed < 400; ++seed) {
@@ -107,7 +111,7 @@ TEST(MakePacingTest, SuggestsTheNearestKind) {
   file.pacing.kind = "synchronos";
   EXPECT_EQ(MakePacing(file).status(),
             NotFoundError("pacing.kind: \"synchronos\" is not known; did you mean synchronous?; "
-                          "known: synchronous"));
+                          "known: synchronous buffered"));
 }
 
 }  // namespace
