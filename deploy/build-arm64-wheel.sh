@@ -32,6 +32,7 @@ list=$(IFS=,; echo "${here[*]},$(printf '%s:arm64,' "${there[@]}")")
 mirror=$(apt-get indextargets --format '$(SITE)' 2>/dev/null | grep -m 1 -E '/debian/?$' || true)
 run build/logs/arm64-root.log mmdebstrap --quiet --variant=apt --architectures=amd64,arm64 --include="${list%,}" bookworm "$root" \
   ${mirror:+"deb $mirror bookworm main"}
+step "programs and wheel"
 git clone --quiet --no-hardlinks . "$root/src"
 run build/logs/arm64-build.log chroot "$root" env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/root LC_ALL=C.UTF-8 \
   SOURCE_DATE_EPOCH="$(git log -1 --format=%ct)" /src/deploy/build-wheel.sh --arm64
