@@ -346,6 +346,9 @@ void BatchAdapter::Watch(const BookedJob& job, const JobStatus& said) {
   if (said.state == JobState::kRunning && said.started) {
     Watched& watched = running_[job.id];
     const bool begins = watched.run.started != *said.started;
+    // Between two looks it was in the queue: what was seen of the run before must not be lost.
+    const bool again = begins && known != running_.end();
+    if (again && !NoteRun(job, watched).ok()) return;
     if (begins) watched = {{*said.started, *said.started}, false, {}};
     watched.was_suspended = watched.was_suspended || said.suspended;
     watched.run.seen = std::max(clock_.Now(), watched.run.started);

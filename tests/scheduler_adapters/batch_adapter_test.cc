@@ -264,6 +264,24 @@ TEST_F(BatchAdapterTest, AJobIsChargedWithAllItsRuns) {
   EXPECT_EQ(end.ended, said.ended);
 }
 
+TEST_F(BatchAdapterTest, ARunWhoseEndNobodySawIsChargedUntilItWasLastSeen) {
+  const std::string id = *adapter_->Submit(Spec("a"));
+  JobStatus& said = script_.jobs[id];
+  said.state = JobState::kRunning;
+  said.started = clock_.Now();
+  StatusOf(id);
+  clock_.Advance(seconds(40));
+  StatusOf(id);
+  clock_.Advance(seconds(5));
+  said.started = clock_.Now();  // requeued and started between two looks
+  StatusOf(id);
+  clock_.Advance(seconds(10));
+  said.state = JobState::kCompleted;
+  said.ended = clock_.Now();
+  said.usage.elapsed = seconds(10);
+  EXPECT_EQ(StatusOf(id).usage.elapsed, seconds(40 + 10));
+}
+
 TEST_F(BatchAdapterTest, ASchedulerThatTellsAllRunsIsNotCountedTwice) {
   const std::string id = *adapter_->Submit(Spec("a"));
   JobStatus& said = script_.jobs[id];
