@@ -69,7 +69,8 @@ void Decider::Give(std::vector<Task> tasks) {
   Decide(TasksGiven{campaign_.id, std::move(tasks)});
 }
 
-// The same work under a new id: same version, same seed, hence the same bits.
+// The same work under a new id: same version, same seed, hence the same bits. What was carried from
+// an earlier round is work of this one from now on, from the newest version.
 void Decider::Retry(const std::string& site, Again again) {
   if (campaign_.answers.at(site).kind != SiteAnswer::Kind::kAccepted) return;
   const Round& round = campaign_.rounds.back();

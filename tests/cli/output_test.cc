@@ -134,6 +134,13 @@ TEST(ViewTest, PartialUpdatesAreShownWithTheirStepsAndTheReason) {
   EXPECT_THAT(LineReporter().Update(status), testing::Contains(HasSubstr("2 partial: is")));
 }
 
+TEST(ViewTest, AnUpdateOfAnEarlierVersionSaysHowOldItIs) {
+  v1::CampaignStatus status = OneRound();
+  EXPECT_THAT(RenderStatus(status, 0), testing::Not(HasSubstr("before")));
+  status.mutable_round_history(0)->mutable_contributions(2)->set_staleness(2);
+  EXPECT_THAT(RenderStatus(status, 0), HasSubstr("  d from 2 versions before"));
+}
+
 TEST(ViewTest, ATaskThatIsPartialSaysWhy) {
   v1::CampaignStatus status;
   v1::TaskStatus* task = status.add_tasks();

@@ -6,24 +6,32 @@
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 wheel=$(realpath "${1:?"usage: $0 WHEEL TRAINER"}") trainer=$(realpath "${2:?"usage: $0 WHEEL TRAINER"}")
-binfmt=/proc/sys/fs/binfmt_misc
-if [ ! -e $binfmt/qemu-aarch64 ]; then
-  [ -e $binfmt/register ] || mount -t binfmt_misc binfmt_misc $binfmt || exit 77
-  cat /usr/lib/binfmt.d/qemu-aarch64.conf >$binfmt/register || { echo "$0: needs qemu-user-static, and root" >&2; exit 77; }
-fi
-. "$here/federation.sh"
-
 outside=$(mktemp -d /var/tmp/tributary-arm64-XXXXXX)
+binfmt=/proc/sys/fs/binfmt_misc mounted='' registered=''
+finish() {
+  stop_all
+  rm -rf "$outside"
+  [ -z "$registered" ] || echo -1 >$binfmt/qemu-aarch64
+  [ -z "$mounted" ] || umount $binfmt
+}
+. "$here/federation.sh"
+trap finish EXIT
+if [ ! -e $binfmt/qemu-aarch64 ]; then
+  [ -e $binfmt/register ] || { mount -t binfmt_misc binfmt_misc $binfmt || exit 77; mounted=1; }
+  cat /usr/lib/binfmt.d/qemu-aarch64.conf >$binfmt/register || { echo "$0: needs qemu-user-static, and root" >&2; exit 77; }
+  registered=1
+fi
+
 inside=$outside host=localhost server_user='' client_user=''
-trap 'stop_all; rm -rf "$outside"' EXIT
 python3 -m zipfile -e "$wheel" "$outside/unpacked"
 mkdir -p "$outside/environment"
 mv "$outside"/unpacked/*.data/scripts "$outside/environment/bin"
 mv "$outside"/unpacked/*.data/data/share "$outside/environment/share"
 chmod +x "$outside"/environment/bin/*
 for program in tributary tributary-client tributary-server; do
-  readelf -h "$outside/environment/bin/$program" | grep -q 'Machine: *AArch64' || fail "$program is not for 64-bit Arm"
-  ! readelf -l "$outside/environment/bin/$program" | grep -q INTERP || fail "$program is not static"
+  headers=$(readelf -hl "$outside/environment/bin/$program")
+  [[ $headers == *AArch64* ]] || fail "$program is not for 64-bit Arm"
+  [[ $headers != *INTERP* ]] || fail "$program is not static"
 done
 
 exec_in() {

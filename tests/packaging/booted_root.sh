@@ -43,7 +43,7 @@ boot() {
   for ((i = 0; i < 300; ++i)); do
     init=$(pgrep -P "$machine" || true)
     # "degraded" is well: there are no kernel modules to load in here.
-    [ -n "$init" ] && grep -qE '^(running|degraded)$' <<<"$(in_root systemctl is-system-running 2>/dev/null)" && return
+    [ "$(cat "/proc/$init/comm" 2>/dev/null)" = systemd ] && grep -qE '^(running|degraded)$' <<<"$(in_root systemctl is-system-running 2>/dev/null)" && return
     sleep 0.1
   done
   cat "$1/var/tmp/boot.log" >&2

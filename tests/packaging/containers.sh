@@ -13,37 +13,37 @@ done
 . "$here/federation.sh"
 . "$here/booted_root.sh"
 
-outside=$(mktemp -d "${TMPDIR:-/var/tmp}/tributary-containers-XXXXXX")
-chmod 755 "$outside"
+work=$(mktemp -d "${TMPDIR:-/var/tmp}/tributary-containers-XXXXXX")
+chmod 755 "$work"
 export BUILDAH_ISOLATION=chroot STORAGE_DRIVER=vfs
-buildah() { command buildah --root "$outside/storage" --runroot "$outside/run" "$@"; }
+buildah() { command buildah --root "$work/storage" --runroot "$work/run" "$@"; }
 finish() {
   stop_all
   buildah umount --all >/dev/null 2>&1 || true
-  rm -rf --one-file-system "$outside"
+  rm -rf --one-file-system "$work"
 }
 trap finish EXIT
 
 say "base image"
-make_root 13 "$outside/base"
+make_root 13 "$work/base"
 base=$(buildah from scratch)
-buildah add --quiet "$base" "$outside/base" / >/dev/null
+buildah add --quiet "$base" "$work/base" / >/dev/null
 buildah commit --quiet --rm "$base" tributary-base >/dev/null
-rm -rf --one-file-system "$outside/base"
+rm -rf --one-file-system "$work/base"
 
 say "images"
-mkdir "$outside/source"
-git -C "$tree" archive HEAD | tar -x -C "$outside/source"
+mkdir "$work/source"
+git -C "$tree" archive HEAD | tar -x -C "$work/source"
 for target in server client; do
   buildah bud --layers --build-arg BASE=localhost/tributary-base --target "$target" -t "tributary-$target" \
-    ${CCACHE_DIR:+--volume "$CCACHE_DIR:/root/.cache/ccache"} -f "$outside/source/deploy/containers/Containerfile" \
-    "$outside/source" >"$outside/$target-build.log" 2>&1 || { tail -n 40 "$outside/$target-build.log" >&2; fail "image $target"; }
+    ${CCACHE_DIR:+--volume "$CCACHE_DIR:/root/.cache/ccache"} -f "$work/source/deploy/containers/Containerfile" \
+    "$work/source" >"$work/$target-build.log" 2>&1 || { tail -n 40 "$work/$target-build.log" >&2; fail "image $target"; }
 done
 buildah images --format '  {{.Name}} {{.Size}}' | grep tributary-
 
 # As their users run them: what they write is in volumes.
 inside=/srv/tributary host=localhost server_user=65532 client_user=65532 trainer=/usr/local/bin/tributary-trainer
-outside_images=$outside outside=$outside/volume
+outside=$work/volume
 install -d -m 0777 "$outside"
 declare -A containers=()
 for target in server client; do containers[$target]=$(buildah from "localhost/tributary-$target"); done
@@ -51,10 +51,11 @@ exec_in() {
   local image=client
   # The server's image has these two, and nothing else.
   case $1 in tributary-server | tributary) image=server ;; esac
-  exec command buildah --root "$outside_images/storage" --runroot "$outside_images/run" run --isolation chroot \
+  exec buildah --root "$work/storage" --runroot "$work/run" run --isolation chroot \
     --volume "$outside:$inside" --env HOME="$inside" ${user:+--user "$user:$user"} "${containers[$image]}" -- "$@"
 }
 make_material
+[ "$material_rc" = 0 ] || { cat "$outside/check-trainer.log" >&2; fail "check-trainer"; }
 tail -n 1 "$outside/check-trainer.log"
 provision "$inside/fed"
 start_all() {

@@ -79,6 +79,7 @@ exec_in() {
   in_root ${user:+setpriv --reuid="$user" --regid="$user" --init-groups} env -u DEBIAN_FRONTEND HOME="$inside" "$@"
 }
 make_material
+[ "$material_rc" = 0 ] || { cat "$outside/check-trainer.log" >&2; fail "check-trainer"; }
 tail -n 1 "$outside/check-trainer.log"
 chmod -R a+rX "$outside/material"  # made by a site, used by the lead
 provision /etc/tributary --data-dir /var/lib/tributary
@@ -158,7 +159,7 @@ left=$(comm -13 "$root/var/tmp/before" "$root/var/tmp/after" | grep -i tributary
 # Dependencies may leave what is theirs (alternatives, users); ours may not.
 left=$(comm -13 <(sort <<<"$users_before") <(sort "$root/etc/passwd" "$root/etc/group") | grep tributary || true)
 [ -z "$left" ] || fail "users or groups are left: $left"
-expect "units that failed" "$(in_root systemctl list-units --failed --no-legend 'tributary*' gamma)" ''
+expect "units that failed" "$(in_root systemctl list-units --failed --no-legend 'tributary*' gamma.service)" ''
 
 say "lintian"
 in_root apt-get install -y -qq --no-install-recommends lintian >>"$root/var/tmp/install.log" 2>&1

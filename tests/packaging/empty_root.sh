@@ -13,8 +13,11 @@ root=$(mktemp -d /var/tmp/tributary-empty-XXXXXX)
 chmod 755 "$root"
 finish() {
   stop_all
-  pkill -KILL -f "^$root" 2>/dev/null || true
-  umount "$root/proc" 2>/dev/null || true
+  local process
+  for process in /proc/[0-9]*; do  # jobs outlive their daemons
+    [ "$(readlink "$process/root")" != "$root" ] || kill -KILL "${process#/proc/}"
+  done 2>/dev/null || true
+  umount "$root/proc" 2>/dev/null || umount -l "$root/proc" 2>/dev/null || true
   rm -rf --one-file-system "$root"
 }
 trap finish EXIT
@@ -52,6 +55,7 @@ for who in 0:0 54321:54321; do
     make_site "$inside/fed/lead" "$site" "$inside/$site" ${bare:+--no-doctor}
     # A trainer is looked at by a shell, which is not there.
     as_user "$who" tributary-client doctor --config "$inside/$site/client.yaml" >"$outside/doctor" || [ -n "$bare" ]
+    [ -s "$outside/doctor" ] || fail "doctor says nothing"
     unexpected=$(grep '^FAILED' "$outside/doctor" | grep -v '^FAILED   trainer ' || true)
     [ -z "$unexpected" ] || fail "$unexpected"
     tail -n 1 "$outside/doctor"

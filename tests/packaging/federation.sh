@@ -89,7 +89,8 @@ END
 
 # The tree's own trainer or a made-up one leaves a model with a tokenizer, and data, wherever it is tried.
 make_material() {
+  material_rc=0  # a made-up trainer does not pass
   as_user "$client_user" tributary-client check-trainer --dir "$inside/material" "$@" -- "$trainer" \
-    >"$outside/check-trainer.log" 2>&1 || true
+    >"$outside/check-trainer.log" 2>&1 || material_rc=$?
   [ -e "$outside/material/model/config.json" ] || { cat "$outside/check-trainer.log"; fail "no material"; }
 }

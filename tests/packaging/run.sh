@@ -9,6 +9,8 @@ here=$(cd "$(dirname "$0")" && pwd)
 tree=$(cd "$here/../.." && pwd)
 cd "$tree"
 release=$(cut -d. -f1 /etc/debian_version)
+shopt -s inherit_errexit
+rm -rf build/packages build/wheel  # what an earlier commit left there
 export DEBFULLNAME=${DEBFULLNAME-Tributary} DEBEMAIL=${DEBEMAIL-packages@tributary.example.org}
 
 portable_programs() {
@@ -23,10 +25,9 @@ earlier_packages() {
   rm -rf "$clone"
   git clone --quiet . "$clone"
   git -C "$clone" checkout --quiet HEAD~1
-  if [ -x "$clone/deploy/build-packages.sh" ]; then
-    "$clone/deploy/build-packages.sh" >&2
-    echo "$tree/$clone/build/packages"
-  fi
+  [ -x "$clone/deploy/build-packages.sh" ] || { echo "the commit before makes no packages" >&2; exit 77; }
+  "$clone/deploy/build-packages.sh" >&2
+  echo "$tree/$clone/build/packages"
 }
 
 case ${1-all} in
