@@ -149,7 +149,7 @@ say "purged"
 partner systemctl --user disable --quiet --now tributary-client
 in_root loginctl disable-linger partner
 in_root apt-get purge -y -qq tributary tributary-server tributary-client tributary-trainer >>"$root/var/tmp/install.log" 2>&1
-in_root pkill -KILL -u partner || true
+in_root loginctl terminate-user partner || true
 await "the user is gone" in_root userdel --remove partner
 rm -rf "$outside"
 in_root apt-get autoremove -y -qq --purge >>"$root/var/tmp/install.log" 2>&1
