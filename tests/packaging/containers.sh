@@ -15,11 +15,12 @@ done
 
 work=$(mktemp -d "${TMPDIR:-/var/tmp}/tributary-containers-XXXXXX")
 chmod 755 "$work"
-export BUILDAH_ISOLATION=chroot STORAGE_DRIVER=vfs
+export BUILDAH_ISOLATION=chroot
 buildah() { command buildah --root "$work/storage" --runroot "$work/run" "$@"; }
 finish() {
   stop_all
-  buildah umount --all >/dev/null 2>&1 || true
+  buildah rm --all >/dev/null 2>&1 || true
+  umount -l "$work"/storage/overlay/*/merged "$work/storage/overlay" 2>/dev/null || true
   rm -rf --one-file-system "$work"
 }
 trap finish EXIT
