@@ -32,9 +32,7 @@ void ServerConfig::Describe(ConfigVisitor& v) {
   v.Field("keep_versions", &keep_versions,
           {.doc = "of each campaign, the newest; 0: all", .min = 0, .max = 1'000'000});
   v.Field("keep_every", &keep_every,
-          {.doc = "of each campaign, also one in so many; 0: none",
-           .min = 0,
-           .max = 1'000'000});
+          {.doc = "of each campaign, also one in so many; 0: none", .min = 0, .max = 1'000'000});
   v.Field("log", &log);
 }
 
