@@ -40,17 +40,9 @@ exec_in() {
   exec env -i HOME="$outside" PATH=/usr/bin:/bin "$outside/environment/bin/$program" "$@"
 }
 run tributary --version
-make_material
-provision "$inside/fed"
-start '' "$outside/server.log" tributary-server --config "$inside/fed/server/server.yaml"
-await_line "$outside/server.log" "serving federation"
-for site in "${sites[@]}"; do
-  make_site "$inside/fed/lead" "$site" "$inside/$site"
-  start '' "$outside/$site.log" tributary-client run --config "$inside/$site/client.yaml"
-done
+start_campaign
 # As far as qemu goes: it does not emulate what the supervisor of local jobs needs of the kernel. A task that has reached its site
 # was offered, accepted, journaled at both ends and downloaded.
-campaign "$inside/fed/lead" 3
 for site in "${sites[@]}"; do await_line "$outside/$site.log" "job submitted task=first-try.r1.$site.t1"; done
 run tributary --profile "$inside/fed/lead" cancel first-try
 run tributary --profile "$inside/fed/lead" show first-try | head -n 1 | tee "$outside/end"

@@ -94,3 +94,17 @@ make_material() {
     >"$outside/check-trainer.log" 2>&1 || material_rc=$?
   [ -e "$outside/material/model/config.json" ] || { cat "$outside/check-trainer.log"; fail "no material"; }
 }
+
+# start_campaign: a federation in $inside by the user who runs this, its three sites, and a campaign of three rounds.
+start_campaign() {
+  local site
+  make_material
+  provision "$inside/fed"
+  start '' "$outside/server.log" tributary-server --config "$inside/fed/server/server.yaml"
+  await_line "$outside/server.log" "serving federation"
+  for site in "${sites[@]}"; do
+    make_site "$inside/fed/lead" "$site" "$inside/$site"
+    start '' "$outside/$site.log" tributary-client run --config "$inside/$site/client.yaml"
+  done
+  campaign "$inside/fed/lead" 3
+}

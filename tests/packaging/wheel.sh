@@ -19,15 +19,7 @@ exec_in() {
   exec env -i HOME="$outside" PATH=/usr/bin:/bin "$outside/environment/bin/$program" "$@"
 }
 
-make_material
-provision "$inside/fed"
-start '' "$outside/server.log" tributary-server --config "$inside/fed/server/server.yaml"
-await_line "$outside/server.log" "serving federation"
-for site in "${sites[@]}"; do
-  make_site "$inside/fed/lead" "$site" "$inside/$site"
-  start '' "$outside/$site.log" tributary-client run --config "$inside/$site/client.yaml"
-done
-campaign "$inside/fed/lead" 3
+start_campaign
 run tributary --profile "$inside/fed/lead" watch first-try --timeout 2m | tail -n 3
 run tributary --profile "$inside/fed/lead" export first-try --to "$inside/adapter"
 [ -s "$outside/adapter/adapter_model.safetensors" ] || fail "no adapter"
